@@ -1,0 +1,130 @@
+//! Names of streams: what a client calls one, and the number the log knows it by.
+
+use std::fmt;
+use std::sync::Arc;
+
+/// Number of one incarnation of a stream. Never reused: a name that is created again gets a new one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct StreamId(pub u64);
+
+impl fmt::Display for StreamId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+/// Path of a stream below the stream root, percent-decoded once: segments joined by `/`, without a leading slash.
+///
+/// 1 to 1,024 bytes of UTF-8; no empty, `.` or `..` segment and no control character. Names that start with
+/// U+0001 are the server's own (the registry, quarantines); [`StreamName::parse`] never yields one.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct StreamName(Arc<str>);
+
+/// Why a text is not a stream name. Nothing was written; the same call cannot succeed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NameFault {
+    #[error("the stream path is empty")]
+    Empty,
+    #[error("the stream path is longer than {} bytes", StreamName::BYTES_MAX)]
+    TooLong,
+    #[error("the stream path has an empty, `.` or `..` segment")]
+    Segment,
+    #[error("the stream path has a control character")]
+    Control,
+}
+
+impl StreamName {
+    /// Longest name, in bytes of its decoded form.
+    pub const BYTES_MAX: usize = 1024;
+    const INTERNAL: char = '\u{1}';
+
+    /// Checks a decoded path.
+    pub fn parse(path: &str) -> Result<Self, NameFault> {
+        if path.is_empty() {
+            return Err(NameFault::Empty);
+        }
+        if path.len() > Self::BYTES_MAX {
+            return Err(NameFault::TooLong);
+        }
+        if path.chars().any(char::is_control) {
+            return Err(NameFault::Control);
+        }
+        if path.split('/').any(|segment| matches!(segment, "" | "." | "..")) {
+            return Err(NameFault::Segment);
+        }
+        Ok(Self(path.into()))
+    }
+
+    /// The stream that holds the registry's own log.
+    pub fn registry() -> Self {
+        Self(format!("{}registry", Self::INTERNAL).into())
+    }
+
+    /// The companion stream that keeps what `self` refused under `quarantine`.
+    pub fn quarantine_of(&self) -> Self {
+        Self(format!("{}quarantine/{}", Self::INTERNAL, self.0).into())
+    }
+
+    /// Reads back a name that this type wrote, internal ones included. For the log only.
+    pub fn from_log(text: &str) -> Self {
+        Self(text.into())
+    }
+
+    pub fn is_internal(&self) -> bool {
+        self.0.starts_with(Self::INTERNAL)
+    }
+
+    /// Whether a segment is just `-`, which a typed stream may not have: what follows it names a resource.
+    pub fn has_dash_segment(&self) -> bool {
+        self.0.split('/').any(|segment| segment == "-")
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for StreamName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for StreamName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", &*self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_with_unsafe_segments_are_refused() {
+        for (given, expected) in [
+            ("", NameFault::Empty),
+            ("a//b", NameFault::Segment),
+            ("/a", NameFault::Segment),
+            ("a/", NameFault::Segment),
+            ("a/../b", NameFault::Segment),
+            (".", NameFault::Segment),
+            ("a\u{7f}", NameFault::Control),
+            ("\u{1}registry", NameFault::Control),
+        ] {
+            assert_eq!(StreamName::parse(given), Err(expected), "{given:?}");
+        }
+        assert_eq!(StreamName::parse(&"x".repeat(1025)), Err(NameFault::TooLong));
+        assert!(StreamName::parse(&"x".repeat(1024)).is_ok());
+        assert!(StreamName::parse("netscript/workers/ä").is_ok());
+    }
+
+    #[test]
+    fn internal_names_cannot_be_asked_for() {
+        let name = StreamName::parse("a/b").unwrap();
+        for internal in [StreamName::registry(), name.quarantine_of()] {
+            assert!(internal.is_internal());
+            assert!(StreamName::parse(internal.as_str()).is_err());
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! Bytes that survive a crash: one trait, its promises, and the backends that keep them.
+//!
+//! A backend orders records, makes them durable and finds them again. It knows nothing of schemas or HTTP, nor why a
+//! record was allowed; duplicates, closing and retention are decided above. Every sentence of [`Store`] has a case in
+//! `tests/it/storage_contract.rs`, run on each backend.
+
+pub mod memory;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::model::{Position, StreamId, StreamName, Timestamp};
+use crate::stream::{Lengths, Record, StreamState, StreamVersion};
+
+/// A record to append, and the version of its stream that it was decided on.
+#[derive(Clone, Debug)]
+pub struct Staged {
+    pub record: Record,
+    /// The stream's version before the record; 0 for the record that creates it.
+    pub decided_on: StreamVersion,
+}
+
+/// Where a record's payload lies, and when it was committed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Placed {
+    pub payload: Place,
+    pub at: Timestamp,
+}
+
+/// Where bytes lie in the store; meaningful to the store that gave it, while the bytes are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Place(pub u64);
+
+/// Called once, on the committer's thread, in the order of the log: after the barrier that made the records durable,
+/// and before anything staged later is reported. Must be short and must not call the store.
+pub type Completion = Box<dyn FnOnce(Result<&[Placed], AppendError>) + Send>;
+
+/// Why records were not appended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AppendError {
+    /// A stream has moved since the decision. Nothing was written; load, decide again.
+    #[error("a stream has moved since the append was decided")]
+    Conflict,
+    /// No room. Nothing was written; the same call succeeds once there is room.
+    #[error("the disk is full")]
+    Full,
+    /// The barrier failed, so what is on disk is unknown; whole or absent either way. The store accepts nothing more.
+    #[error("the store has failed; what was being written is whole or absent")]
+    Unknown,
+    /// The store is shut, or failed before. Nothing was written.
+    #[error("the store is closed")]
+    Closed,
+}
+
+/// Why stored bytes could not be given.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// No such stream, or it is gone.
+    #[error("no such stream")]
+    NotFound,
+    /// Stored bytes differ from what was written. Names file and position; logged by the backend.
+    #[error("damaged: {0}")]
+    Damaged(String),
+    #[error("cannot read: {0}")]
+    Io(#[from] std::io::Error),
+}
+
+/// A part of one record: the messages or bytes `first..first + count` of a stream.
+#[derive(Clone, Debug)]
+pub struct Run {
+    pub first: Position,
+    pub count: u64,
+    /// Position at which the record begins and ends, of which this may be a part.
+    pub record: std::ops::Range<Position>,
+    /// Lengths of the messages in this part; empty for byte streams.
+    pub lengths: Lengths,
+    pub payload: Bytes,
+    /// Where `payload` begins.
+    pub place: Place,
+    pub schema_version: Option<u32>,
+    pub at: Timestamp,
+}
+
+/// Whether the store can take more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Health {
+    Ready,
+    /// Only what frees space is taken.
+    Full,
+    /// A barrier failed; only reads are served.
+    Failed,
+}
+
+/// Counters since start, for metrics.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StoreStats {
+    pub barriers: u64,
+    pub records: u64,
+    pub bytes_written: u64,
+    pub segments: u64,
+    /// Bytes staged and not yet durable.
+    pub in_flight_bytes: u64,
+}
+
+/// A durable log of records, by stream.
+///
+/// - [`Store::append`] stages its records all or none, in call order; order is the same for everyone.
+/// - A record counts as durable once it survives power loss. Nothing else is ever returned by `find`, `load`, `list`,
+///   `read` or `fetch`, and completions run only then.
+/// - A failure also fails everything staged after it on the same streams.
+/// - After a restart, exactly the durable records are there, whole; of the others, each is whole or absent, and
+///   none is there without those staged before it.
+pub trait Store: Send + Sync + 'static {
+    /// Stages `records`, all or none; `done` hears of them once they are durable.
+    ///
+    /// - [`AppendError::Conflict`]: a stream is not at the version its record was decided on; nothing written.
+    /// - [`AppendError::Full`]: no room (records that free space use the reserve); nothing written.
+    /// - [`AppendError::Unknown`]: a barrier failed; load before deciding, after a restart.
+    fn append(&self, records: Vec<Staged>, done: Completion);
+
+    /// A number for a new stream, never given before and never again.
+    fn next_id(&self) -> StreamId;
+
+    /// Where a new stream's positions begin: above every position of every stream that is gone.
+    fn start_position(&self) -> Position;
+
+    /// The live stream of that name.
+    fn find(&self, name: &StreamName) -> Option<StreamId>;
+
+    /// What is known of a live stream. Waits for nothing: records in flight are not in it.
+    fn load(&self, stream: StreamId) -> Option<StreamState>;
+
+    /// Up to `limit` live names with that prefix, above `after`, in byte order; no internal ones.
+    fn list(&self, prefix: &str, after: Option<&str>, limit: usize) -> Vec<StreamName>;
+
+    /// Whole records of `from..to`, cut to it at both ends, until their payload reaches `bytes_max`: at least one, and
+    /// one that alone exceeds `bytes_max` is cut to it (at a message, at least one). Empty where nothing lies there.
+    fn read(&self, stream: StreamId, from: Position, to: Position, bytes_max: usize) -> Result<Vec<Run>, ReadError>;
+
+    /// Single messages by where they lie, each with its length in bytes.
+    fn fetch(&self, messages: &[(Place, u32)]) -> Result<Vec<Bytes>, ReadError>;
+
+    fn health(&self) -> Health;
+
+    fn stats(&self) -> StoreStats;
+
+    /// Makes everything staged durable, proves it, and stops. Later appends are [`AppendError::Closed`].
+    fn close(&self);
+}
+
+/// A store that anyone may hold.
+pub type SharedStore = Arc<dyn Store>;
