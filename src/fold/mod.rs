@@ -11,6 +11,8 @@ mod chunked;
 mod entities;
 pub mod filter;
 mod slots;
+#[cfg(test)]
+mod tests;
 pub mod view;
 pub mod walk;
 
