@@ -1,7 +1,8 @@
 //! A list that grows without moving what it holds.
 //!
-//! Doubling a list of a million slots would copy all of it while a stream's lock is held, and leave half of it empty.
-//! Here only the first chunk doubles; every further one is allocated once. Invariant: every chunk but the last is full.
+//! Doubling a list of a million slots would copy all of it while a stream's lock is held, and leave half of it
+//! empty. Here only the first chunk doubles; every further one is allocated once. Invariant: every chunk but the
+//! last is full.
 
 /// A list in chunks of `N` items; `N` is a power of two.
 #[derive(Debug)]

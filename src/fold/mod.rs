@@ -2,8 +2,9 @@
 //!
 //! A [`Fold`] decides which changes a reader at a mark is told of, and in what order; it holds where each change's
 //! bytes lie, never the bytes. What a mark is (how far the log is durable), when to squeeze and what to send are the
-//! caller's. Positions count messages: a change at position `p` is visible at mark `M` if `p < M`, and is what readers
-//! at `M` see of its entity until a change below `M` replaces it. Changes that are staged are here too, above every mark.
+//! caller's. Positions count messages: a change at position `p` is visible at mark `M` if `p < M`, and is what
+//! readers at `M` see of its entity unless a change below `M` has replaced it. Staged changes are here too, above
+//! every mark.
 //!
 //! Invariant: for every mark that is pinned or not squeezed, answers are those of the log folded up to that mark.
 
@@ -52,7 +53,8 @@ pub struct ChangeFacts<'a> {
     pub placing: Placing,
     /// Bytes of the change as stored.
     pub length: u32,
-    /// The value's `versionField`. A delete has no value: give the version it deletes, or older ones will be news again.
+    /// The value's `versionField`. A delete has no value: give it the version that it deletes, or older ones will be
+    /// news again.
     pub version: Option<i128>,
 }
 
@@ -101,7 +103,11 @@ impl Fold {
     /// # Panics
     /// Where [`Self::room`] is 0.
     pub fn apply(&mut self, change: ChangeFacts<'_>) {
-        if self.slots.newest_position().is_some_and(|newest| change.position <= newest) {
+        if self
+            .slots
+            .newest_position()
+            .is_some_and(|newest| change.position <= newest)
+        {
             return;
         }
         assert!(self.room() > 0, "a caller asks for room before it stages");
@@ -143,7 +149,10 @@ impl Fold {
     pub fn latest(&self, entity_type: &str, key: &str) -> Option<Latest> {
         let entity = self.find(entity_type, key)?;
         let seen = self.seen(self.entities.newest(entity));
-        Some(Latest { seen, version: self.entities.version(entity) })
+        Some(Latest {
+            seen,
+            version: self.entities.version(entity),
+        })
     }
 
     /// The change of an entity that readers at `mark` see; tombstones too.
@@ -177,20 +186,26 @@ impl Fold {
         self.entities.key(entity)
     }
 
-    /// Types ever seen, in the order of their first change, with how many entities of each live, staged changes included.
+    /// Types ever seen, in the order of their first change, with how many entities of each live, staged changes
+    /// included.
     pub fn types(&self) -> impl ExactSizeIterator<Item = (&str, u64)> {
         self.entities.collections()
     }
 
     /// How many entities of a type live, staged changes included.
     pub fn live(&self, entity_type: &str) -> u64 {
-        self.entities.kind(entity_type).map_or(0, |kind| self.entities.live(kind))
+        self.entities
+            .kind(entity_type)
+            .map_or(0, |kind| self.entities.live(kind))
     }
 
     /// Type and key of every entity that lives, staged changes included, in the order of their first change.
     pub fn live_entities(&self) -> impl Iterator<Item = (&str, &str)> {
         let lives = |entity: &EntityId| !self.slots.get(self.entities.newest(*entity)).deletes();
-        self.entities.ids().filter(lives).map(|entity| (self.entity_type(entity), self.key(entity)))
+        self.entities
+            .ids()
+            .filter(lives)
+            .map(|entity| (self.entity_type(entity), self.key(entity)))
     }
 
     /// Changes held: newest ones, tombstones among them, and replaced ones that are not squeezed yet.
@@ -232,10 +247,14 @@ impl Fold {
     ///
     /// `below_mark` is at most the durable tail. Takes time in proportion to [`Self::slots`].
     pub fn squeeze(&mut self, below_mark: u64) {
-        let horizon = self.pins.first_key_value().map_or(below_mark, |(&pinned, _)| pinned.min(below_mark));
+        let horizon = self
+            .pins
+            .first_key_value()
+            .map_or(below_mark, |(&pinned, _)| pinned.min(below_mark));
         if self.slots.superseded() > 0 {
             let entities = &mut self.entities;
-            self.slots.squeeze(horizon, |entity, slot| entities.set_newest(entity, slot));
+            self.slots
+                .squeeze(horizon, |entity, slot| entities.set_newest(entity, slot));
         }
         self.squeezed_to = self.slots.len();
         self.squeezed_below = self.squeezed_below.max(horizon);

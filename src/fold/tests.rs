@@ -336,8 +336,11 @@ proptest! {
                 (item.position, item.batch, item.place, item.length, item.deletes, entity)
             })
             .collect();
-        let expected: Vec<_> =
-            world.folded_read(&walk).iter().map(|c| (c.position, c.batch, c.place, c.length, c.deletes, c.entity)).collect();
+        let expected: Vec<_> = world
+            .folded_read(&walk)
+            .iter()
+            .map(|c| (c.position, c.batch, c.place, c.length, c.deletes, c.entity))
+            .collect();
         prop_assert_eq!(told, expected);
     }
 
