@@ -20,10 +20,11 @@
 
 pub mod binding;
 pub mod canonical;
+mod cost;
 pub mod document;
 pub mod entry;
 pub mod pattern;
-pub mod schema;
+mod schema;
 pub mod state;
 pub mod subject;
 pub mod validate;
