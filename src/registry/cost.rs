@@ -1,9 +1,9 @@
 //! How much one value can be made to cost: subschemas that apply to it in place, and how deeply they refer on.
 //!
 //! The validator follows `allOf`, `$ref` and their like once for every path that leads to a subschema, on the call
-//! stack. Twenty definitions that each name the next one twice are a million checks; a long enough chain of references
-//! overflows the stack. So both are bounded when a document is registered. Descending into members and items is not
-//! counted: values bound that themselves.
+//! stack. Twenty definitions that each name the next one twice are a million checks; a long enough chain of
+//! references overflows the stack. So both are bounded when a document is registered. Descending into members and
+//! items is not counted: how deep that goes, the value decides.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use jsonschema::{Draft, Registry, Uri};
 use serde_json::Value;
 
 /// Subschemas applied to one place of a value.
-pub(super) const APPLIED_MAX: u64 = 10_000;
+pub(super) const APPLIED_MAX: u64 = 2_000;
 /// Subschemas applied to one place, each by the one before it.
 pub(super) const NESTED_MAX: usize = 200;
 

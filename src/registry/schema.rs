@@ -1,8 +1,8 @@
 //! Whether a collection's schema is sound: every fault, each at its place.
 //!
-//! Four looks at one schema: the meta-schema of its draft (keyword values of the wrong kind), a walk over its subschemas
-//! (references, regular expressions, `$schema`), the members that the collection relies on (key and version field), and
-//! last, if nothing was found, compiling it.
+//! Three looks at one schema: the meta-schema of its draft (keyword values of the wrong kind), a walk over its
+//! subschemas (references, regular expressions, `$schema`, cost) and, if nothing was found, compiling it. The members
+//! that a collection relies on, its key and version field, are [`super::document`]'s.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};

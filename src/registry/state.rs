@@ -1,7 +1,8 @@
 //! The registry: every subject's versions and every binding, as its log says so far.
 //!
 //! Questions ([`Registry::register`], [`Registry::bind`], [`Registry::unbind`]) decide and change nothing;
-//! [`Registry::apply`] is the one way the registry moves. A clone costs two counts: readers keep the one they began with.
+//! [`Registry::apply`] is the one way the registry moves. A clone costs two counts: readers keep the one they began
+//! with.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

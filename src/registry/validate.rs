@@ -98,7 +98,7 @@ impl Compiled {
 
 /// Values with more nodes than this are told their first fault only: listing all would hold a hundred bytes and more
 /// for every node of a value that is wrong throughout.
-const LISTED_NODES_MAX: usize = 10_000;
+const LISTED_NODES_MAX: usize = 5_000;
 
 impl CompiledCollection {
     pub fn is_valid(&self, value: &Value) -> bool {
@@ -257,7 +257,11 @@ mod tests {
     #[test]
     fn a_fault_points_into_value_and_schema() {
         let found = faults(
-            json!({"tags": {"items": {"$ref": "#/properties/a~1b"}}, "a/b": {"type": "string"}, "at": {"format": "date-time"}}),
+            json!({
+                "tags": {"items": {"$ref": "#/properties/a~1b"}},
+                "a/b": {"type": "string"},
+                "at": {"format": "date-time"}
+            }),
             &json!({"tags": ["x", 7], "at": "yesterday"}),
         );
         let mut found: Vec<_> = found
