@@ -118,8 +118,8 @@ impl Binding {
         }
     }
 
-    /// Whether deletes may be forgotten. A reader behind the horizon must be sent `reset`, and readers of folded plain
-    /// reads and of SSE v1 break on one.
+    /// Whether deletes may be forgotten. A reader behind the horizon must be sent `reset`, and readers of folded
+    /// plain reads and of SSE v1 break on one.
     pub fn may_forget_deletes(&self) -> bool {
         self.reads == Reads::Raw && self.egress == Egress::None
     }

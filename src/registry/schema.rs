@@ -1,8 +1,8 @@
 //! Whether a collection's schema is sound: every fault, each at its place.
 //!
-//! Four looks at one schema: the meta-schema of its draft (keyword values of the wrong kind), a walk over its subschemas
-//! (references, regular expressions, `$schema`), the members that the collection relies on (key and version field), and
-//! last, if nothing was found, compiling it.
+//! Three looks at one schema: the meta-schema of its draft (keyword values of the wrong kind), a walk over its
+//! subschemas (references, regular expressions, `$schema`, cost) and, if nothing was found, compiling it. The members
+//! that a collection relies on, its key and version field, are [`super::document`]'s.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex};
 use jsonschema::{Draft, PatternOptions, Registry, Retrieve, Uri, ValidationOptions, Validator};
 use serde_json::{Map, Value};
 
+use super::cost::{APPLIED_MAX, Costs, NESTED_MAX, Scope};
 use super::document::{DocumentFault, FaultCode};
 use super::validate::message_of;
 
@@ -27,7 +28,11 @@ pub(super) struct Findings {
 
 impl Findings {
     pub fn add(&mut self, pointer: impl Into<String>, code: FaultCode, message: impl Into<String>) {
-        self.faults.push(DocumentFault { pointer: pointer.into(), code, message: message.into() });
+        self.faults.push(DocumentFault {
+            pointer: pointer.into(),
+            code,
+            message: message.into(),
+        });
     }
 }
 
@@ -35,7 +40,11 @@ impl Findings {
 pub(super) fn compile(schema: &Value, pointer: &str, findings: &mut Findings) -> Option<Validator> {
     let found_before = findings.faults.len();
     if !schema.is_object() && !schema.is_boolean() {
-        findings.add(pointer, FaultCode::SchemaKind, "a schema is an object (or a boolean)");
+        findings.add(
+            pointer,
+            FaultCode::SchemaKind,
+            "a schema is an object (or a boolean)",
+        );
         return None;
     }
     let draft = Draft::default().detect(schema);
@@ -67,7 +76,11 @@ fn options(draft: Draft) -> ValidationOptions<'static> {
 
 fn check_keywords(schema: &Value, pointer: &str, findings: &mut Findings) {
     let Ok(meta) = jsonschema::meta::validator_for(schema) else {
-        findings.add(pointer, FaultCode::SchemaDialect, "`$schema` names no known draft of JSON Schema");
+        findings.add(
+            pointer,
+            FaultCode::SchemaDialect,
+            "`$schema` names no known draft of JSON Schema",
+        );
         return;
     };
     let mut seen = HashSet::new();
@@ -89,20 +102,41 @@ fn check_keywords(schema: &Value, pointer: &str, findings: &mut Findings) {
 struct Remotes(Arc<Mutex<HashSet<String>>>);
 
 impl Retrieve for Remotes {
-    fn retrieve(&self, uri: &Uri<String>) -> Result<Value, Box<dyn std::error::Error + Send + Sync>> {
-        self.0.lock().map_err(|_| "another thread panicked")?.insert(uri.as_str().to_owned());
+    fn retrieve(
+        &self,
+        uri: &Uri<String>,
+    ) -> Result<Value, Box<dyn std::error::Error + Send + Sync>> {
+        self.0
+            .lock()
+            .map_err(|_| "another thread panicked")?
+            .insert(uri.as_str().to_owned());
         Ok(Value::Bool(true))
     }
 }
 
 /// Keywords whose value is a schema, a list of schemas (or one), a map of schemas.
 const SCHEMA: &[&str] = &[
-    "additionalItems", "additionalProperties", "contains", "contentSchema", "else", "if", "not", "propertyNames", "then",
-    "unevaluatedItems", "unevaluatedProperties",
+    "additionalItems",
+    "additionalProperties",
+    "contains",
+    "contentSchema",
+    "else",
+    "if",
+    "not",
+    "propertyNames",
+    "then",
+    "unevaluatedItems",
+    "unevaluatedProperties",
 ];
 const SCHEMAS: &[&str] = &["allOf", "anyOf", "items", "oneOf", "prefixItems"];
-const SCHEMA_MAP: &[&str] =
-    &["$defs", "definitions", "dependencies", "dependentSchemas", "patternProperties", "properties"];
+const SCHEMA_MAP: &[&str] = &[
+    "$defs",
+    "definitions",
+    "dependencies",
+    "dependentSchemas",
+    "patternProperties",
+    "properties",
+];
 const REFERENCES: &[&str] = &["$ref", "$dynamicRef"];
 
 /// The walk of one schema.
@@ -110,50 +144,70 @@ struct Walk<'a> {
     draft: Draft,
     /// What the references asked to be fetched.
     remotes: HashSet<String>,
+    /// `None` once the cost was found too high: everything around that place costs as much.
+    costs: Option<Costs>,
     findings: &'a mut Findings,
-}
-
-/// Where references are resolved: the schema with its identifiers, and the base at this place of it.
-struct Scope<'r> {
-    registry: &'r Registry<'r>,
-    base: Arc<Uri<String>>,
-}
-
-impl<'r> Scope<'r> {
-    /// The scope inside a subschema, which may name a base of its own. An identifier that is no URI changes nothing.
-    fn inside(&self, draft: Draft, schema: &Value) -> Self {
-        let own = draft.create_resource_ref(schema).id().map(|id| self.registry.resolve_uri(&self.base.borrow(), id));
-        let base = own.and_then(Result::ok).unwrap_or_else(|| self.base.clone());
-        Self { registry: self.registry, base }
-    }
 }
 
 impl<'a> Walk<'a> {
     fn over(schema: &Value, draft: Draft, pointer: &str, findings: &'a mut Findings) {
-        let draft = if draft == Draft::Unknown { Draft::default() } else { draft };
+        let draft = if draft == Draft::Unknown {
+            Draft::default()
+        } else {
+            draft
+        };
         let remotes = Remotes::default();
         let prepared = Registry::new()
             .draft(draft)
             .retriever(remotes.clone())
             .add(BASE, schema)
             .and_then(|registry| registry.prepare());
-        let remotes = remotes.0.lock().map(|seen| seen.clone()).unwrap_or_default();
+        let remotes = remotes
+            .0
+            .lock()
+            .map(|seen| seen.clone())
+            .unwrap_or_default();
         let before = findings.faults.len();
-        let mut walk = Self { draft, remotes, findings };
+        let mut walk = Self {
+            draft,
+            remotes,
+            costs: Some(Costs::default()),
+            findings,
+        };
         match (&prepared, jsonschema::uri::from_str(BASE)) {
-            (Ok(registry), Ok(base)) => walk.visit(schema, pointer, Some(&Scope { registry, base: Arc::new(base) })),
+            (Ok(registry), Ok(base)) => {
+                let scope = Scope {
+                    registry,
+                    base: Arc::new(base),
+                    draft,
+                };
+                walk.visit(schema, pointer, Some(&scope));
+            }
             _ => walk.visit(schema, pointer, None),
         }
         // Without its identifiers the schema was only looked through; name the cause if that found nothing.
         if let (Err(error), true) = (prepared, walk.findings.faults.len() == before) {
-            walk.findings.add(pointer, FaultCode::SchemaInvalid, error.to_string());
+            walk.findings
+                .add(pointer, FaultCode::SchemaInvalid, error.to_string());
         }
     }
 
     /// Recurses as deep as the document nests, which has been bounded before.
     fn visit(&mut self, schema: &Value, pointer: &str, scope: Option<&Scope<'_>>) {
-        let Some(members) = schema.as_object() else { return };
-        let inner = scope.map(|scope| scope.inside(self.draft, schema));
+        let Some(members) = schema.as_object() else {
+            return;
+        };
+        if let (Some(scope), Some(costs)) = (scope, &mut self.costs)
+            && costs.exceeds(schema, scope)
+        {
+            let message = format!(
+                "a single value would be checked against more than {APPLIED_MAX} subschemas, or more than \
+                 {NESTED_MAX} that refer to each other in a row; name shared definitions less often"
+            );
+            self.findings.add(pointer, FaultCode::TooCostly, message);
+            self.costs = None;
+        }
+        let inner = scope.map(|scope| scope.inside(schema));
         let scope = inner.as_ref();
         for (name, value) in members {
             let place = child(pointer, name);
@@ -188,14 +242,18 @@ impl<'a> Walk<'a> {
     fn check_dialect(&mut self, dialect: &str, place: String) {
         if Draft::from_schema_uri(dialect) == Draft::Unknown {
             let known = "https://json-schema.org/draft/2020-12/schema, …/2019-09/schema, or draft-07, -06, -04";
-            self.findings.add(place, FaultCode::SchemaDialect, format!("unknown draft; use one of {known}"));
+            self.findings.add(
+                place,
+                FaultCode::SchemaDialect,
+                format!("unknown draft; use one of {known}"),
+            );
         }
     }
 
     fn check_reference(&mut self, target: &str, place: String, scope: Option<&Scope<'_>>) {
         const REMOTE: &str = "refers to another document, and nothing is fetched; put it under `$defs` of this schema";
         let (uri, _) = target.split_once('#').unwrap_or((target, ""));
-        let Some(Scope { registry, base }) = scope else {
+        let Some(scope @ Scope { registry, base, .. }) = scope else {
             if !uri.is_empty() {
                 self.findings.add(place, FaultCode::RemoteReference, REMOTE);
             }
@@ -208,15 +266,17 @@ impl<'a> Walk<'a> {
         let known = |uri: &str| !self.remotes.contains(uri) && registry.contains_resource(uri);
         match asked {
             Ok(asked) if uri.is_empty() || known(asked.as_str()) => {
-                if let Err(error) = registry.resolver((**base).clone()).lookup(target) {
+                if let Err(error) = scope.follow(target) {
                     let message = format!("leads to nothing in this schema: {error}");
-                    self.findings.add(place, FaultCode::UnresolvedReference, message);
+                    self.findings
+                        .add(place, FaultCode::UnresolvedReference, message);
                 }
             }
             Ok(_) => self.findings.add(place, FaultCode::RemoteReference, REMOTE),
             Err(error) => {
                 let message = format!("is not a URI reference: {error}");
-                self.findings.add(place, FaultCode::UnresolvedReference, message);
+                self.findings
+                    .add(place, FaultCode::UnresolvedReference, message);
             }
         }
     }
@@ -227,13 +287,19 @@ impl<'a> Walk<'a> {
         }
         self.findings.patterns_left -= 1;
         if self.findings.patterns_left == 0 {
-            self.findings.add(place, FaultCode::TooManyPatterns, "the document has too many regular expressions");
+            self.findings.add(
+                place,
+                FaultCode::TooManyPatterns,
+                "the document has too many regular expressions",
+            );
             return;
         }
         let mut probe = Map::new();
         probe.insert("pattern".to_owned(), Value::String(regex.to_owned()));
         if let Err(error) = options(self.draft).build(&Value::Object(probe)) {
-            let backtracks = ["(?=", "(?!", "(?<=", "(?<!"].iter().any(|mark| regex.contains(mark));
+            let backtracks = ["(?=", "(?!", "(?<=", "(?<!"]
+                .iter()
+                .any(|mark| regex.contains(mark));
             let message = match backtracks {
                 true => "look-around is not supported, because patterns run on a linear-time engine; say it without, \
                          for example by `allOf` or `not`"

@@ -18,19 +18,65 @@ pub fn any_json() -> impl Strategy<Value = Value> {
     leaf.prop_recursive(5, 48, 6, |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
-            prop::collection::vec((any_word(), inner), 0..6).prop_map(|members| members.into_iter().collect()),
+            prop::collection::vec((any_word(), inner), 0..6)
+                .prop_map(|members| members.into_iter().collect()),
         ]
     })
 }
 
 pub fn any_word() -> impl Strategy<Value = String> {
     const KNOWN: &[&str] = &[
-        "collections", "type", "primaryKey", "schema", "versionField", "strict", "properties", "required", "items",
-        "allOf", "anyOf", "not", "$ref", "$id", "$schema", "$defs", "$dynamicRef", "$anchor", "pattern", "format", "enum",
-        "const", "minimum", "string", "integer", "object", "array", "id", "#", "#/$defs/id", "http://x/y", "(", "a*",
-        "https://json-schema.org/draft/2020-12/schema", "http://json-schema.org/draft-07/schema#", "date-time",
-        "dependentSchemas", "patternProperties", "unevaluatedProperties", "if", "then", "multipleOf", "definitions",
-        "contains", "uniqueItems", "propertyNames", "contentMediaType", "application/json", "", "~", "/",
+        "collections",
+        "type",
+        "primaryKey",
+        "schema",
+        "versionField",
+        "strict",
+        "properties",
+        "required",
+        "items",
+        "allOf",
+        "anyOf",
+        "not",
+        "$ref",
+        "$id",
+        "$schema",
+        "$defs",
+        "$dynamicRef",
+        "$anchor",
+        "pattern",
+        "format",
+        "enum",
+        "const",
+        "minimum",
+        "string",
+        "integer",
+        "object",
+        "array",
+        "id",
+        "#",
+        "#/$defs/id",
+        "http://x/y",
+        "(",
+        "a*",
+        "https://json-schema.org/draft/2020-12/schema",
+        "http://json-schema.org/draft-07/schema#",
+        "date-time",
+        "dependentSchemas",
+        "patternProperties",
+        "unevaluatedProperties",
+        "if",
+        "then",
+        "multipleOf",
+        "definitions",
+        "contains",
+        "uniqueItems",
+        "propertyNames",
+        "contentMediaType",
+        "application/json",
+        "",
+        "~",
+        "/",
     ];
     prop_oneof![3 => prop::sample::select(KNOWN).prop_map(str::to_owned), 1 => "\\PC{0,6}"]
 }
@@ -45,7 +91,8 @@ pub fn document(properties: Value) -> Document {
 }
 
 pub fn document_value(properties: Value) -> Value {
-    let mut schema = json!({"type": "object", "required": ["id"], "properties": {"id": {"type": "string"}}});
+    let mut schema =
+        json!({"type": "object", "required": ["id"], "properties": {"id": {"type": "string"}}});
     for (name, property) in properties.as_object().expect("properties are an object") {
         schema["properties"][name] = property.clone();
     }
