@@ -165,6 +165,17 @@ impl Engine {
         Ok(Some(Pin { handle: handle.clone(), mark }))
     }
 
+    /// Collections of a typed stream: name and entity type, by name.
+    pub fn collection_names(&self, handle: &Handle) -> Result<Vec<(String, String)>, Fault> {
+        let compiled = self.compiled(&self.schema_of(handle)?)?;
+        Ok(compiled.collections().map(|c| (c.name.clone(), c.entity_type.to_string())).collect())
+    }
+
+    /// Entity types of a typed stream.
+    pub fn collections(&self, handle: &Handle) -> Result<Vec<String>, Fault> {
+        Ok(self.collection_names(handle)?.into_iter().map(|(_, entity_type)| entity_type).collect())
+    }
+
     /// Live entities per collection, staged ones included.
     pub async fn live_counts(&self, handle: &Arc<Handle>) -> Result<Vec<(String, u64)>, Fault> {
         self.ensure_fold(handle).await?;
@@ -275,6 +286,11 @@ impl Found {
 }
 
 impl Selection {
+    /// Whether an entity of that name is wanted.
+    pub fn wants(&self, entity_type: &str, key: &str) -> bool {
+        self.filter().accepts(entity_type, key)
+    }
+
     fn filter(&self) -> Filter {
         Filter {
             types: (!self.types.is_empty()).then(|| self.types.clone()),

@@ -7,6 +7,7 @@ pub mod entity;
 mod fault;
 mod folded;
 mod handle;
+pub mod ingest;
 pub mod inspect;
 mod quarantine;
 mod read;

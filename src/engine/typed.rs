@@ -202,7 +202,7 @@ impl Engine {
     }
 
     /// Whether a refused batch is a repeat of an accepted one; its tuple alone decides that.
-    async fn repeat_or(&self, handle: &Arc<Handle>, writer: &Writer, fault: Fault) -> Result<Fault, Fault> {
+    pub(super) async fn repeat_or(&self, handle: &Arc<Handle>, writer: &Writer, fault: Fault) -> Result<Fault, Fault> {
         let Some(producer) = &writer.producer else { return Ok(fault) };
         let (refusal, rests_on) = {
             let mut core = handle.lock_fresh(&*self.store)?;
@@ -228,7 +228,7 @@ impl Engine {
         Ok(refusal.into())
     }
 
-    /// Decides on a checked batch under the stream's lock. `None` where it must be checked again first.
+    /// Decides on a checked batch and waits until that is durable. `None` where it must be checked again first.
     pub(super) async fn commit_typed(
         &self,
         handle: &Arc<Handle>,
@@ -236,6 +236,20 @@ impl Engine {
         writer: Writer,
         birth: Option<Birth>,
     ) -> Result<Option<Appended>, Fault> {
+        match self.decide_typed(handle, batch, writer, birth).await? {
+            Some(decided) => self.conclude_typed(handle, decided).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Decides on a checked batch under the stream's lock. `None` where it must be checked again first.
+    pub(super) async fn decide_typed(
+        &self,
+        handle: &Arc<Handle>,
+        batch: Batch,
+        writer: Writer,
+        birth: Option<Birth>,
+    ) -> Result<Option<DecidedTyped>, Fault> {
         self.ensure_fold(handle).await?;
         let (decided, rests_on, tail, outcome) = {
             let mut guard = handle.lock_fresh(&*self.store)?;
@@ -284,21 +298,40 @@ impl Engine {
                         self.stage_typed(handle, core, records, *record, &batch, &outcome)
                     }
                 },
+                // Told here and not with the acknowledgement, so that a pipelining writer decides nothing after it.
+                Admission::Refuse(refusal) => {
+                    let rests_on = core.staged_steps;
+                    drop(guard);
+                    self.settle(handle, rests_on).await;
+                    return Err(match refusal {
+                        crate::stream::Refusal::Gone => Fault::NoStream(handle.name.clone()),
+                        refusal => refusal.into(),
+                    });
+                }
                 other => Decided::Other(other),
             };
             let state = core.state.as_ref();
             let tail = state.map_or(Offset::BEGINNING, |state| Offset::at(state.tail));
             (decided, core.staged_steps, (tail, state.is_some_and(|state| state.closed.is_some())), outcome)
         };
-        let applied = outcome.kept.len() as u64;
-        let mut appended = self.conclude(handle, decided, rests_on, tail, writer.producer).await?;
+        Ok(Some(DecidedTyped { decided, rests_on, tail, outcome, batch, producer: writer.producer }))
+    }
+
+    /// Waits for what was decided, and says what became of it.
+    pub(super) async fn conclude_typed(
+        &self,
+        handle: &Arc<Handle>,
+        decided: DecidedTyped,
+    ) -> Result<Appended, Fault> {
+        let DecidedTyped { decided, rests_on, tail, outcome, batch, producer } = decided;
+        let mut appended = self.conclude(handle, decided, rests_on, tail, producer).await?;
         if !appended.duplicate {
-            Counters::add(&self.counters.changes, applied);
+            Counters::add(&self.counters.changes, outcome.kept.len() as u64);
             Counters::add(&self.counters.quarantined_changes, batch.set_aside.len() as u64);
             appended.offsets = outcome.offsets(&batch);
             appended.quarantined = batch.set_aside.len();
         }
-        Ok(Some(appended))
+        Ok(appended)
     }
 
     fn born(&self, handle: &Handle, birth: Birth) -> (Record, StreamState) {
@@ -352,6 +385,17 @@ impl Engine {
         }
         Decided::Staged(landing)
     }
+}
+
+/// A batch that is decided on and perhaps not durable yet.
+pub(super) struct DecidedTyped {
+    decided: Decided,
+    rests_on: u64,
+    /// The staged tail after it, and whether the stream is closed there.
+    tail: (Offset, bool),
+    outcome: Outcome,
+    batch: Batch,
+    producer: Option<Producer>,
 }
 
 /// What the version guards left of a batch, and where it goes.

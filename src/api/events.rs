@@ -1,0 +1,213 @@
+//! The view for any EventSource: a snapshot, then changes, one message each, with ids that `Last-Event-ID` resumes.
+//!
+//! Messages have the default event name and the stored change as data. `event: ready` marks the places where everything
+//! durable was delivered, `event: reset` asks the reader to forget what it has. A slow reader is told the newest change
+//! per entity. Untyped JSON streams send every message, since nothing says what supersedes what.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Bytes;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use tokio::sync::watch;
+
+use crate::engine::{Engine, Fault, Handle, Published, PublishedStream, Selection, Start};
+use crate::model::{Offset, ReadFrom, StreamId};
+use crate::protocol::{json, sse};
+
+use super::body::stepwise;
+use super::extract::Query;
+use super::headers as names;
+use super::live::event_stream;
+use super::problem::{Problem, ProblemType};
+use super::state::ApiSettings;
+
+struct Reader {
+    engine: Engine,
+    handle: Arc<Handle>,
+    published: watch::Receiver<Published>,
+    id: Option<StreamId>,
+    typed: bool,
+    at: Start,
+    selection: Selection,
+    heartbeat: Duration,
+    resets: bool,
+    state: State,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Fresh,
+    Behind,
+    CaughtUp,
+    Ended,
+}
+
+/// The response of `/-/events`, and of a plain `GET` that accepts `text/event-stream`.
+pub async fn respond(
+    engine: Engine,
+    settings: &ApiSettings,
+    handle: Arc<Handle>,
+    stream: Option<PublishedStream>,
+    query: &Query,
+    head: &HeaderMap,
+) -> Result<Response, Problem> {
+    let typed = stream.as_ref().is_none_or(|stream| stream.schema.is_some());
+    if stream.as_ref().is_some_and(|stream| !stream.creation.content_type.is_json()) {
+        return Err(Problem::new(ProblemType::NotAcceptable, "only JSON streams can be read as events"));
+    }
+    let from = resume_at(query, head)?;
+    let selection = query.selection()?;
+    check_types(&engine, &handle, &selection)?;
+    if !typed && selection != Selection::default() {
+        return Err(Fault::NotTyped(handle.name.clone()).into());
+    }
+    let begins = stream.as_ref().map_or(0, |stream| stream.creation.start);
+    let tail = stream.as_ref().map_or(0, |stream| stream.tail);
+    let offset = match from {
+        ReadFrom::Beginning => Offset::BEGINNING,
+        ReadFrom::Tail => Offset::at(tail),
+        ReadFrom::At(offset) => {
+            engine.check_offset(stream.as_ref(), offset)?;
+            offset
+        }
+    };
+    let ended = stream.as_ref().is_some_and(|stream| stream.closed && offset.position >= tail);
+    if ended && from != ReadFrom::Beginning {
+        // Ends an EventSource, which would otherwise reconnect for ever.
+        return Ok(StatusCode::NO_CONTENT.into_response());
+    }
+    let at = match from {
+        ReadFrom::Tail => Start { position: tail, walk_mark: None },
+        _ => Start::from_offset(offset, begins),
+    };
+    let reader = Reader {
+        published: handle.subscribe(),
+        id: stream.map(|stream| stream.id),
+        // What stood under this name before may still be held by the reader.
+        resets: offset.position > 0 && offset.position < begins,
+        handle,
+        typed,
+        at,
+        selection,
+        heartbeat: settings.heartbeat.mul_f64(0.8),
+        state: State::Fresh,
+        engine,
+    };
+    Ok(event_stream(stepwise(reader, Reader::step)))
+}
+
+/// `Last-Event-ID` wins over `?offset=`: a reconnecting EventSource keeps the URL that it began with.
+fn resume_at(query: &Query, head: &HeaderMap) -> Result<ReadFrom, Problem> {
+    if let Some(id) = names::text(head, &names::LAST_EVENT_ID)?.filter(|id| !id.is_empty()) {
+        return id.parse().map_err(|fault: crate::model::offset::OffsetFault| {
+            Problem::new(ProblemType::MalformedOffset, format!("Last-Event-ID: {fault}"))
+        });
+    }
+    Ok(query.read_from("offset")?.unwrap_or(ReadFrom::Beginning))
+}
+
+/// An unknown type in an allow-list is a mistake that an empty view would hide.
+fn check_types(engine: &Engine, handle: &Handle, selection: &Selection) -> Result<(), Problem> {
+    if selection.types.is_empty() {
+        return Ok(());
+    }
+    let known = engine.collections(handle)?;
+    match selection.types.iter().find(|name| !known.contains(name)) {
+        None => Ok(()),
+        Some(unknown) => Err(super::extract::malformed_query(format!(
+            "type {unknown:?} is not in the schema; it has {}",
+            known.join(", ")
+        ))),
+    }
+}
+
+impl Reader {
+    async fn step(mut self) -> Option<(Bytes, Self)> {
+        match self.state {
+            State::Ended => return None,
+            State::CaughtUp => {
+                let changed = self.engine.changed_since(&mut self.published, self.id, self.at.position);
+                match tokio::time::timeout(self.heartbeat, changed).await {
+                    Ok(true) => {}
+                    Ok(false) => return None,
+                    Err(_) => {
+                        let mut out = Vec::new();
+                        sse::heartbeat(&mut out);
+                        return Some((out.into(), self));
+                    }
+                }
+            }
+            State::Fresh | State::Behind => {}
+        }
+        match self.frames().await {
+            Ok(Some(out)) => {
+                if *self.engine.stopping().borrow() {
+                    self.state = State::Ended;
+                }
+                Some((out, self))
+            }
+            Ok(None) => None,
+            Err(fault) => {
+                tracing::warn!(stream.name = %self.handle.name, error = %fault, "a live read ended early");
+                None
+            }
+        }
+    }
+
+    async fn frames(&mut self) -> Result<Option<Bytes>, Fault> {
+        let stream = self.handle.stream();
+        match (&stream, self.id) {
+            (None, Some(_)) => return Ok(None),
+            (Some(stream), Some(id)) if stream.id != id => return Ok(None),
+            (Some(stream), None) => (self.id, self.typed) = (Some(stream.id), stream.schema.is_some()),
+            _ => {}
+        }
+        let mut out = Vec::new();
+        if std::mem::take(&mut self.resets) {
+            let data = format!("{{\"offset\":\"{}\"}}", Offset::BEGINNING);
+            sse::event(&mut out, Some("reset"), None, data.as_bytes());
+        }
+        let (fresh, closed) = (self.state == State::Fresh, stream.as_ref().is_some_and(|stream| stream.closed));
+        let (sent, done) = match &stream {
+            None => (0, true),
+            Some(stream) if self.typed => self.folded(stream, &mut out).await?,
+            Some(stream) => self.raw(stream, &mut out).await?,
+        };
+        if done && (fresh || sent > 0 || self.state == State::Behind) {
+            let mark = self.at.offset(true);
+            let data = format!("{{\"offset\":\"{mark}\"}}");
+            sse::event(&mut out, Some("ready"), Some(&mark.to_string()), data.as_bytes());
+        }
+        self.state = match (done, closed) {
+            (true, true) => State::Ended,
+            (true, false) => State::CaughtUp,
+            (false, _) => State::Behind,
+        };
+        if out.is_empty() {
+            sse::heartbeat(&mut out);
+        }
+        Ok(Some(out.into()))
+    }
+
+    async fn folded(&mut self, stream: &PublishedStream, out: &mut Vec<u8>) -> Result<(usize, bool), Fault> {
+        let page = self.engine.folded_page(&self.handle, stream, self.at, &self.selection, None).await?;
+        for item in &page.items {
+            sse::event(out, None, Some(&item.resume.to_string()), &item.change);
+        }
+        self.at = page.next;
+        Ok((page.items.len(), page.done))
+    }
+
+    async fn raw(&mut self, stream: &PublishedStream, out: &mut Vec<u8>) -> Result<(usize, bool), Fault> {
+        let page = self.engine.raw_page(stream, self.at.position).await?;
+        let body = [b"[".as_slice(), &page.payload, b"]"].concat();
+        let messages = json::messages(&body)?;
+        for (position, message) in (page.from..).zip(&messages) {
+            sse::event(out, None, Some(&Offset::at(position + 1).to_string()), message.as_bytes());
+        }
+        self.at = Start { position: page.next, walk_mark: None };
+        Ok((messages.len(), page.up_to_date))
+    }
+}

@@ -1,0 +1,259 @@
+//! Paths, queries and bodies, read once and strictly.
+
+use axum::body::{Body, Bytes};
+use axum::extract::{FromRequest, FromRequestParts, OriginalUri, Request};
+use axum::http::Uri;
+use axum::http::request::Parts;
+use http_body_util::BodyExt;
+
+use crate::engine::{Engine, Selection};
+use crate::model::{EntityKey, EntityType, Offset, ReadFrom, StreamName};
+
+use super::problem::{Problem, ProblemType};
+use super::state::Api;
+
+/// The path of the request as it was sent, below a prefix.
+pub fn rest_of<'u>(uri: &'u Uri, prefix: &str) -> &'u str {
+    uri.path().strip_prefix(prefix).unwrap_or_default()
+}
+
+/// A stream's name from its percent-encoded path. A `%2F` is refused: it would name another stream than it looks.
+pub fn stream_name(raw: &str) -> Result<StreamName, Problem> {
+    let malformed = |reason: &str| Problem::new(ProblemType::MalformedName, reason.to_owned());
+    if raw.to_ascii_lowercase().contains("%2f") {
+        return Err(malformed("a stream path holds no %2F; write / where a segment ends"));
+    }
+    let decoded = decode(raw)?;
+    StreamName::parse(&decoded).map_err(|fault| malformed(&fault.to_string()))
+}
+
+pub fn decode(raw: &str) -> Result<String, Problem> {
+    let decoded = percent_encoding::percent_decode_str(raw).decode_utf8();
+    decoded
+        .map(|text| text.into_owned())
+        .map_err(|_| Problem::new(ProblemType::MalformedName, "the path is not UTF-8 once percent-decoded"))
+}
+
+/// `/v1/stream/{path}`
+pub struct StreamPath(pub StreamName);
+
+impl FromRequestParts<Api> for StreamPath {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
+        let OriginalUri(uri) = OriginalUri::from_request_parts(parts, api).await.unwrap_or_else(|never| match never {});
+        let raw = rest_of(&uri, "/v1/stream/");
+        if raw == "__ds" || raw.starts_with("__ds/") {
+            return Err(Problem::new(ProblemType::NotImplemented, "this server has no subscriptions"));
+        }
+        stream_name(raw).map(Self)
+    }
+}
+
+/// What a path below `/v1/state/` names.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Resource {
+    Inspection,
+    Entities { entity_type: EntityType },
+    Entity { entity_type: EntityType, key: EntityKey },
+    Changes,
+    Snapshot,
+    Events,
+    Quarantine,
+    OpenApi,
+}
+
+/// `/v1/state/{path}[/-/…]`
+pub struct StatePath {
+    pub stream: StreamName,
+    pub resource: Resource,
+}
+
+impl StatePath {
+    pub fn parse(raw: &str) -> Result<Self, Problem> {
+        let (stream, rest) = match raw.split_once("/-/") {
+            Some((stream, rest)) => (stream, Some(rest)),
+            None => (raw, None),
+        };
+        let stream = stream_name(stream)?;
+        let Some(rest) = rest else { return Ok(Self { stream, resource: Resource::Inspection }) };
+        let mut segments = rest.splitn(3, '/');
+        let resource = match (segments.next(), segments.next(), segments.next()) {
+            (Some("entities"), Some(entity_type), None) => Resource::Entities { entity_type: self::entity_type(entity_type)? },
+            (Some("entities"), Some(entity_type), Some(key)) => {
+                let key = EntityKey::parse(&decode(key)?)
+                    .ok_or_else(|| Problem::new(ProblemType::MalformedName, "a key has 1 to 1,024 bytes"))?;
+                Resource::Entity { entity_type: self::entity_type(entity_type)?, key }
+            }
+            (Some("changes"), None, None) => Resource::Changes,
+            (Some("snapshot"), None, None) => Resource::Snapshot,
+            (Some("events"), None, None) => Resource::Events,
+            (Some("quarantine"), None, None) => Resource::Quarantine,
+            (Some("openapi.json"), None, None) => Resource::OpenApi,
+            _ => {
+                let detail = "after /-/ come entities/{type}[/{key}], changes, snapshot, events, quarantine or openapi.json";
+                return Err(Problem::new(ProblemType::NotFound, detail));
+            }
+        };
+        Ok(Self { stream, resource })
+    }
+}
+
+fn entity_type(raw: &str) -> Result<EntityType, Problem> {
+    EntityType::parse(&decode(raw)?)
+        .ok_or_else(|| Problem::new(ProblemType::MalformedName, "a type has 1 to 256 bytes"))
+}
+
+impl FromRequestParts<Api> for StatePath {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
+        let OriginalUri(uri) = OriginalUri::from_request_parts(parts, api).await.unwrap_or_else(|never| match never {});
+        Self::parse(rest_of(&uri, "/v1/state/"))
+    }
+}
+
+/// The query, with repeated parameters told apart from single ones. Unknown ones are ignored.
+#[derive(Debug, Default)]
+pub struct Query(Vec<(String, String)>);
+
+impl Query {
+    pub fn parse(query: Option<&str>) -> Self {
+        let pair = |part: &str| {
+            let (name, value) = part.split_once('=').unwrap_or((part, ""));
+            let decode = |text: &str| {
+                percent_encoding::percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned()
+            };
+            (decode(name), decode(value))
+        };
+        Self(query.unwrap_or_default().split('&').filter(|part| !part.is_empty()).map(pair).collect())
+    }
+
+    pub fn all<'q>(&'q self, name: &'q str) -> impl Iterator<Item = &'q str> {
+        self.0.iter().filter(move |(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The one value of a parameter; twice is refused.
+    pub fn one(&self, name: &str) -> Result<Option<&str>, Problem> {
+        let mut values = self.all(name);
+        match (values.next(), values.next()) {
+            (first, None) => Ok(first),
+            _ => Err(malformed_query(format!("{name} stands twice"))),
+        }
+    }
+
+    pub fn flag(&self, name: &str) -> Result<bool, Problem> {
+        match self.one(name)? {
+            None | Some("false") => Ok(false),
+            Some("true") => Ok(true),
+            Some(_) => Err(malformed_query(format!("{name} is true or false"))),
+        }
+    }
+
+    pub fn read_from(&self, name: &str) -> Result<Option<ReadFrom>, Problem> {
+        let parse = |text: &str| {
+            text.parse().map_err(|fault: crate::model::offset::OffsetFault| {
+                Problem::new(ProblemType::MalformedOffset, format!("{name}: {fault}, or -1, or now"))
+            })
+        };
+        self.one(name)?.map(parse).transpose()
+    }
+
+    pub fn offset(&self, name: &str) -> Result<Option<Offset>, Problem> {
+        let parse = |text: &str| {
+            text.parse().map_err(|fault: crate::model::offset::OffsetFault| {
+                Problem::new(ProblemType::MalformedOffset, format!("{name}: {fault}"))
+            })
+        };
+        self.one(name)?.map(parse).transpose()
+    }
+
+    /// A page size from 1 to `max`.
+    pub fn limit(&self, default: usize, max: usize) -> Result<usize, Problem> {
+        let Some(text) = self.one("limit")? else { return Ok(default) };
+        let limit = text.parse().ok().filter(|limit| (1..=max).contains(limit));
+        limit.ok_or_else(|| malformed_query(format!("limit is a whole number from 1 to {max}")))
+    }
+
+    /// `type=` (repeated, or separated by commas), `key=` and `key_prefix=`.
+    pub fn selection(&self) -> Result<Selection, Problem> {
+        let types = self.all("type").flat_map(|list| list.split(',')).filter(|t| !t.is_empty());
+        let bounded = |text: Option<&str>| match text {
+            Some(text) if text.len() > EntityKey::BYTES_MAX => Err(malformed_query("a key has at most 1,024 bytes")),
+            text => Ok(text.map(str::to_owned)),
+        };
+        let types: Vec<String> = types.map(str::to_owned).collect();
+        if types.len() > 100 {
+            return Err(malformed_query("at most 100 types can be asked for at once"));
+        }
+        Ok(Selection {
+            types,
+            key: bounded(self.one("key")?)?,
+            key_prefix: bounded(self.one("key_prefix")?)?,
+            limit: None,
+        })
+    }
+}
+
+pub fn malformed_query(detail: impl Into<String>) -> Problem {
+    Problem::new(ProblemType::MalformedQuery, detail)
+}
+
+impl FromRequestParts<Api> for Query {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Api) -> Result<Self, Problem> {
+        Ok(Self::parse(parts.uri.query()))
+    }
+}
+
+/// A whole body, no larger than the server takes.
+pub struct WholeBody(pub Bytes);
+
+impl FromRequest<Api> for WholeBody {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, api: &Api) -> Result<Self, Problem> {
+        let max = api.engine().map_or(0, |engine: &Engine| engine.limits().request_bytes_max);
+        let too_large = || Problem::new(ProblemType::TooLarge, format!("the body has more than {max} bytes"));
+        let body: Body = request.into_body();
+        if http_body::Body::size_hint(&body).lower() > max as u64 {
+            return Err(too_large());
+        }
+        match http_body_util::Limited::new(body, max).collect().await {
+            Ok(collected) => Ok(Self(collected.to_bytes())),
+            Err(error) if error.is::<http_body_util::LengthLimitError>() => Err(too_large()),
+            Err(error) => Err(Problem::new(ProblemType::MalformedBody, format!("the body broke off: {error}"))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn state_paths_name_their_resource() {
+        let parsed = StatePath::parse("a/b/-/entities/job/x%2Fy").map_err(|p| p.detail).unwrap();
+        assert_eq!(parsed.stream.as_str(), "a/b");
+        let (entity_type, key) = (EntityType::parse("job").unwrap(), EntityKey::parse("x/y").unwrap());
+        assert_eq!(parsed.resource, Resource::Entity { entity_type, key });
+        for (raw, kind) in [
+            ("a/-/nothing", ProblemType::NotFound),
+            ("a%2Fb", ProblemType::MalformedName),
+            ("a//b", ProblemType::MalformedName),
+            ("a/%2e%2e/b", ProblemType::MalformedName),
+            ("%ff", ProblemType::MalformedName),
+        ] {
+            assert_eq!(StatePath::parse(raw).err().map(|p| p.kind), Some(kind), "{raw}");
+        }
+    }
+
+    #[test]
+    fn repeated_and_empty_parameters_are_told_apart() {
+        let query = Query::parse(Some("offset=&offset=1&live=sse"));
+        assert!(query.one("offset").is_err());
+        assert_eq!(query.one("live").ok().flatten(), Some("sse"));
+        assert!(Query::parse(Some("offset=")).read_from("offset").is_err());
+    }
+}

@@ -1,0 +1,291 @@
+//! NDJSON ingest: one connection, one line a batch, one acknowledgement line a batch once it is durable.
+//!
+//! The first refused line ends it and nothing after it is written. Acknowledgements are sent while lines still come;
+//! a client that reads only at the end gets them then. Unread ones are bounded: beyond the bound the newest stands for
+//! those before it, and a connection that does not read for too long is closed.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use axum::body::{Body, BodyDataStream, Bytes};
+use axum::http::{HeaderMap, HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use futures_util::StreamExt;
+use futures_util::stream::FuturesOrdered;
+use serde::Serialize;
+use tokio::sync::mpsc;
+
+use crate::engine::ingest::{Acknowledgement, Ingest};
+use crate::engine::{Appended, Engine, Fault};
+use crate::model::{Offset, Producer, ProducerEpoch, ProducerId, ProducerSeq, StreamName};
+
+use super::headers as names;
+use super::problem::{Problem, ProblemBody, ProblemType};
+use super::state::ApiSettings;
+
+/// Lines decided on and not yet durable.
+const IN_FLIGHT_MAX: usize = 4_096;
+/// Acknowledgements waiting to be read, in bytes.
+const UNREAD_BYTES_MAX: usize = 4 << 20;
+
+/// An acknowledgement line.
+#[derive(Debug, Serialize)]
+struct Ack {
+    seq: u64,
+    /// The tail after the line's changes.
+    offset: String,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    duplicate: bool,
+    /// Changes of the line that the binding kept aside.
+    #[serde(skip_serializing_if = "is_zero")]
+    quarantined: usize,
+}
+
+fn is_zero(count: &usize) -> bool {
+    *count == 0
+}
+
+/// The last line where something was refused.
+#[derive(Serialize)]
+struct Refused {
+    seq: u64,
+    error: ProblemBody,
+}
+
+/// Who writes: each line has the next seq.
+struct Numbering {
+    producer: Option<(ProducerId, ProducerEpoch)>,
+    next: u64,
+}
+
+impl Numbering {
+    fn from_headers(head: &HeaderMap) -> Result<Self, Problem> {
+        let next = match head.contains_key(names::PRODUCER_SEQ) {
+            true => names::integer(head, &names::PRODUCER_SEQ, ProducerSeq::parse)?.get(),
+            false => 0,
+        };
+        let given = [names::PRODUCER_ID, names::PRODUCER_EPOCH].map(|name| head.contains_key(name));
+        let producer = match given {
+            [false, false] => None,
+            [true, true] => {
+                let epoch = names::integer(head, &names::PRODUCER_EPOCH, ProducerEpoch::parse)?;
+                Some((names::producer_id(head)?, epoch))
+            }
+            _ => {
+                let detail = "Producer-Id and Producer-Epoch come together or not at all";
+                return Err(Problem::new(ProblemType::MalformedHeader, detail));
+            }
+        };
+        Ok(Self { producer, next })
+    }
+
+    fn take(&mut self) -> Result<(u64, Option<Producer>), Problem> {
+        let number = self.next;
+        let seq = ProducerSeq::new(number)
+            .ok_or_else(|| Problem::new(ProblemType::MalformedHeader, "the seqs of this epoch are used up"))?;
+        self.next += 1;
+        let tuple = |(id, epoch): &(ProducerId, ProducerEpoch)| Producer { id: id.clone(), epoch: *epoch, seq };
+        Ok((number, self.producer.as_ref().map(tuple)))
+    }
+}
+
+/// The response of an `application/x-ndjson` post: begins at once, ends with the last acknowledgement.
+pub async fn respond(
+    engine: Engine,
+    settings: &ApiSettings,
+    name: &StreamName,
+    head: &HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let numbering = Numbering::from_headers(head)?;
+    let line_max = engine.limits().request_bytes_max;
+    let ingest = engine.ingest(name).await?;
+    let (acks, mut sent) = mpsc::channel(1);
+    let session = Session {
+        ingest,
+        numbering,
+        lines: Lines { body: body.into_data_stream(), buffer: Vec::new(), scanned: 0, line_max, ended: false },
+        pending: FuturesOrdered::new(),
+        unread: VecDeque::new(),
+        unread_bytes: 0,
+        acks,
+        ack_timeout: settings.ack_timeout,
+    };
+    tokio::spawn(session.run());
+    let stream = futures_util::stream::poll_fn(move |cx| sent.poll_recv(cx)).map(Ok::<Bytes, std::convert::Infallible>);
+    let mut response = Body::from_stream(stream).into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(names::X_ACCEL_BUFFERING, HeaderValue::from_static("no"));
+    Ok(response)
+}
+
+struct Session {
+    ingest: Ingest,
+    numbering: Numbering,
+    lines: Lines,
+    pending: FuturesOrdered<futures_util::future::BoxFuture<'static, (u64, Result<Appended, Fault>)>>,
+    /// Acknowledgement lines that the connection has not taken yet.
+    unread: VecDeque<Bytes>,
+    unread_bytes: usize,
+    acks: mpsc::Sender<Bytes>,
+    ack_timeout: Duration,
+}
+
+impl Session {
+    async fn run(mut self) {
+        let refused = self.write_lines().await;
+        // Nothing more is decided; what was is acknowledged, then the refusal told.
+        while let Some((seq, outcome)) = self.pending.next().await {
+            match outcome {
+                Ok(appended) => self.acknowledge(seq, &appended),
+                Err(fault) => {
+                    self.refuse(seq, fault.into());
+                    let _ = self.flush().await;
+                    return;
+                }
+            }
+        }
+        if let Some((seq, problem)) = refused {
+            self.refuse(seq, problem);
+        }
+        let _ = self.flush().await;
+    }
+
+    /// Until the body ends (`None`), or a line is refused.
+    async fn write_lines(&mut self) -> Option<(u64, Problem)> {
+        let mut slow_since: Option<tokio::time::Instant> = None;
+        loop {
+            let room = self.pending.len() < IN_FLIGHT_MAX;
+            let deadline = slow_since.map(|since| since + self.ack_timeout);
+            tokio::select! {
+                biased;
+                Some((seq, outcome)) = self.pending.next(), if !self.pending.is_empty() => match outcome {
+                    Ok(appended) => self.acknowledge(seq, &appended),
+                    Err(fault) => {
+                        self.pending.clear();
+                        return Some((seq, fault.into()));
+                    }
+                },
+                permit = self.acks.reserve(), if !self.unread.is_empty() => match permit {
+                    Ok(permit) => {
+                        slow_since = None;
+                        let lines: Vec<u8> = self.unread.drain(..).flatten().collect();
+                        self.unread_bytes = 0;
+                        permit.send(lines.into());
+                    }
+                    Err(_) => return None,
+                },
+                line = self.lines.next(), if room => match line {
+                    Ok(Some(line)) => {
+                        if line.iter().all(u8::is_ascii_whitespace) {
+                            continue;
+                        }
+                        let (seq, producer) = match self.numbering.take() {
+                            Ok(numbered) => numbered,
+                            Err(problem) => return Some((self.numbering.next, problem)),
+                        };
+                        match self.ingest.line(&line, producer).await {
+                            Ok(durable) => self.pending.push_back(numbered(seq, durable)),
+                            Err(fault) => return Some((seq, fault.into())),
+                        }
+                    }
+                    Ok(None) => return None,
+                    Err(problem) => return Some((self.numbering.next, problem)),
+                },
+                () = tokio::time::sleep_until(deadline.unwrap_or_else(tokio::time::Instant::now)), if deadline.is_some() => {
+                    return None;
+                }
+            }
+            if self.unread_bytes >= UNREAD_BYTES_MAX {
+                slow_since.get_or_insert_with(tokio::time::Instant::now);
+            }
+        }
+    }
+
+    fn acknowledge(&mut self, seq: u64, appended: &Appended) {
+        let offset = appended.offsets.iter().rev().flatten().next().copied().unwrap_or(appended.tail);
+        self.push(&Ack {
+            seq,
+            offset: Offset::to_string(&offset),
+            duplicate: appended.duplicate,
+            quarantined: appended.quarantined,
+        });
+    }
+
+    fn refuse(&mut self, seq: u64, problem: Problem) {
+        self.push(&Refused { seq, error: problem.body() });
+    }
+
+    fn push(&mut self, line: &impl Serialize) {
+        let mut text = serde_json::to_vec(line).unwrap_or_default();
+        text.push(b'\n');
+        if self.unread_bytes >= UNREAD_BYTES_MAX
+            && let Some(newest) = self.unread.pop_back()
+        {
+            self.unread_bytes -= newest.len();
+        }
+        self.unread_bytes += text.len();
+        self.unread.push_back(text.into());
+    }
+
+    async fn flush(&mut self) -> Result<(), ()> {
+        let lines: Vec<u8> = self.unread.drain(..).flatten().collect();
+        if lines.is_empty() {
+            return Ok(());
+        }
+        self.acks.send_timeout(lines.into(), self.ack_timeout).await.map_err(drop)
+    }
+}
+
+fn numbered(
+    seq: u64,
+    durable: Acknowledgement,
+) -> futures_util::future::BoxFuture<'static, (u64, Result<Appended, Fault>)> {
+    Box::pin(async move { (seq, durable.await) })
+}
+
+/// A body's lines, none longer than a request may be.
+struct Lines {
+    body: BodyDataStream,
+    buffer: Vec<u8>,
+    /// How much of the buffer holds no line break.
+    scanned: usize,
+    line_max: usize,
+    ended: bool,
+}
+
+impl Lines {
+    /// Cancel-safe: what was received stays in the buffer.
+    async fn next(&mut self) -> Result<Option<Vec<u8>>, Problem> {
+        loop {
+            if let Some(end) = self.buffer[self.scanned..].iter().position(|b| *b == b'\n') {
+                let rest = self.buffer.split_off(self.scanned + end + 1);
+                let mut line = std::mem::replace(&mut self.buffer, rest);
+                self.scanned = 0;
+                line.pop();
+                return Ok(Some(line));
+            }
+            self.scanned = self.buffer.len();
+            if self.scanned > self.line_max {
+                let detail = format!("a line has more than {} bytes", self.line_max);
+                return Err(Problem::new(ProblemType::TooLarge, detail));
+            }
+            if self.ended {
+                self.scanned = 0;
+                let last = std::mem::take(&mut self.buffer);
+                return Ok((!last.is_empty()).then_some(last));
+            }
+            match self.body.next().await {
+                Some(Ok(bytes)) => self.buffer.extend_from_slice(&bytes),
+                // Cut off: the unfinished line was not meant to be written.
+                Some(Err(_)) => {
+                    self.buffer.clear();
+                    (self.scanned, self.ended) = (0, true);
+                }
+                None => self.ended = true,
+            }
+        }
+    }
+}

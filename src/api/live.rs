@@ -1,0 +1,182 @@
+//! Protocol SSE: data and control events from one cursor. Source: PROTOCOL.md §5.8.
+//!
+//! Every data event is followed by a control event, and a response ends only after one: on rotation, at the end of a
+//! closed stream, and on shutdown. A folded reader that falls behind is told the newest change per entity.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::engine::{Engine, Fault, Handle, Published, PublishedStream, Selection};
+use crate::model::{Offset, StreamId};
+use crate::protocol::control::ControlEvent;
+use crate::protocol::{cursor::cursor, sse};
+
+use super::body::stepwise;
+use super::headers as names;
+use super::state::ApiSettings;
+use super::routes::stream::{Page, View};
+
+/// A reader of protocol SSE.
+struct Reader {
+    engine: Engine,
+    handle: Arc<Handle>,
+    published: watch::Receiver<Published>,
+    /// The incarnation it reads; another one under the same name ends it. `None` until the name is first written.
+    id: Option<StreamId>,
+    view: View,
+    selection: Selection,
+    /// The cursor that the client came with, until it was answered.
+    cursor: Option<String>,
+    cursor_floor: u64,
+    heartbeat: Duration,
+    ends_at: Instant,
+    state: State,
+}
+
+#[derive(PartialEq, Eq)]
+enum State {
+    /// Nothing was sent yet: the first answer comes at once, data or not.
+    Fresh,
+    /// The last thing sent was a control event at the tail.
+    CaughtUp,
+    /// The last page did not reach the tail.
+    Behind,
+    Ended,
+}
+
+/// The response of `live=sse`.
+pub fn respond(
+    engine: Engine,
+    settings: &ApiSettings,
+    handle: Arc<Handle>,
+    stream: Option<PublishedStream>,
+    view: View,
+    selection: Selection,
+    cursor: Option<String>,
+) -> Response {
+    let text = stream.as_ref().is_none_or(|stream| stream.creation.content_type.is_text());
+    // Spread out, so that readers who came together do not leave together.
+    let rotation = settings.sse_rotation.mul_f64(0.9 + 0.2 * fastrand::f64());
+    let reader = Reader {
+        published: handle.subscribe(),
+        handle,
+        id: stream.map(|stream| stream.id),
+        view,
+        selection,
+        cursor,
+        cursor_floor: 0,
+        heartbeat: settings.heartbeat.mul_f64(0.8),
+        ends_at: Instant::now() + rotation,
+        state: State::Fresh,
+        engine,
+    };
+    let mut response = event_stream(stepwise(reader, Reader::step));
+    if !text {
+        response.headers_mut().insert(names::STREAM_SSE_DATA_ENCODING, HeaderValue::from_static("base64"));
+    }
+    response
+}
+
+/// Headers that every kind of event stream has, so that proxies pass it on at once.
+pub fn event_stream(body: Body) -> Response {
+    let mut response = body.into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    headers.insert(names::X_ACCEL_BUFFERING, HeaderValue::from_static("no"));
+    response
+}
+
+impl Reader {
+    async fn step(mut self) -> Option<(Bytes, Self)> {
+        if self.state == State::Ended {
+            return None;
+        }
+        if self.state == State::CaughtUp {
+            let wait_until = self.ends_at.min(Instant::now() + self.heartbeat);
+            let from = self.view.position();
+            let changed = self.engine.changed_since(&mut self.published, self.id, from);
+            match tokio::time::timeout_at(wait_until, changed).await {
+                Ok(true) => {}
+                // Stopping, or time to reconnect: what was sent last is a control event.
+                Ok(false) => return None,
+                Err(_) if Instant::now() >= self.ends_at => return None,
+                Err(_) => {
+                    let mut out = Vec::new();
+                    self.control(&mut out, true, false);
+                    return Some((out.into(), self));
+                }
+            }
+        }
+        let out = match self.page().await {
+            Ok(Some(page)) => self.frames(page),
+            // The stream is gone; a new request will be told so.
+            Ok(None) => return None,
+            Err(fault) => {
+                tracing::warn!(stream.name = %self.handle.name, error = %fault, "a live read ended early");
+                return None;
+            }
+        };
+        let stopping = *self.engine.stopping().borrow();
+        if stopping || (self.state == State::Behind && Instant::now() >= self.ends_at) {
+            self.state = State::Ended;
+        }
+        Some((out, self))
+    }
+
+    async fn page(&mut self) -> Result<Option<Page>, Fault> {
+        let stream = self.handle.stream();
+        match (&stream, self.id) {
+            (Some(stream), Some(id)) if stream.id != id => return Ok(None),
+            (None, Some(_)) => return Ok(None),
+            (Some(stream), None) => self.id = Some(stream.id),
+            _ => {}
+        }
+        self.view.page(&self.engine, &self.handle, stream.as_ref(), &self.selection).await.map(Some)
+    }
+
+    fn frames(&mut self, page: Page) -> Bytes {
+        let mut out = Vec::with_capacity(page.body.len() + 256);
+        if !page.is_empty {
+            match page.is_text {
+                true => sse::event(&mut out, Some("data"), None, &page.body),
+                false => sse::binary_event(&mut out, "data", &page.body),
+            }
+        }
+        let send_control = !page.is_empty || self.state != State::CaughtUp || page.closed;
+        self.state = match (page.closed, page.up_to_date) {
+            (true, _) => State::Ended,
+            (false, true) => State::CaughtUp,
+            (false, false) => State::Behind,
+        };
+        if send_control {
+            self.control(&mut out, page.up_to_date, page.closed);
+        } else {
+            // A wake-up that this reader's selection does not see: keep the connection busy and go on.
+            sse::heartbeat(&mut out);
+        }
+        out.into()
+    }
+
+    fn control(&mut self, out: &mut Vec<u8>, up_to_date: bool, closed: bool) {
+        let next: Offset = self.view.offset();
+        let now = self.engine.now();
+        // Past the client's own once, then with the clock, so that it never goes back within a response.
+        let next_cursor = cursor(now, self.cursor.take().as_deref(), fastrand::u64(1..=3600));
+        self.cursor_floor = self.cursor_floor.max(next_cursor.parse().unwrap_or(0));
+        let event = ControlEvent {
+            stream_next_offset: next,
+            stream_cursor: (!closed).then(|| self.cursor_floor.to_string()),
+            up_to_date,
+            stream_closed: closed,
+        };
+        let data = serde_json::to_vec(&event).unwrap_or_default();
+        sse::event(out, Some("control"), None, &data);
+    }
+}

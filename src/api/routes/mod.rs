@@ -1,0 +1,34 @@
+//! One file per resource: a handler takes typed arguments, makes one call and turns the answer into a reply.
+
+pub mod changes;
+pub mod entities;
+pub mod inspect;
+pub mod registry;
+pub mod service;
+pub mod state;
+pub mod stream;
+
+use axum::Router;
+use axum::routing::{any, get, post, put};
+
+use super::problem::{Problem, ProblemType};
+use super::state::Api;
+
+/// Every route of the API.
+pub fn all() -> Router<Api> {
+    Router::new()
+        .route("/v1/stream/{*path}", any(stream::dispatch))
+        .route("/v1/state", get(inspect::list))
+        .route("/v1/state/{*path}", any(state::dispatch))
+        .route("/v1/schemas", get(registry::subjects))
+        .route("/v1/schemas/{subject}", get(registry::subject))
+        .route("/v1/schemas/{subject}/versions", post(registry::register).get(registry::versions))
+        .route("/v1/schemas/{subject}/versions/{version}", get(registry::version))
+        .route("/v1/bindings", get(registry::bindings))
+        .route("/v1/bindings/{name}", put(registry::bind).get(registry::binding).delete(registry::unbind))
+        .merge(service::routes())
+        .fallback(|| async { Problem::new(ProblemType::NotFound, "see / for what is here, or /docs") })
+        .method_not_allowed_fallback(|| async {
+            Problem::new(ProblemType::MethodNotAllowed, "see /openapi.json for the methods of this path")
+        })
+}

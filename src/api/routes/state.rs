@@ -1,0 +1,77 @@
+//! Everything below `/v1/state/{path}`: which resource a path names, and who answers for it.
+
+use axum::extract::{FromRequest, FromRequestParts, Request, State};
+use axum::http::{Method, header};
+use axum::response::{IntoResponse, Response};
+
+use crate::engine::Engine;
+use crate::engine::entity::EntityName;
+
+use super::super::extract::{Query, Resource, StatePath, WholeBody};
+use super::super::problem::{Problem, ProblemType};
+use super::super::state::Api;
+use super::super::{events, ingest, openapi, snapshot};
+use super::{changes, entities, inspect};
+
+/// All methods of `/v1/state/{path}[/-/…]`.
+pub async fn dispatch(State(api): State<Api>, request: Request) -> Response {
+    answer(api, request).await.unwrap_or_else(Problem::into_response)
+}
+
+async fn answer(api: Api, request: Request) -> Result<Response, Problem> {
+    let (mut parts, body) = request.into_parts();
+    let engine = Engine::from_request_parts(&mut parts, &api).await?;
+    let StatePath { stream, resource } = StatePath::from_request_parts(&mut parts, &api).await?;
+    let query = Query::parse(parts.uri.query());
+    let head = parts.headers.clone();
+    let method = match parts.method.clone() {
+        Method::HEAD => Method::GET,
+        method => method,
+    };
+    if let Some(offset) = query.offset("min_offset")? {
+        let (handle, _) = engine.peek(&stream).await?;
+        engine.reached(&handle, offset).await?;
+    }
+    let whole = async |api: &Api| WholeBody::from_request(Request::from_parts(parts, body), api).await;
+    match (resource, method) {
+        (Resource::Inspection, Method::GET) => inspect::stream(engine, stream).await,
+        (Resource::Entities { entity_type }, Method::GET) => {
+            entities::list(engine, stream, entity_type, &query).await
+        }
+        (Resource::Entity { entity_type, key }, method) => {
+            let name = EntityName { stream, entity_type, key };
+            match method {
+                Method::GET => entities::get(engine, name, &head).await,
+                Method::DELETE => entities::delete(engine, name, &head).await,
+                Method::PUT => entities::put(engine, name, &head, whole(&api).await?).await,
+                Method::PATCH => entities::patch(engine, name, &head, whole(&api).await?).await,
+                _ => Err(wrong_method("GET, PUT, PATCH and DELETE")),
+            }
+        }
+        (Resource::Changes, Method::POST) => {
+            let lines = head.get(header::CONTENT_TYPE).is_some_and(|kind| {
+                kind.to_str().is_ok_and(|kind| kind.trim().to_ascii_lowercase().starts_with("application/x-ndjson"))
+            });
+            match lines {
+                true => ingest::respond(engine, api.settings(), &stream, &head, body).await,
+                false => changes::post(engine, stream, &head, whole(&api).await?).await,
+            }
+        }
+        (Resource::Snapshot, Method::GET) => {
+            let (handle, published) = engine.open(&stream).await?;
+            Ok(snapshot::respond(engine, handle, published, &head).await?)
+        }
+        (Resource::Events, Method::GET) => {
+            let (handle, published) = engine.open(&stream).await?;
+            events::respond(engine, api.settings(), handle, published, &query, &head).await
+        }
+        (Resource::Quarantine, Method::GET) => inspect::quarantine(engine, stream, &query).await,
+        (Resource::OpenApi, Method::GET) => openapi::of_stream(engine, stream).await,
+        (Resource::Changes, _) => Err(wrong_method("POST")),
+        _ => Err(wrong_method("GET")),
+    }
+}
+
+fn wrong_method(known: &str) -> Problem {
+    Problem::new(ProblemType::MethodNotAllowed, format!("this resource knows {known}"))
+}

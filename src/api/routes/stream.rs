@@ -1,0 +1,472 @@
+//! The Durable Streams protocol on one stream. Source: PROTOCOL.md §5.
+
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::extract::{FromRequest, FromRequestParts};
+
+use crate::engine::{
+    AppendRequest, CreateRequest, Engine, Fault, Handle, PublishedStream, Selection, Start,
+};
+use crate::model::{Offset, Position, ReadFrom};
+use crate::protocol::change::StoredChange;
+use crate::protocol::control::Control;
+use crate::protocol::cursor::cursor;
+use crate::registry::Reads;
+
+use super::super::extract::{Query, StreamPath, WholeBody, malformed_query};
+use super::super::problem::{Problem, ProblemType};
+use super::super::state::Api;
+use super::super::{events, headers as names, live};
+
+/// All methods of `/v1/stream/{path}`.
+pub async fn dispatch(State(api): State<Api>, request: Request) -> Response {
+    let (mut parts, body) = request.into_parts();
+    let answer = async {
+        let engine = Engine::from_request_parts(&mut parts, &api).await?;
+        let path = StreamPath::from_request_parts(&mut parts, &api).await?;
+        let method = parts.method.clone();
+        let head = parts.headers.clone();
+        match method {
+            Method::GET => read(engine, &api, path, Query::parse(parts.uri.query()), head).await,
+            Method::HEAD => metadata(engine, path).await,
+            Method::DELETE => {
+                engine.delete(&path.0).await?;
+                Ok(StatusCode::NO_CONTENT.into_response())
+            }
+            Method::PUT | Method::POST => {
+                let uri = parts.uri.clone();
+                let body = WholeBody::from_request(Request::from_parts(parts, body), &api).await?;
+                match method {
+                    Method::PUT => create(engine, path, head, body, uri.path()).await,
+                    _ => append(engine, path, head, body).await,
+                }
+            }
+            _ => Err(Problem::new(ProblemType::MethodNotAllowed, "a stream knows PUT, POST, GET, HEAD and DELETE")),
+        }
+    };
+    answer.await.unwrap_or_else(|problem: Problem| problem.into_response())
+}
+
+async fn create(
+    engine: Engine,
+    StreamPath(name): StreamPath,
+    head: HeaderMap,
+    WholeBody(body): WholeBody,
+    url: &str,
+) -> Result<Response, Problem> {
+    let forks = [names::STREAM_FORKED_FROM, names::STREAM_FORK_OFFSET, names::STREAM_FORK_SUB_OFFSET];
+    if forks.iter().any(|name| head.contains_key(name)) {
+        return Err(Problem::new(ProblemType::NotImplemented, "this server does not fork streams"));
+    }
+    let request = CreateRequest {
+        name,
+        content_type: names::content_type(&head)?,
+        lifetime: names::lifetime(&head)?,
+        closed: names::closes(&head),
+        schema: schema_header(&head)?,
+        body,
+    };
+    let created = engine.create(request).await?;
+    let status = if created.fresh { StatusCode::CREATED } else { StatusCode::OK };
+    let mut response = status.into_response();
+    describe(response.headers_mut(), &created.stream);
+    if created.fresh {
+        let location = match head.get(header::HOST).and_then(|host| host.to_str().ok()) {
+            Some(host) => format!("http://{host}{url}"),
+            None => url.to_owned(),
+        };
+        response.headers_mut().insert(header::LOCATION, names::value(location));
+    }
+    Ok(response)
+}
+
+/// `<subject>` or `<subject>@<version>`
+fn schema_header(head: &HeaderMap) -> Result<Option<(String, Option<u32>)>, Problem> {
+    let Some(text) = names::text(head, &names::STREAM_SCHEMA)? else { return Ok(None) };
+    let malformed = || names::malformed(&names::STREAM_SCHEMA, "it is a subject, or subject@version");
+    match text.rsplit_once('@') {
+        None => Ok(Some((text.to_owned(), None))),
+        Some((subject, version)) => {
+            let version = version.parse().map_err(|_| malformed())?;
+            Ok(Some((subject.to_owned(), Some(version))))
+        }
+    }
+}
+
+async fn append(
+    engine: Engine,
+    StreamPath(name): StreamPath,
+    head: HeaderMap,
+    WholeBody(body): WholeBody,
+) -> Result<Response, Problem> {
+    let content_type = names::content_type(&head)?;
+    let closes = names::closes(&head);
+    if content_type.is_none() && !body.is_empty() {
+        return Err(Problem::new(ProblemType::MissingContentType, "say what the body is, as the stream does"));
+    }
+    let producer = names::producer(&head)?;
+    let stream_seq = head.get(names::STREAM_SEQ).map(|value| Arc::from(value.as_bytes()));
+    let given = producer.clone();
+    let request = AppendRequest { content_type, producer, stream_seq, closes, body };
+    let appended = engine.append(&name, request).await?;
+    // New data of a producer is 200, a repeat 204; without a tuple it is always 204. Source: PROTOCOL.md §5.2.1.
+    let fresh = given.is_some() && !appended.duplicate;
+    let mut response = if fresh { StatusCode::OK } else { StatusCode::NO_CONTENT }.into_response();
+    let headers = response.headers_mut();
+    names::write_next_offset(headers, appended.tail);
+    if let Some(given) = given {
+        headers.insert(names::PRODUCER_EPOCH, names::value(given.epoch));
+        headers.insert(names::PRODUCER_SEQ, names::value(appended.last_seq.unwrap_or(given.seq)));
+    }
+    if appended.closed || closes {
+        headers.insert(names::STREAM_CLOSED, names::TRUE);
+    }
+    Ok(response)
+}
+
+async fn metadata(engine: Engine, StreamPath(name): StreamPath) -> Result<Response, Problem> {
+    let (_, stream) = engine.peek(&name).await?;
+    let mut response = StatusCode::OK.into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    match &stream {
+        Some(stream) => describe(headers, stream),
+        None => {
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            names::write_next_offset(headers, Offset::BEGINNING);
+        }
+    }
+    Ok(response)
+}
+
+fn describe(headers: &mut HeaderMap, stream: &PublishedStream) {
+    headers.insert(header::CONTENT_TYPE, names::value(&stream.creation.content_type));
+    names::write_next_offset(headers, stream.tail_offset());
+    names::write_lifetime(headers, stream.creation.lifetime);
+    if stream.closed {
+        headers.insert(names::STREAM_CLOSED, names::TRUE);
+    }
+    if let Some(schema) = &stream.schema {
+        headers.insert(names::STREAM_SCHEMA, names::value(format!("{}@{}", schema.subject, schema.version)));
+    }
+}
+
+async fn read(
+    engine: Engine,
+    api: &Api,
+    StreamPath(name): StreamPath,
+    query: Query,
+    head: HeaderMap,
+) -> Result<Response, Problem> {
+    let from = query.read_from("offset")?;
+    let live = query.one("live")?;
+    if !matches!(live, None | Some("long-poll" | "sse")) {
+        return Err(malformed_query("live is long-poll or sse"));
+    }
+    if live.is_some() && from.is_none() {
+        return Err(malformed_query("a live read needs an offset: -1, now, or one that a response gave"));
+    }
+    let (handle, stream) = engine.open(&name).await?;
+    if let Some(offset) = query.offset("min_offset")? {
+        engine.reached(&handle, offset).await?;
+    }
+    let stream = handle.stream().or(stream);
+    if live.is_none() && wants_events(&head) {
+        return events::respond(engine, api.settings(), handle, stream, &query, &head).await;
+    }
+    let selection = query.selection()?;
+    let view = View::choose(&engine, &handle, stream.as_ref(), from, query.flag("fold")?, &selection)?;
+    match live {
+        Some("sse") => {
+            let cursor = query.one("cursor")?.map(str::to_owned);
+            Ok(live::respond(engine, api.settings(), handle, stream, view, selection, cursor))
+        }
+        Some(_) => long_poll(engine, api, handle, stream, view, selection, &query).await,
+        None => catch_up(engine, &handle, stream, view, selection, from, &head).await,
+    }
+}
+
+fn wants_events(head: &HeaderMap) -> bool {
+    let accept = head.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    accept.split(',').any(|kind| kind.trim().starts_with("text/event-stream"))
+}
+
+/// How a protocol read sees the stream, and how far it has come.
+pub enum View {
+    /// Every message or byte.
+    Raw { position: Position },
+    /// The newest change per entity.
+    Folded { start: Start, framed: Option<Frame>, done: bool },
+}
+
+/// Brackets of a framed folded read that are still to be sent.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Frame {
+    /// Nothing was sent; the reader may hold entities of what stood under this name before.
+    Reset,
+    Start,
+    End,
+}
+
+/// A page, ready to be sent.
+pub struct Page {
+    /// A JSON array, or bytes.
+    pub body: Bytes,
+    pub is_empty: bool,
+    pub is_text: bool,
+    pub up_to_date: bool,
+    pub closed: bool,
+}
+
+impl View {
+    fn choose(
+        engine: &Engine,
+        handle: &Handle,
+        stream: Option<&PublishedStream>,
+        from: Option<ReadFrom>,
+        fold: bool,
+        selection: &Selection,
+    ) -> Result<Self, Problem> {
+        let binding = engine.binding(handle);
+        let typed = stream.map_or(binding.is_some(), |stream| stream.schema.is_some());
+        if !typed && (fold || *selection != Selection::default()) {
+            return Err(Fault::NotTyped(handle.name.clone()).into());
+        }
+        let offset = match from.unwrap_or(ReadFrom::Beginning) {
+            ReadFrom::Beginning => Offset::BEGINNING,
+            ReadFrom::Tail => Offset::at(stream.map_or(0, |stream| stream.tail)),
+            ReadFrom::At(offset) => {
+                engine.check_offset(stream, offset)?;
+                offset
+            }
+        };
+        let begins = stream.map_or(0, |stream| stream.creation.start);
+        let from_tail = from == Some(ReadFrom::Tail);
+        let by_binding = typed && binding.is_some_and(|binding| binding.reads == Reads::Folded);
+        let fresh = !from_tail && (offset.walk_mark != 0 || offset.position <= begins);
+        if !fold && !(by_binding && fresh) {
+            return Ok(Self::Raw { position: offset.position });
+        }
+        let start = match fresh {
+            true => Start::from_offset(offset, begins),
+            false => Start { position: offset.position, walk_mark: None },
+        };
+        let framed = match (fold, start.walk_mark) {
+            (true, Some(0)) if offset.position > 0 && offset.position < begins => Some(Frame::Reset),
+            (true, Some(0)) => Some(Frame::Start),
+            (true, Some(_)) => Some(Frame::End),
+            _ => None,
+        };
+        Ok(Self::Folded { start, framed, done: false })
+    }
+
+    pub fn position(&self) -> Position {
+        match self {
+            Self::Raw { position } => *position,
+            Self::Folded { start, .. } => start.position,
+        }
+    }
+
+    /// Where the next read goes on.
+    pub fn offset(&self) -> Offset {
+        match self {
+            Self::Raw { position } => Offset::at(*position),
+            Self::Folded { start, done, .. } => start.offset(*done),
+        }
+    }
+
+    /// The next page, which moves the view on.
+    pub async fn page(
+        &mut self,
+        engine: &Engine,
+        handle: &Arc<Handle>,
+        stream: Option<&PublishedStream>,
+        selection: &Selection,
+    ) -> Result<Page, Fault> {
+        let Some(stream) = stream else {
+            let body = Bytes::from_static(b"[]");
+            return Ok(Page { body, is_empty: true, is_text: true, up_to_date: true, closed: false });
+        };
+        match self {
+            Self::Raw { position } => {
+                let page = engine.raw_page(stream, *position).await?;
+                *position = page.next;
+                let json = stream.creation.content_type.is_json();
+                let body = match json {
+                    true => bracketed(&select(page.payload, selection)),
+                    false => page.payload,
+                };
+                Ok(Page {
+                    is_empty: body.is_empty() || (json && body.len() == 2),
+                    is_text: stream.creation.content_type.is_text(),
+                    body,
+                    up_to_date: page.up_to_date,
+                    closed: page.closed,
+                })
+            }
+            Self::Folded { start, framed, done } => {
+                let page = engine.folded_page(handle, stream, *start, selection, None).await?;
+                (*start, *done) = (page.next, page.done);
+                let mut messages = Vec::new();
+                let mark = page.next.offset(page.done);
+                if *framed == Some(Frame::Reset) {
+                    messages.push(Control::Reset.message(Offset::BEGINNING).into());
+                }
+                if matches!(framed, Some(Frame::Reset | Frame::Start)) {
+                    messages.push(Control::SnapshotStart.message(Offset::BEGINNING).into());
+                    *framed = Some(Frame::End);
+                }
+                messages.extend(page.items.into_iter().map(|item| item.change));
+                if page.done && framed.take().is_some() {
+                    messages.push(Control::SnapshotEnd.message(mark).into());
+                }
+                Ok(Page {
+                    is_empty: messages.is_empty(),
+                    is_text: true,
+                    body: bracketed(&messages.join(&b","[..]).into()),
+                    up_to_date: page.done,
+                    closed: page.done && stream.closed,
+                })
+            }
+        }
+    }
+}
+
+fn bracketed(messages: &Bytes) -> Bytes {
+    let mut body = Vec::with_capacity(messages.len() + 2);
+    body.push(b'[');
+    body.extend_from_slice(messages);
+    body.push(b']');
+    body.into()
+}
+
+/// The messages `m1,m2` that a selection wants.
+fn select(messages: Bytes, selection: &Selection) -> Bytes {
+    if *selection == Selection::default() {
+        return messages;
+    }
+    let whole = bracketed(&messages);
+    let wanted = |message: &&str| {
+        StoredChange::parse(message).is_some_and(|change| selection.wants(&change.entity_type, &change.key))
+    };
+    let split = crate::protocol::json::messages(&whole).unwrap_or_default();
+    split.into_iter().filter(wanted).collect::<Vec<_>>().join(",").into()
+}
+
+async fn catch_up(
+    engine: Engine,
+    handle: &Arc<Handle>,
+    stream: Option<PublishedStream>,
+    mut view: View,
+    selection: Selection,
+    from: Option<ReadFrom>,
+    head: &HeaderMap,
+) -> Result<Response, Problem> {
+    let begins_at = view.offset();
+    let folded = matches!(view, View::Folded { .. });
+    let page = view.page(&engine, handle, stream.as_ref(), &selection).await?;
+    let next = view.offset();
+    let id = stream.as_ref().map_or(0, |stream| stream.id.0);
+    let tag = names::etag(format_args!(
+        "{id}:{begins_at}:{next}{}{}{}",
+        if folded { ":f" } else { "" },
+        if page.up_to_date { ":u" } else { "" },
+        if page.closed { ":c" } else { "" }
+    ));
+    let cacheable = from != Some(ReadFrom::Tail);
+    let mut response = match cacheable && names::none_match(head, &tag) {
+        true => StatusCode::NOT_MODIFIED.into_response(),
+        false => page.body.into_response(),
+    };
+    let headers = response.headers_mut();
+    let content_type =
+        stream.as_ref().map_or(HeaderValue::from_static("application/json"), |s| names::value(&s.creation.content_type));
+    headers.insert(header::CONTENT_TYPE, content_type);
+    names::write_next_offset(headers, next);
+    if page.up_to_date {
+        headers.insert(names::STREAM_UP_TO_DATE, names::TRUE);
+    }
+    if page.closed {
+        headers.insert(names::STREAM_CLOSED, names::TRUE);
+    }
+    let fixed = !folded && !page.up_to_date && selection == Selection::default();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(match (cacheable, fixed) {
+        (false, _) => "no-store",
+        (true, true) => "public, max-age=60, stale-while-revalidate=300",
+        (true, false) => "no-cache",
+    }));
+    if cacheable {
+        headers.insert(header::ETAG, tag);
+    }
+    Ok(response)
+}
+
+async fn long_poll(
+    engine: Engine,
+    api: &Api,
+    handle: Arc<Handle>,
+    stream: Option<PublishedStream>,
+    mut view: View,
+    selection: Selection,
+    query: &Query,
+) -> Result<Response, Problem> {
+    let cursor = cursor(engine.now(), query.one("cursor")?, fastrand::u64(1..=3600));
+    let deadline = tokio::time::Instant::now() + api.settings().long_poll;
+    let mut published = handle.subscribe();
+    let mut id = stream.map(|stream| stream.id);
+    loop {
+        let stream = handle.stream();
+        match (&stream, id) {
+            (None, Some(_)) => return Err(Fault::NoStream(handle.name.clone()).into()),
+            (Some(stream), Some(id)) if stream.id != id => return Err(Fault::NoStream(handle.name.clone()).into()),
+            (Some(stream), None) => id = Some(stream.id),
+            _ => {}
+        }
+        let page = view.page(&engine, &handle, stream.as_ref(), &selection).await?;
+        let answer = |status: StatusCode, page: Option<Page>, closed: bool, up_to_date: bool| {
+            let mut response = match page {
+                Some(page) => (status, page.body).into_response(),
+                None => status.into_response(),
+            };
+            let headers = response.headers_mut();
+            let content_type = stream
+                .as_ref()
+                .map_or(HeaderValue::from_static("application/json"), |s| names::value(&s.creation.content_type));
+            if status == StatusCode::OK {
+                headers.insert(header::CONTENT_TYPE, content_type);
+            }
+            headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+            names::write_next_offset(headers, view.offset());
+            headers.insert(names::STREAM_CURSOR, names::value(&cursor));
+            if up_to_date {
+                headers.insert(names::STREAM_UP_TO_DATE, names::TRUE);
+            }
+            if closed {
+                headers.insert(names::STREAM_CLOSED, names::TRUE);
+            }
+            response
+        };
+        if !page.is_empty {
+            let (closed, up_to_date) = (page.closed, page.up_to_date);
+            let tag = names::etag(format_args!("{}:{}:l", id.map_or(0, |id| id.0), view.offset()));
+            let mut response = answer(StatusCode::OK, Some(page), closed, up_to_date);
+            response.headers_mut().insert(header::ETAG, tag);
+            return Ok(response);
+        }
+        if page.closed {
+            return Ok(answer(StatusCode::NO_CONTENT, None, true, true));
+        }
+        if !page.up_to_date {
+            continue;
+        }
+        let changed = engine.changed_since(&mut published, id, view.position());
+        match tokio::time::timeout_at(deadline, changed).await {
+            Ok(true) => {}
+            Ok(false) | Err(_) => return Ok(answer(StatusCode::NO_CONTENT, None, false, true)),
+        }
+    }
+}

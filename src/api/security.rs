@@ -1,0 +1,113 @@
+//! What holds for every request: who may ask, from where, and what browsers must know of the answer.
+//!
+//! The token guards everything but health; a missing or wrong one is 401 and never 403, which producers take for a
+//! fenced epoch. Sources: PROTOCOL.md §12.7; the Fetch standard for CORS.
+
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::{HeaderName, HeaderValue, Method, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use subtle::ConstantTimeEq;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::cors::CorsLayer;
+
+use super::headers as names;
+use super::problem::{Problem, ProblemType};
+use super::state::Api;
+
+/// Wraps the routes in what every answer needs.
+pub fn guard(routes: Router, api: Api) -> Router {
+    routes
+        .layer(middleware::from_fn_with_state(api, authorise))
+        .layer(CatchPanicLayer::custom(|panic: Box<dyn std::any::Any + Send>| {
+            let reason = panic.downcast_ref::<String>().map(String::as_str);
+            let reason = reason.or(panic.downcast_ref::<&str>().copied()).unwrap_or("unknown");
+            tracing::error!(panic = reason, "a request failed in a way that it should not have");
+            Problem::new(ProblemType::Internal, "a fault of the server; it has been logged").into_response()
+        }))
+        .layer(cors())
+        .layer(middleware::from_fn(browser_headers))
+}
+
+async fn authorise(State(api): State<Api>, request: Request, next: Next) -> Response {
+    let path = request.uri().path();
+    let open = path == "/health" || path.starts_with("/health/");
+    if let Some(token) = api.settings().token.as_deref().filter(|_| !open) {
+        let given = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let given = given.and_then(|text| text.split_once(' ')).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+        let fits = given.is_some_and(|(_, given)| bool::from(given.trim().as_bytes().ct_eq(token.as_bytes())));
+        if !fits {
+            return Problem::new(ProblemType::Unauthorized, "send `Authorization: Bearer <token>`")
+                .with(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
+                .into_response();
+        }
+    }
+    next.run(request).await
+}
+
+async fn browser_headers(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(names::CROSS_ORIGIN_RESOURCE_POLICY, HeaderValue::from_static("cross-origin"));
+    headers.insert(header::VARY, HeaderValue::from_static("Accept, Accept-Encoding, Origin"));
+    response
+}
+
+fn cors() -> CorsLayer {
+    CorsLayer::new()
+        .allow_origin(tower_http::cors::Any)
+        .allow_methods([
+            Method::GET,
+            Method::HEAD,
+            Method::POST,
+            Method::PUT,
+            Method::PATCH,
+            Method::DELETE,
+            Method::OPTIONS,
+        ])
+        // By name: `*` does not cover Authorization.
+        .allow_headers([
+            header::CONTENT_TYPE,
+            header::AUTHORIZATION,
+            header::IF_MATCH,
+            header::IF_NONE_MATCH,
+            names::LAST_EVENT_ID,
+            names::PRODUCER_ID,
+            names::PRODUCER_EPOCH,
+            names::PRODUCER_SEQ,
+            names::STREAM_SEQ,
+            names::STREAM_CLOSED,
+            names::STREAM_TTL,
+            names::STREAM_EXPIRES_AT,
+            names::STREAM_SCHEMA,
+            names::STREAM_FORKED_FROM,
+            names::STREAM_FORK_OFFSET,
+            names::STREAM_FORK_SUB_OFFSET,
+        ])
+        .expose_headers(exposed())
+        .max_age(Duration::from_secs(24 * 3600))
+}
+
+fn exposed() -> Vec<HeaderName> {
+    vec![
+        names::STREAM_NEXT_OFFSET,
+        names::STREAM_CURSOR,
+        names::STREAM_UP_TO_DATE,
+        names::STREAM_CLOSED,
+        names::STREAM_TTL,
+        names::STREAM_EXPIRES_AT,
+        names::STREAM_SSE_DATA_ENCODING,
+        names::PRODUCER_EPOCH,
+        names::PRODUCER_SEQ,
+        names::PRODUCER_EXPECTED_SEQ,
+        names::PRODUCER_RECEIVED_SEQ,
+        header::ETAG,
+        header::LOCATION,
+        header::RETRY_AFTER,
+        header::CONTENT_ENCODING,
+    ]
+}

@@ -1,0 +1,158 @@
+//! The state of a stream at one mark, as one JSON document or as lines of changes; streamed, whatever its size.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use axum::body::{Body, Bytes};
+use axum::http::{HeaderMap, HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+
+use crate::engine::entity::value_of;
+use crate::engine::{Engine, Fault, FoldedItem, Handle, Pin, PublishedStream, Selection, Start};
+use crate::model::Offset;
+
+use super::body::stepwise;
+use super::headers as names;
+
+/// Which text a snapshot is written as.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// `{"offset", "collections": {name: {key: value}}}`
+    Document,
+    /// One stored change a line.
+    Lines,
+}
+
+struct Writer {
+    engine: Engine,
+    handle: Arc<Handle>,
+    stream: PublishedStream,
+    pin: Pin,
+    form: Form,
+    /// Collections that are still to come: name and entity type.
+    collections: VecDeque<(String, String)>,
+    /// Where the walk of the first of them stands; `None` before it begins.
+    at: Option<Start>,
+    began: bool,
+    wrote_one: bool,
+    ended: bool,
+}
+
+/// The response of `/-/snapshot`.
+pub async fn respond(
+    engine: Engine,
+    handle: Arc<Handle>,
+    stream: Option<PublishedStream>,
+    head: &HeaderMap,
+) -> Result<Response, Fault> {
+    let accept = head.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let form = if accept.contains("application/x-ndjson") { Form::Lines } else { Form::Document };
+    let collections: VecDeque<_> = engine.collection_names(&handle)?.into();
+    let pin = match &stream {
+        Some(_) => engine.pin(&handle).await?,
+        None => None,
+    };
+    let (mark, body) = match (stream, pin) {
+        (Some(stream), Some(pin)) => {
+            let mark = Offset::at(pin.mark);
+            let writer = Writer {
+                engine,
+                handle,
+                stream,
+                pin,
+                form,
+                collections,
+                at: None,
+                began: false,
+                wrote_one: false,
+                ended: false,
+            };
+            (mark, stepwise(writer, Writer::step))
+        }
+        _ => (Offset::BEGINNING, Body::from(empty(form, &collections))),
+    };
+    let mut response = body.into_response();
+    let headers = response.headers_mut();
+    let kind = match form {
+        Form::Document => "application/json",
+        Form::Lines => "application/x-ndjson",
+    };
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    names::write_next_offset(headers, mark);
+    Ok(response)
+}
+
+fn empty(form: Form, collections: &VecDeque<(String, String)>) -> String {
+    if form == Form::Lines {
+        return String::new();
+    }
+    let empties: serde_json::Map<String, serde_json::Value> =
+        collections.iter().map(|(name, _)| (name.clone(), serde_json::json!({}))).collect();
+    serde_json::json!({ "offset": Offset::BEGINNING.to_string(), "collections": empties }).to_string()
+}
+
+impl Writer {
+    async fn step(mut self) -> Option<(Bytes, Self)> {
+        if self.ended {
+            return None;
+        }
+        let mut out = Vec::new();
+        if !std::mem::replace(&mut self.began, true) && self.form == Form::Document {
+            out.extend_from_slice(format!("{{\"offset\":\"{}\",\"collections\":{{", Offset::at(self.pin.mark)).as_bytes());
+        }
+        if let Err(fault) = self.write(&mut out).await {
+            // The status is sent; cutting the body short is the only way left to say that it is not whole.
+            tracing::warn!(stream.name = %self.handle.name, error = %fault, "a snapshot was cut short");
+            return None;
+        }
+        Some((out.into(), self))
+    }
+
+    async fn write(&mut self, out: &mut Vec<u8>) -> Result<(), Fault> {
+        let Some((name, entity_type)) = self.collections.front().cloned() else {
+            self.ended = true;
+            if self.form == Form::Document {
+                out.extend_from_slice(b"}}");
+            }
+            return Ok(());
+        };
+        if self.at.is_none() && self.form == Form::Document {
+            out.extend_from_slice(format!("{}:{{", serde_json::Value::from(name)).as_bytes());
+        }
+        let selection = Selection { types: vec![entity_type], ..Selection::default() };
+        let at = self.at.unwrap_or(Start::beginning());
+        let page = self.engine.folded_page(&self.handle, &self.stream, at, &selection, Some(&self.pin)).await?;
+        for item in page.items.iter().filter(|item| !item.deletes) {
+            self.write_item(item, out);
+        }
+        self.at = Some(page.next);
+        if page.done {
+            self.collections.pop_front();
+            (self.at, self.wrote_one) = (None, false);
+            if self.form == Form::Document {
+                out.extend_from_slice(if self.collections.is_empty() { b"}" } else { b"}," });
+            }
+        }
+        Ok(())
+    }
+
+    fn write_item(&mut self, item: &FoldedItem, out: &mut Vec<u8>) {
+        match self.form {
+            Form::Lines => {
+                // Line breaks in stored JSON can only stand between its parts.
+                out.extend(item.change.iter().map(|b| if matches!(b, b'\n' | b'\r') { b' ' } else { *b }));
+                out.push(b'\n');
+            }
+            Form::Document => {
+                let Some(value) = value_of(&item.change) else { return };
+                if std::mem::replace(&mut self.wrote_one, true) {
+                    out.push(b',');
+                }
+                out.extend_from_slice(serde_json::Value::from(item.key.as_str()).to_string().as_bytes());
+                out.push(b':');
+                out.extend_from_slice(&value);
+            }
+        }
+    }
+}
