@@ -44,7 +44,14 @@ enum State {
     Ended,
 }
 
-/// The response of `/-/events`, and of a plain `GET` that accepts `text/event-stream`.
+/// A snapshot, then changes, for any EventSource; also a plain `GET` of the stream that accepts `text/event-stream`.
+#[utoipa::path(get, path = "/v1/state/{path}/-/events", tag = "entities",
+    params(("path" = String, Path), ("type" = Option<String>, Query), ("key" = Option<String>, Query),
+        ("key_prefix" = Option<String>, Query), ("offset" = Option<String>, Query),
+        ("Last-Event-ID" = Option<String>, Header, description = "Wins over `offset`")),
+    responses((status = 200, body = String, content_type = "text/event-stream"),
+        (status = 204, description = "The stream is closed and was read to its end"),
+        (status = 400, body = super::problem::ProblemBody), (status = 404, body = super::problem::ProblemBody)))]
 pub async fn respond(
     engine: Engine,
     settings: &ApiSettings,

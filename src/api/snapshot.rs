@@ -38,7 +38,9 @@ struct Writer {
     ended: bool,
 }
 
-/// The response of `/-/snapshot`.
+/// The state at one mark, as a document or, for `application/x-ndjson`, as lines of changes.
+#[utoipa::path(get, path = "/v1/state/{path}/-/snapshot", tag = "entities", params(("path" = String, Path)),
+    responses((status = 200, body = serde_json::Value), (status = 404, body = super::problem::ProblemBody)))]
 pub async fn respond(
     engine: Engine,
     handle: Arc<Handle>,

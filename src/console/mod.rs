@@ -1,1 +1,33 @@
-//! (being written)
+//! Pages for people: the description of the API with a form to try it. Everything is in the binary; nothing is fetched.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::Path;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::routing::get;
+use utoipa_swagger_ui::Config;
+
+/// `/docs` and `/api/docs`, for any router.
+pub fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
+    Router::new()
+        .route("/docs", get(async || Redirect::permanent("/docs/")))
+        .route("/api/docs", get(async || Redirect::permanent("/docs/")))
+        .route("/docs/", get(async || page("index.html")))
+        .route("/docs/{file}", get(async |Path(file): Path<String>| page(&file)))
+}
+
+fn page(file: &str) -> Response {
+    let config = Arc::new(Config::from("/openapi.json").try_it_out_enabled(true).display_request_duration(true));
+    match utoipa_swagger_ui::serve(file, config) {
+        Ok(Some(found)) => {
+            let mut response = found.bytes.into_response();
+            let kind = HeaderValue::try_from(found.content_type);
+            let kind = kind.unwrap_or(HeaderValue::from_static("application/octet-stream"));
+            response.headers_mut().insert(header::CONTENT_TYPE, kind);
+            response
+        }
+        _ => StatusCode::NOT_FOUND.into_response(),
+    }
+}

@@ -67,6 +67,14 @@ impl Drop for Pin {
     }
 }
 
+/// A collection, as it is described to others.
+#[derive(Debug)]
+pub struct CollectionSchema {
+    pub name: String,
+    pub entity_type: String,
+    pub schema: serde_json::Value,
+}
+
 /// Most entities of one page: bounds what is remembered of each while their bytes are fetched.
 const ITEMS_MAX: usize = 65_536;
 
@@ -169,6 +177,17 @@ impl Engine {
     pub fn collection_names(&self, handle: &Handle) -> Result<Vec<(String, String)>, Fault> {
         let compiled = self.compiled(&self.schema_of(handle)?)?;
         Ok(compiled.collections().map(|c| (c.name.clone(), c.entity_type.to_string())).collect())
+    }
+
+    /// Collections of a typed stream with their schemas, by name.
+    pub fn collection_schemas(&self, handle: &Handle) -> Result<Vec<CollectionSchema>, Fault> {
+        let compiled = self.compiled(&self.schema_of(handle)?)?;
+        let describe = |c: &crate::registry::CompiledCollection| CollectionSchema {
+            name: c.name.clone(),
+            entity_type: c.entity_type.to_string(),
+            schema: c.schema.clone(),
+        };
+        Ok(compiled.collections().map(describe).collect())
     }
 
     /// Entity types of a typed stream.

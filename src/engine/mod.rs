@@ -28,10 +28,11 @@ use tokio::sync::watch;
 use crate::model::{Limits, StreamName, Timestamp};
 use crate::registry::Binding;
 use crate::runtime::Clock;
-use crate::storage::{Health, SharedStore, StoreStats};
+pub use crate::storage::{Health, StoreStats};
+use crate::storage::SharedStore;
 
 pub use fault::{ChangeFault, Fault};
-pub use folded::{FoldedItem, FoldedPage, Selection, Start};
+pub use folded::{CollectionSchema, FoldedItem, FoldedPage, Pin, Selection, Start};
 pub use handle::{Handle, Published, PublishedStream};
 pub use read::RawPage;
 pub use write::{AppendRequest, Appended, CreateRequest, Created};
@@ -152,6 +153,11 @@ impl Engine {
 
     pub fn health(&self) -> Health {
         self.store.health()
+    }
+
+    /// Whether writes are accepted.
+    pub fn is_ready(&self) -> bool {
+        self.health() == Health::Ready && !*self.stopping.borrow()
     }
 
     pub fn store_stats(&self) -> StoreStats {

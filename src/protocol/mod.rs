@@ -8,4 +8,5 @@ pub mod control;
 pub mod cursor;
 pub mod json;
 pub mod registry;
+pub mod schema;
 pub mod sse;

@@ -4,8 +4,15 @@
 //! record was allowed; duplicates, closing and retention are decided above. Every sentence of [`Store`] has a case in
 //! `tests/it/storage_contract.rs`, run on each backend.
 
+mod catalogue;
+pub mod codec;
+pub mod disk;
+pub mod journal;
 pub mod memory;
 pub mod mutant;
+
+pub use journal::{Journal, JournalOptions, OpenError};
+pub use memory::MemoryStore;
 
 use std::sync::Arc;
 
@@ -137,7 +144,13 @@ pub trait Store: Send + Sync + 'static {
 
     /// Whole records of `from..to`, cut to it at both ends, until their payload reaches `bytes_max`: at least one, and
     /// one that alone exceeds `bytes_max` is cut to it (at a message, at least one). Empty where nothing lies there.
-    fn read(&self, stream: StreamId, from: Position, to: Position, bytes_max: usize) -> Result<Vec<Run>, ReadError>;
+    fn read(
+        &self,
+        stream: StreamId,
+        from: Position,
+        to: Position,
+        bytes_max: usize,
+    ) -> Result<Vec<Run>, ReadError>;
 
     /// Single messages by where they lie, each with its length in bytes.
     fn fetch(&self, messages: &[(Place, u32)]) -> Result<Vec<Bytes>, ReadError>;

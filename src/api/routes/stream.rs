@@ -33,10 +33,7 @@ pub async fn dispatch(State(api): State<Api>, request: Request) -> Response {
         match method {
             Method::GET => read(engine, &api, path, Query::parse(parts.uri.query()), head).await,
             Method::HEAD => metadata(engine, path).await,
-            Method::DELETE => {
-                engine.delete(&path.0).await?;
-                Ok(StatusCode::NO_CONTENT.into_response())
-            }
+            Method::DELETE => delete(engine, path).await,
             Method::PUT | Method::POST => {
                 let uri = parts.uri.clone();
                 let body = WholeBody::from_request(Request::from_parts(parts, body), &api).await?;
@@ -51,7 +48,15 @@ pub async fn dispatch(State(api): State<Api>, request: Request) -> Response {
     answer.await.unwrap_or_else(|problem: Problem| problem.into_response())
 }
 
-async fn create(
+/// Create a stream, or confirm that it exists as asked.
+#[utoipa::path(put, path = "/v1/stream/{path}", tag = "streams",
+    params(("path" = String, Path, description = "Stream; its slashes stay slashes"),
+        ("Stream-TTL" = Option<u64>, Header, description = "Seconds of idleness after which it ends"),
+        ("Stream-Expires-At" = Option<String>, Header, description = "RFC 3339 moment at which it ends"),
+        ("Stream-Closed" = Option<String>, Header, description = "`true` creates it closed"),
+        ("Stream-Schema" = Option<String>, Header, description = "`subject` or `subject@version` types it")),
+    responses((status = 201), (status = 200, description = "It exists as asked"), (status = 409, body = super::super::problem::ProblemBody)))]
+pub(in crate::api) async fn create(
     engine: Engine,
     StreamPath(name): StreamPath,
     head: HeaderMap,
@@ -97,7 +102,18 @@ fn schema_header(head: &HeaderMap) -> Result<Option<(String, Option<u32>)>, Prob
     }
 }
 
-async fn append(
+/// Append to a stream, close it, or both. A bound stream is created by its first write.
+#[utoipa::path(post, path = "/v1/stream/{path}", tag = "streams",
+    params(("path" = String, Path),
+        ("Producer-Id" = Option<String>, Header, description = "With epoch and seq: makes the append idempotent"),
+        ("Producer-Epoch" = Option<u64>, Header), ("Producer-Seq" = Option<u64>, Header),
+        ("Stream-Seq" = Option<String>, Header), ("Stream-Closed" = Option<String>, Header)),
+    request_body(content = String, content_type = "application/octet-stream", description = "As the stream's content type says"),
+    responses((status = 204, description = "Durable, or a repeat"), (status = 200, description = "Durable; new data of a producer"),
+        (status = 400, body = super::super::problem::ProblemBody), (status = 403, body = super::super::problem::ProblemBody),
+        (status = 404, body = super::super::problem::ProblemBody), (status = 409, body = super::super::problem::ProblemBody),
+        (status = 422, body = super::super::problem::ProblemBody)))]
+pub(in crate::api) async fn append(
     engine: Engine,
     StreamPath(name): StreamPath,
     head: HeaderMap,
@@ -128,7 +144,10 @@ async fn append(
     Ok(response)
 }
 
-async fn metadata(engine: Engine, StreamPath(name): StreamPath) -> Result<Response, Problem> {
+/// What is known of a stream, in headers.
+#[utoipa::path(head, path = "/v1/stream/{path}", tag = "streams", params(("path" = String, Path)),
+    responses((status = 200), (status = 404)))]
+pub(in crate::api) async fn metadata(engine: Engine, StreamPath(name): StreamPath) -> Result<Response, Problem> {
     let (_, stream) = engine.peek(&name).await?;
     let mut response = StatusCode::OK.into_response();
     let headers = response.headers_mut();
@@ -155,7 +174,25 @@ fn describe(headers: &mut HeaderMap, stream: &PublishedStream) {
     }
 }
 
-async fn read(
+/// Delete a stream; a bound one loses its live entities instead, and goes on.
+#[utoipa::path(delete, path = "/v1/stream/{path}", tag = "streams", params(("path" = String, Path)),
+    responses((status = 204), (status = 404, body = super::super::problem::ProblemBody)))]
+pub(in crate::api) async fn delete(engine: Engine, StreamPath(name): StreamPath) -> Result<Response, Problem> {
+    engine.delete(&name).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// Read a stream: a page, by long-poll, or by SSE; every change, or folded.
+#[utoipa::path(get, path = "/v1/stream/{path}", tag = "streams",
+    params(("path" = String, Path),
+        ("offset" = Option<String>, Query, description = "-1, now, or one that a response gave"),
+        ("live" = Option<String>, Query, description = "`long-poll` or `sse`"),
+        ("cursor" = Option<String>, Query), ("fold" = Option<bool>, Query, description = "Typed streams: the newest change per entity"),
+        ("type" = Option<String>, Query), ("key_prefix" = Option<String>, Query), ("min_offset" = Option<String>, Query)),
+    responses((status = 200, body = String), (status = 204, description = "Nothing came in time, or the stream is closed"),
+        (status = 304), (status = 400, body = super::super::problem::ProblemBody),
+        (status = 404, body = super::super::problem::ProblemBody)))]
+pub(in crate::api) async fn read(
     engine: Engine,
     api: &Api,
     StreamPath(name): StreamPath,

@@ -1,0 +1,183 @@
+//! OpenAPI 3.1: of the whole API, and of one stream with its real collections.
+
+use axum::Json;
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+use utoipa::OpenApi;
+
+use crate::engine::Engine;
+use crate::model::StreamName;
+
+use super::problem::Problem;
+use super::routes::{changes, entities, inspect, registry, service, stream};
+use super::{metrics, problem};
+
+/// The description that `openapi/keyfold.json` holds.
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "Keyfold", description = "A typed entity change-log: validated changes in, folded snapshots and live changes out. Speaks the Durable Streams protocol.", license(name = "Apache-2.0", identifier = "Apache-2.0")),
+    paths(
+        stream::create, stream::append, stream::read, stream::metadata, stream::delete,
+        inspect::list, inspect::stream, inspect::quarantine,
+        entities::list, entities::get, entities::put, entities::patch, entities::delete,
+        changes::post, super::snapshot::respond, super::events::respond, of_stream,
+        registry::subjects, registry::subject, registry::register, registry::versions, registry::version,
+        registry::bindings, registry::binding, registry::bind, registry::unbind,
+        service::root, service::ready, service::live, metrics::scrape
+    ),
+    components(schemas(
+        problem::ProblemBody, crate::protocol::schema::ChangeMessage, crate::protocol::schema::ControlMessage,
+        crate::protocol::schema::DocumentBody
+    )),
+    modifiers(&BearerToken),
+    tags(
+        (name = "streams", description = "The Durable Streams protocol"),
+        (name = "entities", description = "Typed reads and writes"),
+        (name = "inspection", description = "What there is"),
+        (name = "registry", description = "Schemas and bindings"),
+        (name = "operations", description = "Running it")
+    )
+)]
+pub struct ApiDescription;
+
+struct BearerToken;
+
+impl utoipa::Modify for BearerToken {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+        let scheme = SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build());
+        if let Some(components) = &mut openapi.components {
+            components.add_security_scheme("token", scheme);
+        }
+        openapi.security = Some(vec![
+            utoipa::openapi::security::SecurityRequirement::default(),
+            utoipa::openapi::security::SecurityRequirement::new("token", Vec::<String>::new()),
+        ]);
+    }
+}
+
+/// The description as text, the same on every machine.
+pub fn description() -> String {
+    let mut text = ApiDescription::openapi().to_pretty_json().unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+/// `/openapi.json`
+pub async fn whole() -> Response {
+    json_text(description())
+}
+
+fn json_text(text: String) -> Response {
+    let mut response = text.into_response();
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+/// OpenAPI of one stream: its collections as components, its own addresses as paths.
+#[utoipa::path(get, path = "/v1/state/{path}/-/openapi.json", tag = "inspection", params(("path" = String, Path)),
+    responses((status = 200, body = serde_json::Value), (status = 404, body = problem::ProblemBody)))]
+pub async fn of_stream(engine: Engine, name: StreamName) -> Result<Response, Problem> {
+    let (handle, _) = engine.peek(&name).await?;
+    let collections = engine.collection_schemas(&handle)?;
+    let path: String = name.as_str().split('/').map(encode).collect::<Vec<_>>().join("/");
+    let whole: Value = serde_json::from_str(&description()).unwrap_or_default();
+    let problem = whole["components"]["schemas"]["ProblemBody"].clone();
+    let error = whole["components"]["schemas"]["ErrorBody"].clone();
+    let written = whole["components"]["schemas"]["Written"].clone();
+    let mut schemas = json!({ "ProblemBody": problem, "ErrorBody": error, "Written": written });
+    let mut paths = json!({});
+    let mut changes = Vec::new();
+    let refusal = json!({ "description": "Refused; nothing was written", "content": {
+        "application/problem+json": { "schema": { "$ref": "#/components/schemas/ProblemBody" } } } });
+    for collection in &collections {
+        let component = component_name(&collection.name);
+        let reference = json!({ "$ref": format!("#/components/schemas/{component}") });
+        let key = json!({ "name": "key", "in": "path", "required": true, "schema": { "type": "string" } });
+        let body = json!({ "required": true, "content": { "application/json": { "schema": reference } } });
+        let found = json!({ "description": "The entity", "content": { "application/json": { "schema": reference } } });
+        let merge = json!({ "required": true, "content": {
+            "application/merge-patch+json": { "schema": { "type": "object" } } } });
+        let done = json!({ "description": "Durable" });
+        let one = format!("/v1/state/{path}/-/entities/{}/{{key}}", encode(&collection.entity_type));
+        paths[one] = json!({
+            "parameters": [key],
+            "get": { "summary": format!("Get one of {}", collection.name), "responses": { "200": found, "404": refusal } },
+            "put": { "summary": format!("Put one of {}", collection.name), "requestBody": body,
+                "responses": { "200": done, "412": refusal, "422": refusal } },
+            "patch": { "summary": format!("Patch one of {}", collection.name), "requestBody": merge,
+                "responses": { "200": done, "404": refusal, "412": refusal, "422": refusal } },
+            "delete": { "summary": format!("Delete one of {}", collection.name),
+                "responses": { "200": done, "404": refusal, "412": refusal } },
+        });
+        let list = format!("/v1/state/{path}/-/entities/{}", encode(&collection.entity_type));
+        let row = json!({ "type": "object", "required": ["key", "value", "offset"], "properties": {
+            "key": { "type": "string" }, "value": reference, "offset": { "type": "string" } } });
+        let page = json!({ "type": "object", "required": ["entities", "next"], "properties": {
+            "entities": { "type": "array", "items": row }, "next": { "type": ["string", "null"] } } });
+        paths[list] = json!({ "get": { "summary": format!("List {}", collection.name), "responses": { "200": {
+            "description": "A page", "content": { "application/json": { "schema": page } } } } } });
+        let change = format!("{component}Change");
+        schemas[&change] = json!({ "type": "object", "required": ["type", "key", "headers"], "properties": {
+            "type": { "const": collection.entity_type }, "key": { "type": "string" }, "value": reference,
+            "headers": { "type": "object", "required": ["operation"], "properties": {
+                "operation": { "enum": ["insert", "update", "upsert", "delete"] } } } } });
+        changes.push(json!({ "$ref": format!("#/components/schemas/{change}") }));
+        schemas[&component] = embedded(collection.schema.clone(), &component);
+    }
+    paths[format!("/v1/state/{path}/-/changes")] = json!({ "post": {
+        "summary": "Write changes to any collection, all or none",
+        "requestBody": { "required": true, "content": { "application/json": { "schema": {
+            "type": "array", "minItems": 1, "items": { "oneOf": changes } } } } },
+        "responses": { "200": { "description": "Durable" }, "422": refusal } } });
+    for (resource, summary, kind) in [
+        ("snapshot", "The state at one mark", "application/json"),
+        ("events", "A snapshot, then changes, for EventSource", "text/event-stream"),
+    ] {
+        paths[format!("/v1/state/{path}/-/{resource}")] = json!({ "get": { "summary": summary, "responses": { "200": {
+            "description": summary, "content": { kind: { "schema": {} } } } } } });
+    }
+    let document = json!({
+        "openapi": "3.1.0",
+        "info": { "title": name.as_str(), "version": env!("CARGO_PKG_VERSION"),
+            "description": format!("The typed stream {name}: its collections and how to read and write them.") },
+        "jsonSchemaDialect": "https://json-schema.org/draft/2020-12/schema",
+        "paths": paths,
+        "components": { "schemas": schemas },
+    });
+    Ok(Json(document).into_response())
+}
+
+/// A schema as a component: references to its own root point at where it stands now.
+fn embedded(mut schema: Value, component: &str) -> Value {
+    fn walk(value: &mut Value, root: &str) {
+        match value {
+            Value::Object(members) => {
+                if let Some(Value::String(reference)) = members.get_mut("$ref")
+                    && let Some(rest) = reference.strip_prefix('#')
+                    && (rest.is_empty() || rest.starts_with('/'))
+                {
+                    *reference = format!("{root}{rest}");
+                }
+                members.values_mut().for_each(|member| walk(member, root));
+            }
+            Value::Array(items) => items.iter_mut().for_each(|item| walk(item, root)),
+            _ => {}
+        }
+    }
+    // With an `$id` of its own its references resolve against that, wherever it stands.
+    if schema.get("$id").is_none() {
+        walk(&mut schema, &format!("#/components/schemas/{component}"));
+    }
+    schema
+}
+
+/// Component names are limited to a few characters. Source: OpenAPI 3.1 §4.8.7.
+fn component_name(name: &str) -> String {
+    name.chars().map(|c| if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') { c } else { '_' }).collect()
+}
+
+fn encode(segment: &str) -> String {
+    percent_encoding::utf8_percent_encode(segment, percent_encoding::NON_ALPHANUMERIC).to_string()
+}

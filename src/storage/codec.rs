@@ -1,0 +1,746 @@
+//! How a record lies on disk.
+//!
+//! ```text
+//! len u32 | header_crc u32 | payload_crc u32 | kind u8 | format u8 | header_len u16 | header | body | zeros to 4 bytes
+//! ```
+//!
+//! Little-endian; `len` counts everything and is a multiple of 4. `header_crc` covers all of the prefix but itself, and
+//! the header; `payload_crc` covers all after it. The header is varints: where and when the record was written
+//! ([`Placement`]), then what it says. The body is `Stream-Seq`, txid, the packed table of message lengths and the
+//! payload. Strings without a bound lie in the body, so a header always fits its length.
+//!
+//! A record is encoded by its writer but for the placement, which only the committer knows. Numbers 8 to 10 of the
+//! kinds are kept for what clustering, forks and subscriptions will write; a store that meets one refuses to start.
+
+mod state;
+mod varint;
+
+pub(crate) use state::{decode_state, encode_state};
+pub(crate) use varint::{Reader, put_bytes, put_varint};
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::model::{
+    ContentType, Producer, ProducerEpoch, ProducerId, ProducerSeq, StreamId, StreamName, Timestamp,
+};
+use crate::stream::{Body, Creation, Lengths, Lifetime, Record, SchemaRef};
+
+/// Bytes before the header.
+pub const PREFIX: usize = 16;
+/// Records begin and end at multiples of it.
+pub const ALIGN: usize = 4;
+/// The format written; every lower one is read.
+pub const FORMAT: u8 = 1;
+/// Most bytes a [`Placement`] takes.
+const PLACEMENT_MAX: usize = 10 + 5 + 5 + 10 + 10;
+
+/// What a record is. The numbers are on disk for ever; 8 (state), 9 (fork) and 10 (cursor) are kept for later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Append = 1,
+    Create = 2,
+    Delete = 3,
+    Expire = 4,
+    Renew = 5,
+    Rebind = 6,
+    /// Of no stream: proves that everything before it is durable.
+    Mark = 7,
+}
+
+impl Kind {
+    fn from_number(number: u8) -> Option<Self> {
+        Some(match number {
+            1 => Self::Append,
+            2 => Self::Create,
+            3 => Self::Delete,
+            4 => Self::Expire,
+            5 => Self::Renew,
+            6 => Self::Rebind,
+            7 => Self::Mark,
+            _ => return None,
+        })
+    }
+}
+
+/// Where and when a record was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Placement {
+    /// Journal position of the record's first byte.
+    pub position: u64,
+    /// Which use of the segment file: records of former uses do not pass.
+    pub life: u32,
+    /// Which start of the server.
+    pub term: u32,
+    /// Up to where the journal was known to be durable when this was written; at most `position`.
+    pub durable_to: u64,
+    pub at: Timestamp,
+}
+
+/// Why bytes are not a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// A length that cannot be, or more than there are bytes; zeros too.
+    Length,
+    HeaderChecksum,
+    BodyChecksum,
+    /// Verified, and yet not understood.
+    Malformed,
+    /// Written by a later version.
+    UnknownKind(u8),
+    /// Written by a later version.
+    NewerFormat(u8),
+}
+
+mod flag {
+    pub const CLOSES: u8 = 1;
+    pub const CHAINED: u8 = 2;
+    pub const PRODUCER: u8 = 4;
+    pub const STREAM_SEQ: u8 = 8;
+    pub const SCHEMA_VERSION: u8 = 16;
+    pub const TXID: u8 = 32;
+}
+
+/// A record, ready to be written anywhere.
+#[derive(Clone, Debug)]
+pub struct Encoded {
+    kind: Kind,
+    /// The header after the placement.
+    logical: Vec<u8>,
+    /// `Stream-Seq` and txid.
+    front: Vec<u8>,
+    lengths: Bytes,
+    payload: Bytes,
+    body_crc: u32,
+}
+
+impl Encoded {
+    /// `chained`: valid only together with the record after it.
+    pub fn of(record: &Record, chained: bool) -> Self {
+        let (kind, lengths, payload) = match &record.body {
+            Body::Append { lengths, payload } => {
+                (Kind::Append, lengths.packed().clone(), payload.clone())
+            }
+            Body::Create(creation) => {
+                (Kind::Create, Bytes::new(), encode_creation(creation).into())
+            }
+            Body::Delete => (Kind::Delete, Bytes::new(), Bytes::new()),
+            Body::Expire => (Kind::Expire, Bytes::new(), Bytes::new()),
+            Body::Renew => (Kind::Renew, Bytes::new(), Bytes::new()),
+            Body::Rebind(schema) => (Kind::Rebind, Bytes::new(), encode_schema(schema).into()),
+        };
+        let mut front = Vec::new();
+        front.extend_from_slice(record.stream_seq.as_deref().unwrap_or_default());
+        front.extend_from_slice(record.txid.as_deref().unwrap_or_default().as_bytes());
+        Self::with(
+            kind,
+            encode_logical(record, chained, lengths.len()),
+            front,
+            lengths,
+            payload,
+        )
+    }
+
+    pub fn mark() -> Self {
+        Self::with(
+            Kind::Mark,
+            vec![0; 5],
+            Vec::new(),
+            Bytes::new(),
+            Bytes::new(),
+        )
+    }
+
+    fn with(kind: Kind, logical: Vec<u8>, front: Vec<u8>, lengths: Bytes, payload: Bytes) -> Self {
+        let mut body_crc = 0;
+        for part in [&front[..], &lengths, &payload] {
+            body_crc = crc32c::crc32c_append(body_crc, part);
+        }
+        Self {
+            kind,
+            logical,
+            front,
+            lengths,
+            payload,
+            body_crc,
+        }
+    }
+
+    fn body_len(&self) -> usize {
+        self.front.len() + self.lengths.len() + self.payload.len()
+    }
+
+    /// Most bytes the record takes, wherever it is written.
+    pub fn size_max(&self) -> u64 {
+        (PREFIX + PLACEMENT_MAX + self.logical.len() + self.body_len()).next_multiple_of(ALIGN)
+            as u64
+    }
+
+    /// Appends the record to `out`; returns its length and where in it the payload begins.
+    pub fn write(&self, placement: &Placement, out: &mut Vec<u8>) -> (usize, usize) {
+        let start = out.len();
+        out.extend_from_slice(&[0; PREFIX]);
+        put_varint(out, placement.position);
+        put_varint(out, placement.life.into());
+        put_varint(out, placement.term.into());
+        put_varint(out, placement.position - placement.durable_to);
+        put_varint(out, placement.at.as_millis());
+        out.extend_from_slice(&self.logical);
+        let header_end = out.len();
+        out.extend_from_slice(&self.front);
+        out.extend_from_slice(&self.lengths);
+        let payload_at = out.len() - start;
+        out.extend_from_slice(&self.payload);
+        let padding = (out.len() - start).next_multiple_of(ALIGN) - (out.len() - start);
+        out.extend_from_slice(&[0; ALIGN][..padding]);
+        let len = out.len() - start;
+
+        let payload_crc = crc32c::crc32c_append(self.body_crc, &[0; ALIGN][..padding]);
+        let header_len = (header_end - start - PREFIX) as u16;
+        let record = &mut out[start..];
+        record[0..4].copy_from_slice(&(len as u32).to_le_bytes());
+        record[8..12].copy_from_slice(&payload_crc.to_le_bytes());
+        record[12] = self.kind as u8;
+        record[13] = FORMAT;
+        record[14..16].copy_from_slice(&header_len.to_le_bytes());
+        let header_crc = header_checksum(&record[..header_end - start]);
+        record[4..8].copy_from_slice(&header_crc.to_le_bytes());
+        (len, payload_at)
+    }
+}
+
+/// Over the prefix but for the checksum itself, and the header.
+fn header_checksum(through_header: &[u8]) -> u32 {
+    crc32c::crc32c_append(crc32c::crc32c(&through_header[0..4]), &through_header[8..])
+}
+
+fn encode_logical(record: &Record, chained: bool, lengths_len: usize) -> Vec<u8> {
+    let given = |present: bool, bit: u8| if present { bit } else { 0 };
+    let flags = given(record.closes, flag::CLOSES)
+        | given(chained, flag::CHAINED)
+        | given(record.producer.is_some(), flag::PRODUCER)
+        | given(record.stream_seq.is_some(), flag::STREAM_SEQ)
+        | given(record.schema_version.is_some(), flag::SCHEMA_VERSION)
+        | given(record.txid.is_some(), flag::TXID);
+    let mut out = Vec::with_capacity(24);
+    put_varint(&mut out, record.stream.0);
+    put_varint(&mut out, record.first);
+    put_varint(&mut out, record.count);
+    out.push(flags);
+    if let Some(producer) = &record.producer {
+        put_producer(&mut out, producer);
+    }
+    if let Some(seq) = &record.stream_seq {
+        put_varint(&mut out, seq.len() as u64);
+    }
+    if let Some(version) = record.schema_version {
+        put_varint(&mut out, version.into());
+    }
+    if let Some(txid) = &record.txid {
+        put_varint(&mut out, txid.len() as u64);
+    }
+    put_varint(&mut out, lengths_len as u64);
+    out
+}
+
+pub(crate) fn put_producer(out: &mut Vec<u8>, producer: &Producer) {
+    put_bytes(out, producer.id.as_str().as_bytes());
+    put_varint(out, producer.epoch.get());
+    put_varint(out, producer.seq.get());
+}
+
+pub(crate) fn read_producer(from: &mut Reader) -> Option<Producer> {
+    Some(Producer {
+        id: ProducerId::parse(from.text()?)?,
+        epoch: ProducerEpoch::new(from.varint()?)?,
+        seq: ProducerSeq::new(from.varint()?)?,
+    })
+}
+
+/// A record's header, read in place. Its checksum held; the body's has not been looked at.
+#[derive(Clone, Debug)]
+pub struct Header<'a> {
+    pub kind: Kind,
+    pub placement: Placement,
+    /// All of the record, in bytes.
+    pub len: usize,
+    pub stream: StreamId,
+    pub first: u64,
+    pub count: u64,
+    pub schema_version: Option<u32>,
+    flags: u8,
+    producer: Option<(&'a str, u64, u64)>,
+    stream_seq_len: usize,
+    txid_len: usize,
+    lengths_len: usize,
+    body_at: usize,
+    payload_crc: u32,
+}
+
+impl<'a> Header<'a> {
+    /// Reads the header of the record that `bytes` begin with. Any bytes will do; none make it panic.
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, Fault> {
+        let prefix = bytes.get(..PREFIX).ok_or(Fault::Length)?;
+        let word = |at: usize| {
+            u32::from_le_bytes([prefix[at], prefix[at + 1], prefix[at + 2], prefix[at + 3]])
+        };
+        let len = word(0) as usize;
+        let header_len = usize::from(u16::from_le_bytes([prefix[14], prefix[15]]));
+        let body_at = PREFIX + header_len;
+        if len > bytes.len() || body_at > len || !len.is_multiple_of(ALIGN) {
+            return Err(Fault::Length);
+        }
+        if header_checksum(&bytes[..body_at]) != word(4) {
+            return Err(Fault::HeaderChecksum);
+        }
+        if prefix[13] > FORMAT {
+            return Err(Fault::NewerFormat(prefix[13]));
+        }
+        let kind = Kind::from_number(prefix[12]).ok_or(Fault::UnknownKind(prefix[12]))?;
+        let mut header = Self {
+            kind,
+            placement: Placement {
+                position: 0,
+                life: 0,
+                term: 0,
+                durable_to: 0,
+                at: Timestamp::default(),
+            },
+            len,
+            stream: StreamId(0),
+            first: 0,
+            count: 0,
+            schema_version: None,
+            flags: 0,
+            producer: None,
+            stream_seq_len: 0,
+            txid_len: 0,
+            lengths_len: 0,
+            body_at,
+            payload_crc: word(8),
+        };
+        header
+            .fill(&mut Reader::new(&bytes[PREFIX..body_at]))
+            .ok_or(Fault::Malformed)?;
+        match header.payload_at().is_some_and(|at| at <= len) {
+            true => Ok(header),
+            false => Err(Fault::Malformed),
+        }
+    }
+
+    fn fill(&mut self, from: &mut Reader<'a>) -> Option<()> {
+        let position = from.varint()?;
+        self.placement = Placement {
+            position,
+            life: from.varint()?.try_into().ok()?,
+            term: from.varint()?.try_into().ok()?,
+            durable_to: position.checked_sub(from.varint()?)?,
+            at: Timestamp::from_millis(from.varint()?),
+        };
+        self.stream = StreamId(from.varint()?);
+        self.first = from.varint()?;
+        self.count = from.varint()?;
+        self.flags = from.byte()?;
+        if self.flags & flag::PRODUCER != 0 {
+            self.producer = Some((from.text()?, from.varint()?, from.varint()?));
+        }
+        if self.flags & flag::STREAM_SEQ != 0 {
+            self.stream_seq_len = from.length()?;
+        }
+        if self.flags & flag::SCHEMA_VERSION != 0 {
+            self.schema_version = Some(from.varint()?.try_into().ok()?);
+        }
+        if self.flags & flag::TXID != 0 {
+            self.txid_len = from.length()?;
+        }
+        self.lengths_len = from.length()?;
+        from.is_empty().then_some(())
+    }
+
+    /// Valid only together with the record after it.
+    pub fn chained(&self) -> bool {
+        self.flags & flag::CHAINED != 0
+    }
+
+    fn lengths_at(&self) -> Option<usize> {
+        self.body_at
+            .checked_add(self.stream_seq_len)?
+            .checked_add(self.txid_len)
+    }
+
+    fn payload_at(&self) -> Option<usize> {
+        self.lengths_at()?.checked_add(self.lengths_len)
+    }
+
+    /// Whether the body is as it was written.
+    pub fn verify_body(&self, record: &[u8]) -> Result<(), Fault> {
+        match record.get(self.body_at..self.len).map(crc32c::crc32c) {
+            Some(crc) if crc == self.payload_crc => Ok(()),
+            _ => Err(Fault::BodyChecksum),
+        }
+    }
+
+    /// Where the lengths and the payload lie in the record. The payload may have up to 3 zeros after it, which the
+    /// lengths (JSON) or the count (bytes) tell apart.
+    pub fn parts(&self) -> (std::ops::Range<usize>, std::ops::Range<usize>) {
+        // `parse` has checked both sums.
+        let lengths_at = self.lengths_at().unwrap_or(self.len);
+        let payload_at = self.payload_at().unwrap_or(self.len);
+        (lengths_at..payload_at, payload_at..self.len)
+    }
+
+    /// The record itself; `None` for a mark. `bytes` begin with the record whose header this is.
+    pub fn record(&self, bytes: &Bytes) -> Result<Option<Record>, Fault> {
+        let (lengths, payload) = self.parts();
+        let body = match self.kind {
+            Kind::Mark => return Ok(None),
+            Kind::Append => {
+                let lengths = Lengths::from_packed(bytes.slice(lengths));
+                let used = payload_len(&lengths, self.count);
+                let end = payload
+                    .start
+                    .checked_add(used)
+                    .filter(|end| *end <= payload.end)
+                    .ok_or(Fault::Malformed)?;
+                Body::Append {
+                    lengths,
+                    payload: bytes.slice(payload.start..end),
+                }
+            }
+            Kind::Create => Body::Create(decode_creation(&bytes[payload]).ok_or(Fault::Malformed)?),
+            Kind::Delete => Body::Delete,
+            Kind::Expire => Body::Expire,
+            Kind::Renew => Body::Renew,
+            Kind::Rebind => {
+                let schema = read_schema(&mut Reader::new(&bytes[payload]));
+                Body::Rebind(schema.ok_or(Fault::Malformed)?)
+            }
+        };
+        let seq_end = self.body_at + self.stream_seq_len;
+        let has = |bit: u8| self.flags & bit != 0;
+        let txid = std::str::from_utf8(&bytes[seq_end..seq_end + self.txid_len])
+            .map_err(|_| Fault::Malformed)?;
+        Ok(Some(Record {
+            stream: self.stream,
+            first: self.first,
+            count: self.count,
+            at: self.placement.at,
+            producer: self.producer()?,
+            stream_seq: has(flag::STREAM_SEQ).then(|| Arc::from(&bytes[self.body_at..seq_end])),
+            closes: has(flag::CLOSES),
+            schema_version: self.schema_version,
+            txid: has(flag::TXID).then(|| Arc::from(txid)),
+            body,
+        }))
+    }
+
+    fn producer(&self) -> Result<Option<Producer>, Fault> {
+        let Some((id, epoch, seq)) = self.producer else {
+            return Ok(None);
+        };
+        let built = (
+            ProducerId::parse(id),
+            ProducerEpoch::new(epoch),
+            ProducerSeq::new(seq),
+        );
+        let (Some(id), Some(epoch), Some(seq)) = built else {
+            return Err(Fault::Malformed);
+        };
+        Ok(Some(Producer { id, epoch, seq }))
+    }
+}
+
+/// Bytes of a payload: of its messages with their commas, or as many as the record counts.
+pub(crate) fn payload_len(lengths: &Lengths, count: u64) -> usize {
+    match lengths.packed().is_empty() {
+        true => usize::try_from(count).unwrap_or(usize::MAX),
+        false => lengths.iter().map(|len| len as usize + 1).sum(),
+    }
+}
+
+pub(crate) fn encode_creation(creation: &Creation) -> Vec<u8> {
+    let mut out = Vec::new();
+    put_bytes(&mut out, creation.name.as_str().as_bytes());
+    put_bytes(&mut out, creation.content_type.as_str().as_bytes());
+    match creation.lifetime {
+        Lifetime::Unlimited => out.push(0),
+        Lifetime::Idle(window) => {
+            out.push(1);
+            put_varint(
+                &mut out,
+                u64::try_from(window.as_millis()).unwrap_or(u64::MAX),
+            );
+        }
+        Lifetime::Until(moment) => {
+            out.push(2);
+            put_varint(&mut out, moment.as_millis());
+        }
+    }
+    put_varint(&mut out, creation.start);
+    match &creation.schema {
+        None => out.push(0),
+        Some(schema) => {
+            out.push(1);
+            out.extend(encode_schema(schema));
+        }
+    }
+    out
+}
+
+fn decode_creation(bytes: &[u8]) -> Option<Creation> {
+    read_creation(&mut Reader::new(bytes))
+}
+
+pub(crate) fn read_creation(from: &mut Reader) -> Option<Creation> {
+    Some(Creation {
+        name: StreamName::from_log(from.text()?),
+        content_type: ContentType::parse(from.text()?)?,
+        lifetime: match from.byte()? {
+            0 => Lifetime::Unlimited,
+            1 => Lifetime::Idle(Duration::from_millis(from.varint()?)),
+            2 => Lifetime::Until(Timestamp::from_millis(from.varint()?)),
+            _ => return None,
+        },
+        start: from.varint()?,
+        schema: match from.byte()? {
+            0 => None,
+            1 => Some(read_schema(from)?),
+            _ => return None,
+        },
+    })
+}
+
+pub(crate) fn encode_schema(schema: &SchemaRef) -> Vec<u8> {
+    let mut out = Vec::new();
+    put_bytes(&mut out, schema.subject.as_bytes());
+    put_varint(&mut out, schema.version.into());
+    out
+}
+
+pub(crate) fn read_schema(from: &mut Reader) -> Option<SchemaRef> {
+    Some(SchemaRef {
+        subject: from.text()?.into(),
+        version: from.varint()?.try_into().ok()?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const PLACEMENT: Placement = Placement {
+        position: 5 << 30,
+        life: 90,
+        term: 7,
+        durable_to: (5 << 30) - 4_000,
+        at: AT,
+    };
+    const AT: Timestamp = Timestamp::from_millis(1_770_000_000_000);
+
+    fn written(record: &Record, chained: bool) -> Bytes {
+        let mut out = Vec::new();
+        let encoded = Encoded::of(record, chained);
+        let (len, payload_at) = encoded.write(&PLACEMENT, &mut out);
+        assert_eq!(len, out.len());
+        assert!(len as u64 <= encoded.size_max() && payload_at <= len);
+        out.into()
+    }
+
+    fn read(bytes: &Bytes) -> Result<Option<Record>, Fault> {
+        let header = Header::parse(bytes)?;
+        header.verify_body(bytes)?;
+        header.record(bytes)
+    }
+
+    fn message(len: usize) -> Record {
+        let mut payload = vec![b'x'; len];
+        payload.push(b',');
+        Record {
+            stream: StreamId(1_000),
+            first: 200_000,
+            count: 1,
+            at: AT,
+            producer: None,
+            stream_seq: None,
+            closes: false,
+            schema_version: Some(3),
+            txid: None,
+            body: Body::Append {
+                lengths: [len as u32].into_iter().collect(),
+                payload: payload.into(),
+            },
+        }
+    }
+
+    fn producers() -> impl Strategy<Value = Option<Producer>> {
+        let tuple = ("[a-z]{1,40}", 0..1u64 << 50, 0..1u64 << 50);
+        proptest::option::of(tuple.prop_map(|(id, epoch, seq)| Producer {
+            id: ProducerId::parse(&id).unwrap(),
+            epoch: ProducerEpoch::new(epoch).unwrap(),
+            seq: ProducerSeq::new(seq).unwrap(),
+        }))
+    }
+
+    fn schemas() -> impl Strategy<Value = Option<SchemaRef>> {
+        proptest::option::of(("[a-z.]{1,20}", any::<u32>())).prop_map(|given| {
+            given.map(|(subject, version)| SchemaRef {
+                subject: subject.into(),
+                version,
+            })
+        })
+    }
+
+    fn bodies() -> impl Strategy<Value = (u64, Body)> {
+        let json = proptest::collection::vec("[a-z]{1,300}", 0..8).prop_map(|messages| {
+            let payload: String = messages.iter().map(|m| format!("{m},")).collect();
+            let lengths = messages.iter().map(|m| m.len() as u32).collect();
+            (
+                messages.len() as u64,
+                Body::Append {
+                    lengths,
+                    payload: payload.into(),
+                },
+            )
+        });
+        let bytes = proptest::collection::vec(any::<u8>(), 0..300).prop_map(|payload| {
+            (
+                payload.len() as u64,
+                Body::Append {
+                    lengths: Lengths::default(),
+                    payload: payload.into(),
+                },
+            )
+        });
+        let lifetime = prop_oneof![
+            Just(Lifetime::Unlimited),
+            any::<u32>().prop_map(|ms| Lifetime::Idle(Duration::from_millis(ms.into()))),
+            any::<u64>().prop_map(|ms| Lifetime::Until(Timestamp::from_millis(ms))),
+        ];
+        let creation = ("[a-z/]{1,50}", lifetime, any::<u64>(), schemas());
+        let create = creation.prop_map(|(name, lifetime, start, schema)| {
+            let name = StreamName::from_log(&name);
+            (
+                0,
+                Body::Create(Creation {
+                    name,
+                    content_type: ContentType::json(),
+                    lifetime,
+                    start,
+                    schema,
+                }),
+            )
+        });
+        let rebind = schemas().prop_map(|s| (0, s.map_or(Body::Renew, Body::Rebind)));
+        prop_oneof![
+            json,
+            bytes,
+            create,
+            rebind,
+            Just((0, Body::Delete)),
+            Just((0, Body::Expire))
+        ]
+    }
+
+    fn records() -> impl Strategy<Value = Record> {
+        let optional = (
+            producers(),
+            proptest::option::of(proptest::collection::vec(any::<u8>(), 0..40)),
+            any::<bool>(),
+            proptest::option::of(any::<u32>()),
+            proptest::option::of("\\PC{0,40}"),
+        );
+        (any::<u64>(), any::<u64>(), bodies(), optional).prop_map(
+            |(
+                stream,
+                first,
+                (count, body),
+                (producer, stream_seq, closes, schema_version, txid),
+            )| Record {
+                stream: StreamId(stream),
+                first,
+                count,
+                at: AT,
+                producer,
+                stream_seq: stream_seq.map(Arc::from),
+                closes,
+                schema_version,
+                txid: txid.map(Arc::from),
+                body,
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn records_round_trip(record in records(), chained: bool) {
+            let bytes = written(&record, chained);
+            let header = Header::parse(&bytes).unwrap();
+            prop_assert_eq!((header.placement, header.chained(), header.len), (PLACEMENT, chained, bytes.len()));
+            prop_assert_eq!(format!("{:?}", read(&bytes).unwrap().unwrap()), format!("{record:?}"));
+        }
+
+        #[test]
+        fn any_flipped_bit_is_detected(record in records(), at: prop::sample::Index, bit in 0u8..8) {
+            let mut bytes = written(&record, false).to_vec();
+            let at = at.index(bytes.len());
+            bytes[at] ^= 1 << bit;
+            prop_assert!(read(&bytes.into()).is_err());
+        }
+
+        #[test]
+        fn any_shortened_record_is_detected(record in records(), at: prop::sample::Index) {
+            let bytes = written(&record, false);
+            prop_assert!(read(&bytes.slice(..at.index(bytes.len()))).is_err());
+        }
+
+        #[test]
+        fn arbitrary_bytes_never_panic(bytes: Vec<u8>) {
+            let _ = read(&bytes.into());
+        }
+
+        /// A checksum that holds does not make the header's fields true: a forger can compute one.
+        #[test]
+        fn a_forged_header_never_panics(header: Vec<u8>, body: Vec<u8>, kind in 0u8..12) {
+            let mut bytes = vec![0; PREFIX];
+            bytes.extend(&header);
+            bytes.extend(&body);
+            bytes.resize(bytes.len().next_multiple_of(ALIGN), 0);
+            let len = bytes.len() as u32;
+            bytes[0..4].copy_from_slice(&len.to_le_bytes());
+            bytes[12..16].copy_from_slice(&[kind, FORMAT, header.len() as u8, (header.len() >> 8) as u8]);
+            let body_crc = crc32c::crc32c(&bytes[PREFIX + header.len()..]);
+            bytes[8..12].copy_from_slice(&body_crc.to_le_bytes());
+            let crc = header_checksum(&bytes[..PREFIX + header.len()]);
+            bytes[4..8].copy_from_slice(&crc.to_le_bytes());
+            let _ = read(&bytes.into());
+        }
+    }
+
+    #[test]
+    fn a_small_message_costs_at_most_55_bytes_more() {
+        let overhead = written(&message(200), false).len() - 200;
+        assert!(overhead <= 55, "{overhead}");
+    }
+
+    #[test]
+    fn zeros_are_no_record() {
+        assert_eq!(Header::parse(&[0; 64]).unwrap_err(), Fault::Length);
+    }
+
+    #[test]
+    fn what_a_later_version_wrote_is_named() {
+        let forged = |at: usize, value: u8| {
+            let mut bytes = written(&message(10), false).to_vec();
+            bytes[at] = value;
+            let end = PREFIX + usize::from(bytes[14]);
+            let crc = header_checksum(&bytes[..end]);
+            bytes[4..8].copy_from_slice(&crc.to_le_bytes());
+            Header::parse(&bytes).unwrap_err()
+        };
+        assert_eq!(forged(12, 8), Fault::UnknownKind(8));
+        assert_eq!(forged(13, FORMAT + 1), Fault::NewerFormat(FORMAT + 1));
+    }
+}

@@ -1,0 +1,351 @@
+//! What is durable, in memory: the state of every live stream, their names, and where their newest records lie.
+//!
+//! Moved by [`Durable::apply`] only, in the order of the log, after the barrier or in recovery. For the catalogue a
+//! [`Cut`] keeps what streams were like where a segment ended, although they move on while it is written.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use dashmap::DashMap;
+use parking_lot::{Mutex, RwLock};
+
+use crate::model::{Position, StreamId, StreamName};
+use crate::storage::mutant::{self, Mutant};
+use crate::stream::{Body, Record, StreamState, StreamVersion};
+
+/// Where one record with data lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Posting {
+    /// Stream position of its first message or byte.
+    pub first: Position,
+    pub count: u32,
+    /// Bytes of the whole record.
+    pub len: u32,
+    /// Journal position of the record.
+    pub at: u64,
+}
+
+impl Posting {
+    pub fn end(&self) -> Position {
+        self.first + u64::from(self.count)
+    }
+}
+
+struct Entry {
+    state: StreamState,
+    /// Records that the catalogue does not cover, in order.
+    postings: Vec<Posting>,
+}
+
+/// The durable state of all live streams.
+#[derive(Default)]
+pub(super) struct Durable {
+    streams: DashMap<StreamId, Entry>,
+    names: RwLock<BTreeMap<StreamName, StreamId>>,
+    /// The next stream's number.
+    next_id: AtomicU64,
+    /// Above every position of every stream that is gone; 0 while none is.
+    start: AtomicU64,
+    tracker: Mutex<Tracker>,
+}
+
+/// Which streams a catalogue has yet to hear of.
+#[derive(Default)]
+struct Tracker {
+    /// Off where there is no catalogue.
+    on: bool,
+    /// Streams touched since the last cut.
+    touched: HashSet<StreamId>,
+    cuts: Vec<Cut>,
+}
+
+/// The streams that a sealed segment touched, as they were at its end.
+struct Cut {
+    through: u64,
+    /// Not yet taken.
+    touched: HashSet<StreamId>,
+    /// States at the cut, of those that have moved on since; `None` where it was gone already.
+    saved: HashMap<StreamId, Option<StreamState>>,
+}
+
+/// What a catalogue learns of one stream.
+pub(crate) struct Change {
+    pub stream: StreamId,
+    /// `None`: gone.
+    pub state: Option<StreamState>,
+    /// Its records in the sealed segment.
+    pub postings: Vec<Posting>,
+}
+
+impl Durable {
+    pub fn track(&self) {
+        self.tracker.lock().on = true;
+    }
+
+    /// Takes over what a catalogue knows.
+    pub fn restore(&self, states: Vec<StreamState>, next_id: u64, start: Position) {
+        let mut names = self.names.write();
+        for state in states {
+            names.insert(state.creation.name.clone(), state.id);
+            self.streams.insert(
+                state.id,
+                Entry {
+                    state,
+                    postings: Vec::new(),
+                },
+            );
+        }
+        self.next_id.fetch_max(next_id, Ordering::SeqCst);
+        self.start.fetch_max(start, Ordering::SeqCst);
+    }
+
+    pub fn clear(&self) {
+        self.streams.clear();
+        self.names.write().clear();
+        self.next_id.store(0, Ordering::SeqCst);
+        self.start.store(0, Ordering::SeqCst);
+        let mut tracker = self.tracker.lock();
+        tracker.touched.clear();
+        tracker.cuts.clear();
+    }
+
+    /// Moves to the state after `record`, which lies at journal position `at` and takes `len` bytes there.
+    pub fn apply(&self, record: &Record, at: u64, len: u32) {
+        let id = record.stream;
+        let mut tracker = self.tracker.lock();
+        if tracker.on {
+            tracker.note(id, || {
+                self.streams.get(&id).map(|entry| entry.state.clone())
+            });
+        }
+        self.next_id.fetch_max(id.0 + 1, Ordering::SeqCst);
+        match &record.body {
+            Body::Create(creation) => {
+                if let Some(state) = StreamState::create(record) {
+                    self.streams.insert(
+                        id,
+                        Entry {
+                            state,
+                            postings: Vec::new(),
+                        },
+                    );
+                    self.names.write().insert(creation.name.clone(), id);
+                }
+            }
+            Body::Delete | Body::Expire => self.forget(id, record.first),
+            _ => {
+                // A record of a stream that is not there was followed by the stream's end, which a catalogue knew of.
+                let Some(mut entry) = self.streams.get_mut(&id) else {
+                    return;
+                };
+                entry.state.apply(record);
+                if record.count > 0 {
+                    let count = u32::try_from(record.count).unwrap_or(u32::MAX);
+                    entry.postings.push(Posting {
+                        first: record.first,
+                        count,
+                        len,
+                        at,
+                    });
+                }
+            }
+        }
+    }
+
+    fn forget(&self, id: StreamId, tail: Position) {
+        self.start.fetch_max(tail + 1, Ordering::SeqCst);
+        if let Some((_, entry)) = self.streams.remove(&id) {
+            let mut names = self.names.write();
+            let name = &entry.state.creation.name;
+            // The name may have been given again before its former stream went.
+            if names.get(name) == Some(&id) {
+                names.remove(name);
+            }
+        }
+    }
+
+    pub fn next_id(&self) -> StreamId {
+        StreamId(self.next_id.fetch_add(1, Ordering::SeqCst))
+    }
+
+    pub fn ids_given(&self) -> u64 {
+        self.next_id.load(Ordering::SeqCst)
+    }
+
+    pub fn start_position(&self) -> Position {
+        match mutant::is_on(Mutant::ReuseOffset) {
+            true => 0,
+            false => self.start.load(Ordering::SeqCst),
+        }
+    }
+
+    pub fn find(&self, name: &StreamName) -> Option<StreamId> {
+        self.names.read().get(name).copied()
+    }
+
+    pub fn load(&self, id: StreamId) -> Option<StreamState> {
+        self.streams.get(&id).map(|entry| entry.state.clone())
+    }
+
+    pub fn version(&self, id: StreamId) -> StreamVersion {
+        self.streams
+            .get(&id)
+            .map_or(StreamVersion(0), |entry| entry.state.version)
+    }
+
+    pub fn list(&self, prefix: &str, after: Option<&str>, limit: usize) -> Vec<StreamName> {
+        use std::ops::Bound;
+        let names = self.names.read();
+        let from = match after {
+            Some(after) if after >= prefix => Bound::Excluded(StreamName::from_log(after)),
+            _ => Bound::Included(StreamName::from_log(prefix)),
+        };
+        names
+            .range((from, Bound::Unbounded))
+            .map(|(name, _)| name)
+            .take_while(|name| name.as_str().starts_with(prefix))
+            .filter(|name| !name.is_internal())
+            .take(limit)
+            .cloned()
+            .collect()
+    }
+
+    /// The stream's durable tail, and the records of `from..to` that memory knows of, until they take `bytes_max`.
+    pub fn postings(
+        &self,
+        id: StreamId,
+        from: Position,
+        to: Position,
+        bytes_max: u64,
+    ) -> Option<Known> {
+        let entry = self.streams.get(&id)?;
+        let (start, tail) = (entry.state.creation.start, entry.state.tail);
+        let begin = entry
+            .postings
+            .partition_point(|posting| posting.end() <= from);
+        let mut bytes = 0;
+        let postings = entry.postings[begin..]
+            .iter()
+            .take_while(|posting| {
+                let more = posting.first < to.min(tail) && bytes < bytes_max;
+                bytes += u64::from(posting.len);
+                more
+            })
+            .copied()
+            .collect();
+        let first_known = entry.postings.first().map_or(tail, |posting| posting.first);
+        Some(Known {
+            start,
+            tail,
+            first_known,
+            postings,
+        })
+    }
+
+    /// A segment ends at `through`: remembers what the streams it touched are like now.
+    pub fn cut(&self, through: u64) {
+        let mut tracker = self.tracker.lock();
+        if tracker.on {
+            let touched = std::mem::take(&mut tracker.touched);
+            tracker.cuts.push(Cut {
+                through,
+                touched,
+                saved: HashMap::new(),
+            });
+        }
+    }
+
+    /// Where the oldest cut is that nobody has taken.
+    pub fn oldest_cut(&self) -> Option<u64> {
+        self.tracker.lock().cuts.first().map(|cut| cut.through)
+    }
+
+    /// What the oldest cut has to say. It stays until [`Durable::settle`].
+    pub fn changes(&self) -> Vec<Change> {
+        let Some((through, touched)) = self
+            .tracker
+            .lock()
+            .cuts
+            .first()
+            .map(|cut| (cut.through, cut.touched.clone()))
+        else {
+            return Vec::new();
+        };
+        touched
+            .into_iter()
+            .map(|id| self.change(id, through))
+            .collect()
+    }
+
+    fn change(&self, id: StreamId, through: u64) -> Change {
+        // Held, so that the stream does not move between the look at what was saved and the look at the stream.
+        let tracker = self.tracker.lock();
+        let saved = tracker
+            .cuts
+            .first()
+            .and_then(|cut| cut.saved.get(&id))
+            .cloned();
+        let entry = self.streams.get(&id);
+        let state = saved.unwrap_or_else(|| entry.as_ref().map(|entry| entry.state.clone()));
+        let postings = entry.map_or(Vec::new(), |entry| {
+            entry
+                .postings
+                .iter()
+                .take_while(|posting| posting.at < through)
+                .copied()
+                .collect()
+        });
+        Change {
+            stream: id,
+            state,
+            postings,
+        }
+    }
+
+    /// The oldest cut is in the catalogue: memory lets go of the postings that it covers.
+    pub fn settle(&self, changes: &[Change]) {
+        let mut tracker = self.tracker.lock();
+        if tracker.cuts.is_empty() {
+            return;
+        }
+        let through = tracker.cuts.remove(0).through;
+        drop(tracker);
+        for change in changes {
+            if let Some(mut entry) = self.streams.get_mut(&change.stream) {
+                let covered = entry
+                    .postings
+                    .partition_point(|posting| posting.at < through);
+                entry.postings.drain(..covered);
+                entry.postings.shrink_to_fit();
+            }
+        }
+    }
+
+    /// A deliberate bug, for the contract suite.
+    pub fn forget_producers(&self) {
+        self.streams
+            .iter_mut()
+            .for_each(|mut entry| entry.state.producers.clear());
+    }
+}
+
+/// What memory knows of a range of a stream.
+pub(super) struct Known {
+    pub start: Position,
+    pub tail: Position,
+    /// Below it, only the catalogue knows.
+    pub first_known: Position,
+    pub postings: Vec<Posting>,
+}
+
+impl Tracker {
+    /// A stream is about to move: cuts that have not taken it keep what it was.
+    fn note(&mut self, id: StreamId, state: impl Fn() -> Option<StreamState>) {
+        for cut in &mut self.cuts {
+            if cut.touched.contains(&id) && !cut.saved.contains_key(&id) {
+                cut.saved.insert(id, state());
+            }
+        }
+        self.touched.insert(id);
+    }
+}

@@ -1,0 +1,327 @@
+//! Which segment files make up the journal, in a small text file that is replaced whole.
+//!
+//! ```text
+//! keyfold-journal 1
+//! id 7203685477580712345
+//! term 5
+//! next_life 12
+//! next_file 7
+//! live 3 life=4 base=0 size=67108864
+//! live 5 life=9 base=67000000 size=67108864
+//! ready 6 life=11 size=67108864
+//! free 2
+//! crc32c 9f3a0c21
+//! ```
+//!
+//! A live segment ends where the next one begins; the last is open. A ready one holds zeros until the committer moves
+//! on to it, which it does without telling the manifest: on the way to a barrier nothing else is written. Recovery
+//! finds out by the first record of the ready file, which says its position and life.
+
+use std::fmt::Write as _;
+use std::io;
+
+use parking_lot::Mutex;
+
+use crate::storage::disk::{Disk, read_all};
+use crate::storage::mutant::{self, Mutant};
+
+const NAME: &str = "MANIFEST";
+const NEW: &str = "MANIFEST.new";
+const HEAD: &str = "keyfold-journal";
+const VERSION: u32 = 1;
+
+/// The journal's files at one moment.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub(super) struct Manifest {
+    /// Tells this journal from others; the catalogue names it.
+    pub id: u64,
+    /// Starts of the server so far.
+    pub term: u32,
+    pub next_life: u32,
+    pub next_file: u64,
+    /// In the order of the journal.
+    pub live: Vec<Live>,
+    pub ready: Vec<Ready>,
+    /// Files that hold nothing that is needed, to be zeroed and used again.
+    pub free: Vec<u64>,
+}
+
+/// A segment that holds a part of the journal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Live {
+    pub file: u64,
+    pub life: u32,
+    /// Journal position of the file's first byte.
+    pub base: u64,
+    pub size: u64,
+}
+
+/// A segment full of zeros.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Ready {
+    pub file: u64,
+    pub life: u32,
+    pub size: u64,
+}
+
+/// Why a manifest cannot be used.
+#[derive(Debug)]
+pub(super) enum ManifestFault {
+    Damaged(&'static str),
+    /// Written by a later version.
+    Newer(u32),
+    Io(io::Error),
+}
+
+impl From<io::Error> for ManifestFault {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+pub(super) fn segment_name(file: u64) -> String {
+    format!("segment-{file:08}")
+}
+
+impl Manifest {
+    /// `None` where there is none.
+    pub fn load(disk: &dyn Disk) -> Result<Option<Self>, ManifestFault> {
+        let file = match disk.open(NAME) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            opened => opened?,
+        };
+        let bytes = read_all(&*file)?;
+        let text =
+            std::str::from_utf8(&bytes).map_err(|_| ManifestFault::Damaged("it is not text"))?;
+        Self::parse(text).map(Some)
+    }
+
+    fn encode(&self) -> String {
+        let mut out = format!("{HEAD} {VERSION}\n");
+        let _ = writeln!(
+            out,
+            "id {}\nterm {}\nnext_life {}\nnext_file {}",
+            self.id, self.term, self.next_life, self.next_file
+        );
+        for Live {
+            file,
+            life,
+            base,
+            size,
+        } in &self.live
+        {
+            let _ = writeln!(out, "live {file} life={life} base={base} size={size}");
+        }
+        for Ready { file, life, size } in &self.ready {
+            let _ = writeln!(out, "ready {file} life={life} size={size}");
+        }
+        for file in &self.free {
+            let _ = writeln!(out, "free {file}");
+        }
+        let crc = crc32c::crc32c(out.as_bytes());
+        let _ = writeln!(out, "crc32c {crc:08x}");
+        out
+    }
+
+    fn parse(text: &str) -> Result<Self, ManifestFault> {
+        let body_len = text.trim_end().rfind('\n').map_or(0, |at| at + 1);
+        let (body, last) = text.split_at(body_len);
+        let crc = last
+            .trim_end()
+            .strip_prefix("crc32c ")
+            .and_then(|hex| u32::from_str_radix(hex, 16).ok());
+        if crc != Some(crc32c::crc32c(body.as_bytes())) {
+            return Err(ManifestFault::Damaged("its checksum does not hold"));
+        }
+        let mut lines = body.lines();
+        let version = lines
+            .next()
+            .and_then(|line| line.strip_prefix(HEAD)?.trim().parse().ok());
+        match version {
+            Some(VERSION) => {}
+            Some(version) if version > VERSION => return Err(ManifestFault::Newer(version)),
+            _ => {
+                return Err(ManifestFault::Damaged(
+                    "it does not begin as a manifest does",
+                ));
+            }
+        }
+        let mut manifest = Self::default();
+        for line in lines {
+            manifest.take_line(line).ok_or(ManifestFault::Damaged(
+                "it has a line that is not understood",
+            ))?;
+        }
+        match manifest
+            .live
+            .windows(2)
+            .all(|pair| pair[0].base <= pair[1].base)
+        {
+            true => Ok(manifest),
+            false => Err(ManifestFault::Damaged("its segments are not in order")),
+        }
+    }
+
+    fn take_line(&mut self, line: &str) -> Option<()> {
+        let mut words = line.split(' ');
+        let (word, number) = (words.next()?, words.next()?);
+        let mut field = |name: &str| {
+            words
+                .next()?
+                .strip_prefix(name)?
+                .strip_prefix('=')?
+                .parse::<u64>()
+                .ok()
+        };
+        match word {
+            "id" => self.id = number.parse().ok()?,
+            "term" => self.term = number.parse().ok()?,
+            "next_life" => self.next_life = number.parse().ok()?,
+            "next_file" => self.next_file = number.parse().ok()?,
+            "live" => self.live.push(Live {
+                file: number.parse().ok()?,
+                life: field("life")?.try_into().ok()?,
+                base: field("base")?,
+                size: field("size")?,
+            }),
+            "ready" => self.ready.push(Ready {
+                file: number.parse().ok()?,
+                life: field("life")?.try_into().ok()?,
+                size: field("size")?,
+            }),
+            "free" => self.free.push(number.parse().ok()?),
+            _ => return None,
+        }
+        Some(())
+    }
+
+    /// A life that no use of a file has had.
+    pub fn new_life(&mut self) -> u32 {
+        let life = self.next_life;
+        self.next_life += 1;
+        life
+    }
+
+    /// A file to fill anew: one that is free, or a new one.
+    pub fn take_file(&mut self) -> u64 {
+        self.free.pop().unwrap_or_else(|| {
+            let file = self.next_file;
+            self.next_file += 1;
+            file
+        })
+    }
+
+    /// Replaces the manifest on disk. After an error either version may be there.
+    pub fn store(&self, disk: &dyn Disk) -> io::Result<()> {
+        let file = disk.create(NEW)?;
+        file.write_at(self.encode().as_bytes(), 0)?;
+        file.sync_data()?;
+        disk.rename(NEW, NAME)?;
+        sync_dir(disk)
+    }
+}
+
+/// Makes created and renamed files durable.
+pub(super) fn sync_dir(disk: &dyn Disk) -> io::Result<()> {
+    match mutant::is_on(Mutant::SkipDirSync) {
+        true => Ok(()),
+        false => disk.sync_dir(),
+    }
+}
+
+/// The manifest of an open journal. What changes is written by one thread at a time, and never a version that is
+/// older than one already there.
+pub(super) struct Registry {
+    state: Mutex<Manifest>,
+    writing: Mutex<()>,
+}
+
+impl Registry {
+    pub fn new(manifest: Manifest) -> Self {
+        Self {
+            state: Mutex::new(manifest),
+            writing: Mutex::new(()),
+        }
+    }
+
+    /// Changes it in memory; the next [`Registry::store`] writes it.
+    pub fn change<T>(&self, change: impl FnOnce(&mut Manifest) -> T) -> T {
+        change(&mut self.state.lock())
+    }
+
+    pub fn store(&self, disk: &dyn Disk) -> io::Result<()> {
+        let _one_at_a_time = self.writing.lock();
+        // Encoded from a copy: the committer, which changes the state on its way to a barrier, must not wait for a disk.
+        let manifest = self.state.lock().clone();
+        manifest.store(disk)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::disk::SimDisk;
+
+    fn manifest() -> Manifest {
+        Manifest {
+            id: 99,
+            term: 5,
+            next_life: 12,
+            next_file: 7,
+            live: vec![
+                Live {
+                    file: 3,
+                    life: 4,
+                    base: 0,
+                    size: 4096,
+                },
+                Live {
+                    file: 5,
+                    life: 9,
+                    base: 4000,
+                    size: 4096,
+                },
+            ],
+            ready: vec![Ready {
+                file: 6,
+                life: 11,
+                size: 4096,
+            }],
+            free: vec![2],
+        }
+    }
+
+    #[test]
+    fn a_manifest_round_trips_and_replaces_the_one_before() {
+        let disk = SimDisk::new();
+        assert!(Manifest::load(&disk).unwrap().is_none());
+        Manifest::default().store(&disk).unwrap();
+        manifest().store(&disk).unwrap();
+        disk.power_loss(1);
+        assert_eq!(Manifest::load(&disk).unwrap(), Some(manifest()));
+    }
+
+    #[test]
+    fn any_change_to_it_is_noticed() {
+        let text = manifest().encode();
+        for at in 0..text.len() {
+            let mut bytes = text.clone().into_bytes();
+            bytes[at] ^= 1;
+            let parsed = String::from_utf8(bytes)
+                .ok()
+                .and_then(|text| Manifest::parse(&text).ok());
+            // The last byte is the end of the line, which says nothing.
+            assert!(parsed.is_none() || at + 1 == text.len(), "byte {at}");
+        }
+    }
+
+    #[test]
+    fn a_later_version_is_named() {
+        let body = format!("{HEAD} 2\n");
+        let text = format!("{body}crc32c {:08x}\n", crc32c::crc32c(body.as_bytes()));
+        assert!(matches!(
+            Manifest::parse(&text),
+            Err(ManifestFault::Newer(2))
+        ));
+    }
+}

@@ -1,0 +1,387 @@
+//! Reading: from positions to places, from places to bytes, with few and large reads.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::model::{Position, StreamId};
+use crate::storage::codec::{Header, payload_len};
+use crate::storage::{Place, ReadError, Run};
+use crate::stream::Lengths;
+
+use super::Shared;
+use super::durable::Posting;
+use super::segment::Segment;
+
+/// Bytes of others that are read along rather than skipped.
+const GAP: u64 = 64 << 10;
+/// Most bytes of one read, unless one record is larger.
+const READ_MAX: u64 = 4 << 20;
+/// Bytes of records looked up at once, beyond what a page has room for or one read fetches.
+const LOOK_AHEAD: u64 = 64 << 10;
+
+/// A page being filled.
+struct Page {
+    from: Position,
+    to: Position,
+    runs: Vec<Run>,
+    bytes: usize,
+    bytes_max: usize,
+    full: bool,
+}
+
+impl Shared {
+    pub(super) fn read_range(
+        &self,
+        stream: StreamId,
+        from: Position,
+        to: Position,
+        bytes_max: usize,
+    ) -> Result<Vec<Run>, ReadError> {
+        let mut page = Page {
+            from,
+            to,
+            runs: Vec::new(),
+            bytes: 0,
+            bytes_max: bytes_max.max(1),
+            full: false,
+        };
+        let mut cursor = from;
+        while !page.full {
+            let room = ((page.bytes_max - page.bytes) as u64).min(READ_MAX) + LOOK_AHEAD;
+            let postings = self.postings(stream, cursor, to, room)?;
+            let Some(last) = postings.last() else { break };
+            cursor = last.end();
+            for group in groups(&postings, |posting| {
+                posting.at..posting.at + u64::from(posting.len)
+            }) {
+                if page.full {
+                    break;
+                }
+                self.read_group(stream, group, &mut page)?;
+            }
+        }
+        Ok(page.runs)
+    }
+
+    /// Where the records of `from..to` lie: the oldest from the catalogue, the others from memory.
+    fn postings(
+        &self,
+        stream: StreamId,
+        from: u64,
+        to: u64,
+        room: u64,
+    ) -> Result<Vec<Posting>, ReadError> {
+        // Memory is asked first: what it has let go of by then is in the catalogue already.
+        let known = self
+            .durable
+            .postings(stream, from, to, room)
+            .ok_or(ReadError::NotFound)?;
+        let (from, to) = (from.max(known.start), to.min(known.tail));
+        if from >= to || from >= known.first_known {
+            return Ok(known.postings);
+        }
+        let catalogue = self.catalogue.read().clone();
+        let catalogue = catalogue.ok_or_else(|| std::io::Error::other("the store is closed"))?;
+        let found = catalogue.postings(stream, from, to.min(known.first_known), room);
+        match found {
+            Ok(found) if !found.is_empty() => Ok(found),
+            Ok(_) => {
+                Err(self
+                    .catalogue_is_damaged(format!("it misses position {from} of stream {stream}")))
+            }
+            Err(fault) => Err(self.catalogue_is_damaged(fault.to_string())),
+        }
+    }
+
+    fn read_group(
+        &self,
+        stream: StreamId,
+        group: &[Posting],
+        page: &mut Page,
+    ) -> Result<(), ReadError> {
+        // Records lie within a segment, groups of them may not.
+        let mut rest = group;
+        while let Some(first) = rest.first().filter(|_| !page.full) {
+            let segment = self.segment(first.at, first.at + u64::from(first.len))?;
+            let here = rest
+                .partition_point(|posting| posting.at < segment.end())
+                .max(1);
+            read_records(&segment, stream, &rest[..here], page)?;
+            rest = &rest[here..];
+        }
+        Ok(())
+    }
+
+    /// The segment that holds `begin..end`, checked.
+    fn segment(&self, begin: u64, end: u64) -> Result<Arc<Segment>, ReadError> {
+        let segment = self
+            .segments
+            .at(begin)
+            .filter(|segment| end <= segment.end());
+        let segment = segment.ok_or_else(|| {
+            ReadError::Damaged(format!("nothing lies at journal position {begin}"))
+        })?;
+        segment.verify()?;
+        Ok(segment)
+    }
+
+    pub(super) fn fetch_messages(
+        &self,
+        messages: &[(Place, u32)],
+    ) -> Result<Vec<Bytes>, ReadError> {
+        let mut order: Vec<(usize, Range<u64>)> = messages
+            .iter()
+            .enumerate()
+            .map(|(index, (place, len))| (index, place.0..place.0.saturating_add(u64::from(*len))))
+            .collect();
+        order.sort_unstable_by_key(|(_, range)| range.start);
+        let mut fetched = vec![Bytes::new(); messages.len()];
+        // A group must not leave its segment.
+        for group in groups(&order, |(_, range)| range.clone()) {
+            let mut rest = group;
+            while let Some((_, first)) = rest.first() {
+                let segment = self.segment(first.start, first.end)?;
+                let here = rest
+                    .partition_point(|(_, range)| range.end <= segment.end())
+                    .max(1);
+                fetch_group(&segment, &rest[..here], &mut fetched)?;
+                rest = &rest[here..];
+            }
+        }
+        Ok(fetched)
+    }
+}
+
+/// Adds records of one segment to a page.
+fn read_records(
+    segment: &Segment,
+    stream: StreamId,
+    group: &[Posting],
+    page: &mut Page,
+) -> Result<(), ReadError> {
+    let begin = group[0].at;
+    let end = group
+        .last()
+        .map_or(begin, |posting| posting.at + u64::from(posting.len));
+    let bytes = Bytes::from(segment.read(begin, end)?);
+    let used: u64 = group.iter().map(|posting| u64::from(posting.len)).sum();
+    let sparse = used * 2 < end - begin;
+    for posting in group {
+        let at = (posting.at - begin) as usize;
+        let record = part(&bytes, at..at + posting.len as usize, sparse);
+        let header = Header::parse(&record).ok().filter(|header| {
+            header.stream == stream
+                && header.first == posting.first
+                && header.placement.position == posting.at
+        });
+        let header = header.ok_or_else(|| damaged(segment, posting.at))?;
+        page.add(&header, &record)
+            .ok_or_else(|| damaged(segment, posting.at))?;
+        if page.full {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn fetch_group(
+    segment: &Segment,
+    group: &[(usize, Range<u64>)],
+    into: &mut [Bytes],
+) -> Result<(), ReadError> {
+    let begin = group[0].1.start;
+    let end = group
+        .iter()
+        .map(|(_, range)| range.end)
+        .max()
+        .unwrap_or(begin);
+    let bytes = Bytes::from(segment.read(begin, end)?);
+    let used: u64 = group.iter().map(|(_, range)| range.end - range.start).sum();
+    for (index, range) in group {
+        let range = (range.start - begin) as usize..(range.end - begin) as usize;
+        into[*index] = part(&bytes, range, used * 2 < end - begin);
+    }
+    Ok(())
+}
+
+/// Few useful bytes are copied, lest they keep many useless ones in memory.
+fn part(bytes: &Bytes, range: Range<usize>, sparse: bool) -> Bytes {
+    match sparse {
+        true => Bytes::copy_from_slice(&bytes[range]),
+        false => bytes.slice(range),
+    }
+}
+
+fn damaged(segment: &Segment, position: u64) -> ReadError {
+    let damage = format!("{} at journal position {position}", segment.name());
+    tracing::error!(segment.file = %segment.name(), journal.position = position,
+        "a record is not where the index says: {damage}");
+    ReadError::Damaged(damage)
+}
+
+/// Splits items in the order of the journal into parts that one read fetches each.
+fn groups<'a, T>(
+    items: &'a [T],
+    range: impl Fn(&T) -> Range<u64> + 'a,
+) -> impl Iterator<Item = &'a [T]> {
+    let mut rest = items;
+    std::iter::from_fn(move || {
+        let first = range(rest.first()?);
+        let mut end = first.end;
+        let mut count = 1;
+        for item in &rest[1..] {
+            let next = range(item);
+            if next.start > end.saturating_add(GAP)
+                || next.end.saturating_sub(first.start) > READ_MAX
+            {
+                break;
+            }
+            end = end.max(next.end);
+            count += 1;
+        }
+        let (group, others) = rest.split_at(count);
+        rest = others;
+        Some(group)
+    })
+}
+
+impl Page {
+    /// Adds what the page wants of a record; `None` where the record contradicts itself.
+    fn add(&mut self, header: &Header, record: &Bytes) -> Option<()> {
+        let (lengths, payload) = header.parts();
+        let lengths = Lengths::from_packed(record.slice(lengths));
+        let whole = header.first..header.first.checked_add(header.count)?;
+        let wanted = self.from.max(whole.start)..self.to.min(whole.end);
+        if wanted.is_empty() {
+            return Some(());
+        }
+        let room = self.bytes_max - self.bytes;
+        let cut = match (lengths.packed().is_empty(), wanted == whole) {
+            (true, _) => Cut::of_bytes(&whole, &wanted),
+            (false, true) => Cut::whole(&lengths, &whole),
+            (false, false) => Cut::of_messages(&lengths, &whole, &wanted, usize::MAX)?,
+        };
+        let cut = match cut.payload.len() <= room {
+            true => cut,
+            false if !self.runs.is_empty() => {
+                self.full = true;
+                return Some(());
+            }
+            // One record that alone exceeds the page.
+            false if lengths.packed().is_empty() => {
+                Cut::of_bytes(&whole, &(wanted.start..wanted.start + room as u64))
+            }
+            false => Cut::of_messages(&lengths, &whole, &wanted, room)?,
+        };
+        let begin = payload.start.checked_add(cut.payload.start)?;
+        let end = payload
+            .start
+            .checked_add(cut.payload.end)
+            .filter(|end| *end <= payload.end)?;
+        self.bytes = self
+            .bytes
+            .saturating_add(cut.payload.len())
+            .min(self.bytes_max);
+        self.full = self.bytes == self.bytes_max || (cut.end < wanted.end);
+        self.runs.push(Run {
+            first: wanted.start,
+            count: cut.end - wanted.start,
+            record: whole,
+            lengths: Lengths::from_packed(lengths.packed().slice(cut.lengths)),
+            payload: record.slice(begin..end),
+            place: Place(header.placement.position + begin as u64),
+            schema_version: header.schema_version,
+            at: header.placement.at,
+        });
+        Some(())
+    }
+}
+
+/// A part of a record: where its lengths and its payload lie in the record's, and the position at which it ends.
+struct Cut {
+    lengths: Range<usize>,
+    payload: Range<usize>,
+    end: Position,
+}
+
+impl Cut {
+    fn whole(lengths: &Lengths, whole: &Range<Position>) -> Self {
+        let payload = 0..payload_len(lengths, whole.end - whole.start);
+        Self {
+            lengths: 0..lengths.packed().len(),
+            payload,
+            end: whole.end,
+        }
+    }
+
+    fn of_bytes(whole: &Range<Position>, wanted: &Range<Position>) -> Self {
+        let payload = (wanted.start - whole.start) as usize..(wanted.end - whole.start) as usize;
+        Self {
+            lengths: 0..0,
+            payload,
+            end: wanted.end,
+        }
+    }
+
+    /// The wanted messages until they would exceed `bytes_max`, at least one.
+    fn of_messages(
+        lengths: &Lengths,
+        whole: &Range<Position>,
+        wanted: &Range<Position>,
+        bytes_max: usize,
+    ) -> Option<Self> {
+        let (mut table, mut payload, mut end) = (0..0, 0..0, wanted.start);
+        for (position, length) in (whole.start..wanted.end).zip(lengths.iter()) {
+            let size = length as usize + 1;
+            if position >= wanted.start {
+                if position > wanted.start && payload.len() + size > bytes_max {
+                    break;
+                }
+                end = position + 1;
+            }
+            table.end += packed_size(length);
+            payload.end += size;
+            if position < wanted.start {
+                (table.start, payload.start) = (table.end, payload.end);
+            }
+        }
+        (end > wanted.start).then_some(Self {
+            lengths: table,
+            payload,
+            end,
+        })
+    }
+}
+
+/// Bytes that a length takes in the table.
+fn packed_size(length: u32) -> usize {
+    (32 - (length | 1).leading_zeros() as usize).div_ceil(7)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_cut_of_messages_is_those_messages(
+            sizes in proptest::collection::vec(0u32..40_000, 1..20), a in 0usize..20, b in 0usize..20, room in 1usize..90_000,
+        ) {
+            let (from, to) = (a.min(b) % sizes.len(), (a.max(b) % sizes.len()) + 1);
+            prop_assume!(from < to);
+            let lengths: Lengths = sizes.iter().copied().collect();
+            let whole = 100..100 + sizes.len() as u64;
+            let cut = Cut::of_messages(&lengths, &whole, &(100 + from as u64..100 + to as u64), room).unwrap();
+            let count = (cut.end - 100) as usize - from;
+            let taken = Lengths::from_packed(lengths.packed().slice(cut.lengths.clone()));
+            prop_assert_eq!(taken.iter().collect::<Vec<_>>(), &sizes[from..from + count]);
+            prop_assert_eq!(cut.payload.clone(), lengths.span(from as u64, (from + count) as u64));
+            prop_assert!(count == 1 || cut.payload.len() <= room);
+            let next_fits = sizes[..to].get(from + count).is_some_and(|size| cut.payload.len() + *size as usize + 1 <= room);
+            prop_assert!(!next_fits);
+        }
+    }
+}

@@ -1,0 +1,658 @@
+//! From what a disk holds to a journal that can go on.
+//!
+//! Power loss may keep any subset of an unsynced group's sectors, so [torn, whole, torn] is a normal end. What tells a
+//! normal end from damage is `durable_to`: each record says how far the journal had been proven when it was written.
+//!
+//! 1. Segments that the catalogue does not cover are read from their base, up to the first record that does not verify
+//!    by position, life and checksums: *the break*. In a sealed segment that is damage: refuse to start.
+//! 2. The committer moves on to a ready segment without telling the manifest; such a one is recognised by its first
+//!    record, whose position is the break. It synced the segment before, so that one is sealed.
+//! 3. After the break any record header is looked for, at every multiple of 4 and in the ready segments. One that
+//!    proves the journal beyond the break shows that acknowledged records are lost: refuse to start.
+//! 4. What is proven stays where it is. What lies between there and the break was in flight: whole records in order,
+//!    perhaps acknowledged, perhaps only in the kernel's memory. It is copied into a new segment and made durable, with
+//!    a mark behind it, and only then does the manifest name it. Nothing is appended behind a tail: a kernel that has
+//!    failed to write a page may show it and never write it.
+//! 5. Where nothing lies there but a mark and zeros, as after a clean close, the mark is written again and the journal
+//!    goes on in place.
+//!
+//! Every ready segment gets a new life: what a lost group has left in it never verifies.
+
+use std::io;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::model::Timestamp;
+use crate::storage::catalogue::{Catalogue, Facts};
+use crate::storage::codec::{Encoded, Fault, Header, Placement};
+use crate::storage::disk::{Disk, DiskFile, read_all};
+use crate::storage::mutant::{self, Mutant};
+
+use super::committer::Committer;
+use super::durable::Durable;
+use super::manifest::{Live, Manifest, ManifestFault, Ready, segment_name};
+use super::segment::{
+    self, Found, SLACK, Scan, Segment, Segments, Spare, first_position, proven_by_any, zeroed,
+};
+use super::{JournalOptions, OpenError, segment_size};
+
+/// A ready segment whose first bytes are zeros was never written to: a group begins at its first byte.
+const PROBE: u64 = 64 << 10;
+
+/// A journal that is ready to go on.
+pub(super) struct Recovered {
+    pub manifest: Manifest,
+    pub segments: Segments,
+    pub durable: Durable,
+    pub committer: Committer,
+    pub spares: Vec<Spare>,
+    pub catalogue: Option<Catalogue>,
+}
+
+/// Brings a journal up, or says why that would lose something.
+pub(super) fn recover(disk: &dyn Disk, options: &JournalOptions) -> Result<Recovered, OpenError> {
+    let manifest = load_manifest(disk, options.segment_bytes)?;
+    let mut recovery = Recovery {
+        disk,
+        segment_bytes: options.segment_bytes,
+        live: Vec::new(),
+        ready: Vec::new(),
+        manifest,
+        segments: Segments::default(),
+        durable: Durable::default(),
+        catalogue: None,
+        covered: Facts::default(),
+        last_time: Timestamp::default(),
+    };
+    if let Some(dir) = &options.catalogue {
+        recovery.open_catalogue(dir)?;
+    }
+    let tail = match recovery.walk()? {
+        Walked::Tail(tail) => tail,
+        Walked::CatalogueIsAhead => {
+            let dir = options
+                .catalogue
+                .as_deref()
+                .unwrap_or(std::path::Path::new(""));
+            recovery.rebuild_catalogue(dir, "it knows more than the journal")?;
+            match recovery.walk()? {
+                Walked::Tail(tail) => tail,
+                Walked::CatalogueIsAhead => {
+                    return Err(OpenError::Catalogue("a new one is not empty".into()));
+                }
+            }
+        }
+    };
+    recovery.finish(tail)
+}
+
+struct Recovery<'a> {
+    disk: &'a dyn Disk,
+    segment_bytes: u64,
+    manifest: Manifest,
+    /// Segments that hold the journal, those found on the way included.
+    live: Vec<Live>,
+    /// The ready segments that are not among them, and what they hold if not zeros.
+    ready: Vec<(Ready, Arc<dyn DiskFile>, Option<Vec<u8>>)>,
+    segments: Segments,
+    durable: Durable,
+    catalogue: Option<Catalogue>,
+    covered: Facts,
+    last_time: Timestamp,
+}
+
+enum Walked {
+    Tail(Tail),
+    CatalogueIsAhead,
+}
+
+/// The last segment.
+struct Tail {
+    live: Live,
+    file: Arc<dyn DiskFile>,
+    bytes: Bytes,
+    /// Whole records in flight, none of them a mark.
+    in_flight: Vec<Found>,
+    /// Journal position up to which everything is proven.
+    proven: u64,
+    /// Where in the bytes the first record begins that does not verify.
+    end: usize,
+}
+
+fn load_manifest(disk: &dyn Disk, segment_bytes: u64) -> Result<Manifest, OpenError> {
+    let loaded = Manifest::load(disk).map_err(|fault| match fault {
+        ManifestFault::Damaged(why) => OpenError::Manifest(why.into()),
+        ManifestFault::Newer(version) => OpenError::NewerManifest { version },
+        ManifestFault::Io(error) => OpenError::io("read the manifest", error),
+    })?;
+    let mut manifest = match loaded {
+        Some(manifest) => manifest,
+        None => {
+            let files = disk
+                .list()
+                .map_err(|error| OpenError::io("list the data directory", error))?;
+            if files.iter().any(|file| file.starts_with("segment-")) {
+                return Err(OpenError::Manifest(
+                    "it is missing, and there are segments".into(),
+                ));
+            }
+            // First of all, so that segments without a manifest are never the normal case.
+            let manifest = Manifest {
+                next_life: 1,
+                next_file: 1,
+                id: fastrand::u64(..),
+                ..Manifest::default()
+            };
+            manifest
+                .store(disk)
+                .map_err(|error| OpenError::io("write the manifest", error))?;
+            manifest
+        }
+    };
+    if manifest.live.is_empty() {
+        let (file, life) = (manifest.take_file(), manifest.new_life());
+        zeroed(disk, file, segment_bytes)
+            .map_err(|error| OpenError::io("make the first segment", error))?;
+        manifest.live.push(Live {
+            file,
+            life,
+            base: 0,
+            size: segment_bytes,
+        });
+        manifest
+            .store(disk)
+            .map_err(|error| OpenError::io("write the manifest", error))?;
+    }
+    Ok(manifest)
+}
+
+impl Recovery<'_> {
+    fn open_catalogue(&mut self, dir: &std::path::Path) -> Result<(), OpenError> {
+        match Catalogue::open(dir) {
+            Ok((catalogue, facts, states))
+                if facts.through == 0 || facts.journal == self.manifest.id =>
+            {
+                self.durable.restore(states, facts.next_id, facts.start);
+                self.durable.track();
+                (self.catalogue, self.covered, self.last_time) =
+                    (Some(catalogue), facts, facts.last_time);
+                Ok(())
+            }
+            Ok((catalogue, ..)) => {
+                drop(catalogue);
+                self.rebuild_catalogue(dir, "it is another journal's")
+            }
+            Err(fault) => self.rebuild_catalogue(dir, &fault.to_string()),
+        }
+    }
+
+    fn rebuild_catalogue(&mut self, dir: &std::path::Path, why: &str) -> Result<(), OpenError> {
+        self.catalogue = None;
+        self.durable.clear();
+        self.durable.track();
+        self.segments = Segments::default();
+        self.last_time = Timestamp::default();
+        let aside = Catalogue::set_aside(dir)
+            .map_err(|error| OpenError::io("move the catalogue aside", error))?;
+        tracing::warn!(catalogue.fault = why, catalogue.aside = %aside.display(),
+            "the catalogue cannot be used ({why}); it is moved aside and built again from the journal");
+        let (catalogue, facts, _) =
+            Catalogue::open(dir).map_err(|fault| OpenError::Catalogue(fault.to_string()))?;
+        (self.catalogue, self.covered) = (Some(catalogue), facts);
+        Ok(())
+    }
+
+    /// Reads what the catalogue does not cover, and finds the end.
+    fn walk(&mut self) -> Result<Walked, OpenError> {
+        self.live = self.manifest.live.clone();
+        self.load_ready()?;
+        let through = self.covered.through;
+        let begin = self
+            .live
+            .partition_point(|live| live.base <= through)
+            .saturating_sub(1);
+        for live in &self.live[..begin] {
+            let file = self.open_segment(live.file)?;
+            let end = self.live[self.live.partition_point(|other| other.base <= live.base)].base;
+            self.segments.push(Arc::new(Segment::new(
+                spare(live, file),
+                live.base,
+                end,
+                false,
+            )));
+        }
+        let mut at = begin;
+        loop {
+            let live = self.live[at];
+            let file = self.open_segment(live.file)?;
+            let known_end = self.live.get(at + 1).map(|next| next.base);
+            let len = known_end.map_or(live.size, |end| end - live.base);
+            let bytes = read_up_to(&*file, len).map_err(|error| self.reading(live.file, error))?;
+            let scan = segment::scan(&bytes, live.base, live.life);
+            let end = live.base + scan.end as u64;
+            self.refuse_newer(&live, &scan)?;
+            if let Some(known_end) = known_end
+                && end != known_end
+            {
+                return Err(self.damaged(live.file, end));
+            }
+            if known_end.is_none() && !self.goes_on(end) {
+                return self.end(live, file, bytes, scan);
+            }
+            self.segments.push(Arc::new(Segment::new(
+                spare(&live, file),
+                live.base,
+                end,
+                true,
+            )));
+            self.apply(&live, &bytes.into(), &scan.found)?;
+            self.seal(end)?;
+            at += 1;
+        }
+    }
+
+    /// Whether a ready segment begins at the break; it is one of the live ones then.
+    fn goes_on(&mut self, end: u64) -> bool {
+        let next = self.ready.iter().position(|(ready, _, bytes)| {
+            bytes
+                .as_ref()
+                .is_some_and(|bytes| first_position(bytes, ready.life) == Some(end))
+        });
+        if let Some(at) = next {
+            let (ready, ..) = self.ready.remove(at);
+            self.live.push(Live {
+                file: ready.file,
+                life: ready.life,
+                base: end,
+                size: ready.size,
+            });
+        }
+        next.is_some()
+    }
+
+    fn load_ready(&mut self) -> Result<(), OpenError> {
+        self.ready.clear();
+        for ready in self.manifest.ready.clone() {
+            let file = self.open_segment(ready.file)?;
+            let bytes =
+                contents_unless_zeros(&*file).map_err(|error| self.reading(ready.file, error))?;
+            self.ready.push((ready, file, bytes));
+        }
+        Ok(())
+    }
+
+    /// Tells a normal end from damage.
+    fn end(
+        &mut self,
+        live: Live,
+        file: Arc<dyn DiskFile>,
+        bytes: Vec<u8>,
+        scan: Scan,
+    ) -> Result<Walked, OpenError> {
+        let mut found = scan.found;
+        // The last call of `append` is not whole: none of it counts.
+        while found.last().is_some_and(|last| last.chained) {
+            found.pop();
+        }
+        let whole_end = found.last().map_or(0, |last| last.at + last.len);
+        let break_at = live.base + whole_end as u64;
+        let elsewhere = self
+            .ready
+            .iter()
+            .filter_map(|(ready, _, bytes)| proven_by_any(bytes.as_ref()?, 0, None, ready.life));
+        let beyond = proven_by_any(&bytes, whole_end, Some(live.base), live.life)
+            .into_iter()
+            .chain(elsewhere)
+            .max();
+        if beyond.is_some_and(|beyond| beyond > break_at) {
+            return Err(self.damaged(live.file, break_at));
+        }
+        if self.covered.through > break_at {
+            return Ok(Walked::CatalogueIsAhead);
+        }
+        let proven = found
+            .iter()
+            .map(|found| found.durable_to)
+            .chain(beyond)
+            .max()
+            .unwrap_or(0);
+        let proven = proven.max(live.base).max(self.covered.through);
+        let kept = (proven - live.base) as usize;
+        let in_flight = found
+            .iter()
+            .filter(|f| f.at >= kept && !f.is_mark)
+            .copied()
+            .collect();
+        found.retain(|found| found.at < kept);
+        let bytes = Bytes::from(bytes);
+        self.apply(&live, &bytes, &found)?;
+        Ok(Walked::Tail(Tail {
+            live,
+            file,
+            bytes,
+            in_flight,
+            proven,
+            end: scan.end,
+        }))
+    }
+
+    /// Moves the durable state by records that lie where they stay.
+    fn apply(&mut self, live: &Live, bytes: &Bytes, found: &[Found]) -> Result<(), OpenError> {
+        for found in found {
+            let at = live.base + found.at as u64;
+            if at < self.covered.through || found.is_mark {
+                continue;
+            }
+            let record = segment::slice(bytes, found);
+            let header = Header::parse(&record).map_err(|_| self.damaged(live.file, at))?;
+            self.last_time = self.last_time.max(header.placement.at);
+            if let Some(record) = header
+                .record(&record)
+                .map_err(|_| self.damaged(live.file, at))?
+            {
+                self.durable.apply(&record, at, found.len as u32);
+            }
+        }
+        Ok(())
+    }
+
+    /// A segment ends here: the catalogue learns of it.
+    fn seal(&mut self, end: u64) -> Result<(), OpenError> {
+        let Some(catalogue) = self
+            .catalogue
+            .as_ref()
+            .filter(|_| end > self.covered.through)
+        else {
+            return Ok(());
+        };
+        self.durable.cut(end);
+        let changes = self.durable.changes();
+        let facts = Facts {
+            journal: self.manifest.id,
+            through: end,
+            next_id: self.durable.ids_given(),
+            start: self.durable.start_position(),
+            last_time: self.last_time,
+        };
+        catalogue
+            .commit(facts, &changes)
+            .map_err(|fault| OpenError::Catalogue(fault.to_string()))?;
+        self.durable.settle(&changes);
+        Ok(())
+    }
+
+    /// Makes the end one that the journal can go on from.
+    fn finish(mut self, tail: Tail) -> Result<Recovered, OpenError> {
+        self.manifest.term += 1;
+        let rest_is_zeros = tail.bytes[tail.end..].iter().all(|byte| *byte == 0);
+        let has_room = tail.proven + SLACK <= tail.live.base + tail.live.size;
+        let spares = self.renew_ready();
+        let in_place = tail.in_flight.is_empty() && rest_is_zeros && has_room;
+        let (segment, position, old) = match in_place {
+            true => self.go_on_in_place(tail)?,
+            false => self.move_on(tail)?,
+        };
+        self.manifest.live = self.live.clone();
+        self.manifest.ready = spares
+            .iter()
+            .map(|s| Ready {
+                file: s.number,
+                life: s.life,
+                size: s.size,
+            })
+            .collect();
+        self.manifest
+            .store(self.disk)
+            .map_err(|error| OpenError::io("write the manifest", error))?;
+        if let Some((file, len)) = old {
+            // What lies above is not part of the journal any more; giving up its space is only a favour.
+            let _ = file.truncate(len);
+        }
+        self.remove_strays();
+        if mutant::is_on(Mutant::ForgetProducer) {
+            self.durable.forget_producers();
+        }
+        self.segments.push(segment.clone());
+        let committer = Committer::new(segment, position, self.manifest.term, self.last_time);
+        Ok(Recovered {
+            manifest: self.manifest,
+            segments: self.segments,
+            durable: self.durable,
+            committer,
+            spares,
+            catalogue: self.catalogue,
+        })
+    }
+
+    /// Clean ready segments are spares again, in a new life; the others are free.
+    fn renew_ready(&mut self) -> Vec<Spare> {
+        let mut spares = Vec::new();
+        for (ready, file, bytes) in std::mem::take(&mut self.ready) {
+            match bytes {
+                None => spares.push(Spare {
+                    number: ready.file,
+                    file,
+                    life: self.manifest.new_life(),
+                    size: ready.size,
+                }),
+                Some(_) => self.manifest.free.push(ready.file),
+            }
+        }
+        spares
+    }
+
+    /// After a clean close: proves the end again, in the page that the next group is written to.
+    #[expect(clippy::type_complexity, reason = "the same answer as `move_on`")]
+    fn go_on_in_place(
+        &mut self,
+        tail: Tail,
+    ) -> Result<(Arc<Segment>, u64, Option<(Arc<dyn DiskFile>, u64)>), OpenError> {
+        let mut bytes = Vec::new();
+        self.write_mark(tail.live.life, tail.proven, &mut bytes);
+        let position = tail.proven + bytes.len() as u64;
+        // Nothing of a longer mark before it may stay.
+        bytes.resize(
+            bytes
+                .len()
+                .max(tail.end - (tail.proven - tail.live.base) as usize),
+            0,
+        );
+        let written = tail
+            .file
+            .write_at(&bytes, tail.proven - tail.live.base)
+            .and_then(|()| tail.file.sync_data());
+        written.map_err(|error| OpenError::io("prove the journal's end", error))?;
+        let segment = Segment::new(spare(&tail.live, tail.file), tail.live.base, position, true);
+        Ok((Arc::new(segment), position, None))
+    }
+
+    /// After anything else: copies what was in flight into a new segment.
+    #[expect(
+        clippy::type_complexity,
+        reason = "segment, position, and the file to shorten"
+    )]
+    fn move_on(
+        &mut self,
+        tail: Tail,
+    ) -> Result<(Arc<Segment>, u64, Option<(Arc<dyn DiskFile>, u64)>), OpenError> {
+        self.live.retain(|live| live.file != tail.live.file);
+        let kept = tail.proven - tail.live.base;
+        if kept > 0 {
+            self.live.push(tail.live);
+            let sealed = Segment::new(
+                spare(&tail.live, tail.file.clone()),
+                tail.live.base,
+                tail.proven,
+                true,
+            );
+            self.segments.push(Arc::new(sealed));
+            self.seal(tail.proven)?;
+        }
+        let (file, life) = (self.manifest.take_file(), self.manifest.new_life());
+        let (records, most) = self.in_flight(&tail)?;
+        let live = Live {
+            file,
+            life,
+            base: tail.proven,
+            size: segment_size(most, self.segment_bytes),
+        };
+        let bytes = self.copy(&live, &records);
+        let position = live.base + bytes.len() as u64;
+        let copied = zeroed(self.disk, file, live.size).and_then(|file| {
+            file.write_at(&bytes, 0)?;
+            file.sync_data()?;
+            Ok(file)
+        });
+        let file = copied.map_err(|error| OpenError::io("copy what was in flight", error))?;
+        self.live.push(live);
+        if kept == 0 {
+            self.manifest.free.push(tail.live.file);
+        }
+        tracing::info!(
+            journal.position = tail.proven,
+            journal.records = records.len(),
+            "the journal did not end cleanly; {} whole records in flight were kept",
+            records.len()
+        );
+        let segment = Segment::new(spare(&live, file), live.base, position, true);
+        Ok((
+            Arc::new(segment),
+            position,
+            (kept > 0).then_some((tail.file, kept)),
+        ))
+    }
+
+    /// The records in flight, and the most that they take with the mark behind them.
+    fn in_flight(&self, tail: &Tail) -> Result<(Vec<(Encoded, InFlight)>, u64), OpenError> {
+        let mut records = Vec::new();
+        for found in &tail.in_flight {
+            let at = tail.live.base + found.at as u64;
+            let bytes = segment::slice(&tail.bytes, found);
+            let damaged = |_: Fault| self.damaged(tail.live.file, at);
+            let header = Header::parse(&bytes).map_err(damaged)?;
+            if let Some(record) = header.record(&bytes).map_err(damaged)? {
+                records.push((Encoded::of(&record, found.chained), InFlight { record }));
+            }
+        }
+        let most = records
+            .iter()
+            .map(|(encoded, _)| encoded.size_max())
+            .sum::<u64>();
+        Ok((records, most + Encoded::mark().size_max()))
+    }
+
+    /// The bytes of a segment with those records and a mark that proves them; moves the durable state.
+    fn copy(&mut self, live: &Live, records: &[(Encoded, InFlight)]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for (encoded, InFlight { record }) in records {
+            let at = live.base + bytes.len() as u64;
+            let placement = self.placement(live.life, at, live.base, record.at);
+            let (len, _) = encoded.write(&placement, &mut bytes);
+            self.last_time = self.last_time.max(record.at);
+            self.durable.apply(record, at, len as u32);
+        }
+        let end = live.base + bytes.len() as u64;
+        self.write_mark(live.life, end, &mut bytes);
+        bytes
+    }
+
+    fn write_mark(&self, life: u32, position: u64, bytes: &mut Vec<u8>) {
+        Encoded::mark().write(
+            &self.placement(life, position, position, self.last_time),
+            bytes,
+        );
+    }
+
+    fn placement(&self, life: u32, position: u64, durable_to: u64, at: Timestamp) -> Placement {
+        Placement {
+            position,
+            life,
+            term: self.manifest.term,
+            durable_to,
+            at,
+        }
+    }
+
+    /// Files of a segment that was being made when the server went down.
+    fn remove_strays(&self) {
+        let manifest = &self.manifest;
+        let used = manifest
+            .live
+            .iter()
+            .map(|live| live.file)
+            .chain(manifest.ready.iter().map(|ready| ready.file));
+        let used: Vec<String> = used
+            .chain(manifest.free.iter().copied())
+            .map(segment_name)
+            .collect();
+        for name in self.disk.list().unwrap_or_default() {
+            if name.starts_with("segment-") && !used.contains(&name) {
+                let _ = self.disk.unlink(&name);
+            }
+        }
+    }
+
+    fn open_segment(&self, number: u64) -> Result<Arc<dyn DiskFile>, OpenError> {
+        self.disk
+            .open(&segment_name(number))
+            .map_err(|error| self.reading(number, error))
+    }
+
+    fn refuse_newer(&self, live: &Live, scan: &Scan) -> Result<(), OpenError> {
+        let (file, position) = (segment_name(live.file), live.base + scan.end as u64);
+        match scan.fault {
+            Some(Fault::UnknownKind(kind)) => Err(OpenError::UnknownKind {
+                file,
+                position,
+                kind,
+            }),
+            Some(Fault::NewerFormat(format)) => Err(OpenError::NewerFormat {
+                file,
+                position,
+                format,
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    fn damaged(&self, file: u64, position: u64) -> OpenError {
+        OpenError::Damaged {
+            file: segment_name(file),
+            position,
+        }
+    }
+
+    fn reading(&self, file: u64, error: io::Error) -> OpenError {
+        OpenError::io(&format!("read {}", segment_name(file)), error)
+    }
+}
+
+struct InFlight {
+    record: crate::stream::Record,
+}
+
+fn spare(live: &Live, file: Arc<dyn DiskFile>) -> Spare {
+    Spare {
+        number: live.file,
+        file,
+        life: live.life,
+        size: live.size,
+    }
+}
+
+/// The first `len` bytes of a file, or all where it is shorter: what is missing does not verify.
+fn read_up_to(file: &dyn DiskFile, len: u64) -> io::Result<Vec<u8>> {
+    let len = len.min(file.len()?);
+    let mut bytes = vec![0; usize::try_from(len).map_err(io::Error::other)?];
+    file.read_at(&mut bytes, 0)?;
+    Ok(bytes)
+}
+
+fn contents_unless_zeros(file: &dyn DiskFile) -> io::Result<Option<Vec<u8>>> {
+    let zeros = |bytes: &[u8]| bytes.iter().all(|byte| *byte == 0);
+    if zeros(&read_up_to(file, PROBE)?) {
+        return Ok(None);
+    }
+    read_all(file).map(Some)
+}

@@ -1,0 +1,246 @@
+//! One file of the journal: where its bytes lie in the journal, and which records in it verify.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use bytes::Bytes;
+use parking_lot::{Mutex, RwLock};
+
+use crate::storage::ReadError;
+use crate::storage::codec::{ALIGN, Fault, Header, PREFIX};
+use crate::storage::disk::{Disk, DiskFile};
+
+use super::manifest::segment_name;
+
+/// Kept free at the end of each segment, for the two marks that may come after its last record.
+pub(super) const SLACK: u64 = 128;
+/// Zeros are written so many bytes at a time.
+const CHUNK: usize = 1 << 20;
+
+/// A segment that holds a part of the journal.
+pub(super) struct Segment {
+    pub number: u64,
+    pub file: Arc<dyn DiskFile>,
+    pub life: u32,
+    /// Journal position of the first byte.
+    pub base: u64,
+    pub size: u64,
+    /// Journal position at which it ends: fixed once sealed, the durable end while open.
+    end: AtomicU64,
+    /// Every record up to the end has been checked, or was written, by this process.
+    verified: AtomicBool,
+    verifying: Mutex<()>,
+}
+
+impl Segment {
+    pub fn new(spare: Spare, base: u64, end: u64, verified: bool) -> Self {
+        Self {
+            number: spare.number,
+            file: spare.file,
+            life: spare.life,
+            base,
+            size: spare.size,
+            end: AtomicU64::new(end),
+            verified: AtomicBool::new(verified),
+            verifying: Mutex::new(()),
+        }
+    }
+
+    pub fn name(&self) -> String {
+        segment_name(self.number)
+    }
+
+    pub fn end(&self) -> u64 {
+        self.end.load(Ordering::Acquire)
+    }
+
+    pub fn set_end(&self, end: u64) {
+        self.end.store(end, Ordering::Release);
+    }
+
+    /// Bytes of the journal positions `from..to`, which lie in this segment.
+    pub fn read(&self, from: u64, to: u64) -> io::Result<Vec<u8>> {
+        let mut bytes = vec![0; usize::try_from(to - from).map_err(io::Error::other)?];
+        self.file.read_at(&mut bytes, from - self.base)?;
+        Ok(bytes)
+    }
+
+    /// Checks a sealed segment as a whole before its first byte is served.
+    pub fn verify(&self) -> Result<(), ReadError> {
+        if self.verified.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let _one_at_a_time = self.verifying.lock();
+        if self.verified.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let bytes = self.read(self.base, self.end())?;
+        let scan = scan(&bytes, self.base, self.life);
+        if scan.end != bytes.len() {
+            let damage = format!(
+                "{} at journal position {}",
+                self.name(),
+                self.base + scan.end as u64
+            );
+            tracing::error!(segment.file = %self.name(), journal.position = self.base + scan.end as u64,
+                "stored bytes differ from what was written: {damage}");
+            return Err(ReadError::Damaged(damage));
+        }
+        self.verified.store(true, Ordering::Release);
+        Ok(())
+    }
+}
+
+/// A segment that holds nothing yet.
+pub(super) struct Spare {
+    pub number: u64,
+    pub file: Arc<dyn DiskFile>,
+    pub life: u32,
+    pub size: u64,
+}
+
+impl Spare {
+    /// Bytes that records may take.
+    pub fn capacity(&self) -> u64 {
+        self.size - SLACK
+    }
+}
+
+/// Makes a file of `size` durable zeros. Where that fails the file is removed again, as far as possible.
+pub(super) fn zeroed(disk: &dyn Disk, number: u64, size: u64) -> io::Result<Arc<dyn DiskFile>> {
+    let name = segment_name(number);
+    fill(disk, &name, size).inspect_err(|_| {
+        let _ = disk.unlink(&name);
+    })
+}
+
+fn fill(disk: &dyn Disk, name: &str, size: u64) -> io::Result<Arc<dyn DiskFile>> {
+    let file = disk.create(name)?;
+    let zeros = vec![0; CHUNK.min(size as usize)];
+    let mut at = 0;
+    while at < size {
+        let len = (size - at).min(zeros.len() as u64);
+        file.write_at(&zeros[..len as usize], at)?;
+        at += len;
+    }
+    file.sync_data()?;
+    super::manifest::sync_dir(disk)?;
+    Ok(file)
+}
+
+/// The segments of an open journal, in order.
+#[derive(Default)]
+pub(super) struct Segments(RwLock<Vec<Arc<Segment>>>);
+
+impl Segments {
+    pub fn push(&self, segment: Arc<Segment>) {
+        self.0.write().push(segment);
+    }
+
+    pub fn len(&self) -> usize {
+        self.0.read().len()
+    }
+
+    /// The segment that holds a journal position.
+    pub fn at(&self, position: u64) -> Option<Arc<Segment>> {
+        let segments = self.0.read();
+        let after = segments.partition_point(|segment| segment.base <= position);
+        segments[..after]
+            .last()
+            .filter(|segment| position < segment.end())
+            .cloned()
+    }
+}
+
+/// A record that verifies.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Found {
+    /// In the scanned bytes.
+    pub at: usize,
+    pub len: usize,
+    pub durable_to: u64,
+    pub chained: bool,
+    pub is_mark: bool,
+}
+
+/// Records from the beginning of a segment on.
+pub(super) struct Scan {
+    pub found: Vec<Found>,
+    /// Where in the bytes the first record begins that does not verify.
+    pub end: usize,
+    pub fault: Option<Fault>,
+}
+
+/// Reads records one after another until one does not verify; `base` is the position of the first byte.
+pub(super) fn scan(bytes: &[u8], base: u64, life: u32) -> Scan {
+    let mut scan = Scan {
+        found: Vec::new(),
+        end: 0,
+        fault: None,
+    };
+    while scan.end < bytes.len() {
+        match check(&bytes[scan.end..], base + scan.end as u64, life) {
+            Ok(header) => {
+                scan.found.push(Found {
+                    at: scan.end,
+                    len: header.len,
+                    durable_to: header.placement.durable_to,
+                    chained: header.chained(),
+                    is_mark: header.kind == crate::storage::codec::Kind::Mark,
+                });
+                scan.end += header.len;
+            }
+            Err(fault) => {
+                scan.fault = Some(fault);
+                break;
+            }
+        }
+    }
+    scan
+}
+
+fn check(bytes: &[u8], position: u64, life: u32) -> Result<Header<'_>, Fault> {
+    let header = Header::parse(bytes)?;
+    header.verify_body(bytes)?;
+    match header.placement.position == position && header.placement.life == life {
+        true => Ok(header),
+        false => Err(Fault::HeaderChecksum),
+    }
+}
+
+/// The position of the first record of a segment whose base is not known.
+pub(super) fn first_position(bytes: &[u8], life: u32) -> Option<u64> {
+    let header = Header::parse(bytes).ok()?;
+    header.verify_body(bytes).ok()?;
+    (header.placement.life == life).then_some(header.placement.position)
+}
+
+/// The highest `durable_to` that any header at or after `from` tells of; the bodies may be torn. `base` is `None`
+/// where the segment's is not known.
+pub(super) fn proven_by_any(
+    bytes: &[u8],
+    from: usize,
+    base: Option<u64>,
+    life: u32,
+) -> Option<u64> {
+    let mut highest = None;
+    for at in (from..bytes.len().saturating_sub(PREFIX)).step_by(ALIGN) {
+        // Most of a segment's rest is zeros.
+        if bytes[at..at + ALIGN] == [0; ALIGN] {
+            continue;
+        }
+        if let Ok(Header { placement, .. }) = Header::parse(&bytes[at..])
+            && placement.life == life
+            && base.is_none_or(|base| placement.position == base + at as u64)
+        {
+            highest = highest.max(Some(placement.durable_to));
+        }
+    }
+    highest
+}
+
+/// The record at `at`, sharing `bytes`.
+pub(super) fn slice(bytes: &Bytes, found: &Found) -> Bytes {
+    bytes.slice(found.at..found.at + found.len)
+}

@@ -1,0 +1,143 @@
+//! The threads of an open journal, and how they end.
+
+use std::io;
+use std::sync::Arc;
+use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+use super::Shared;
+use super::queue::Phase;
+
+/// How often a spare is tried again that could not be made.
+const RETRY: Duration = Duration::from_secs(1);
+/// How often the catalogue is tried again that could not be written.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+const COMMITTER: &str = "committer";
+
+pub(super) fn start(shared: &Arc<Shared>) -> io::Result<Vec<JoinHandle<()>>> {
+    let runs: [(&str, fn(&Shared)); 3] = [
+        (COMMITTER, commit),
+        ("segments", prepare),
+        ("catalogue", catalogue),
+    ];
+    runs.into_iter()
+        .map(|(name, run)| {
+            let shared = shared.clone();
+            Builder::new().name(name.into()).spawn(move || run(&shared))
+        })
+        .collect()
+}
+
+/// Lives as long as the journal, even when that is shut: someone has to tell later callers.
+fn commit(shared: &Shared) {
+    let mut committer = shared.committer.lock();
+    loop {
+        let mut queue = shared.queue.lock();
+        while queue.entries.is_empty() && queue.phase != Phase::Closing && !queue.ended {
+            queue.committer_sleeps = true;
+            let idle = match committer.needs_mark() && queue.phase == Phase::Open {
+                true => shared
+                    .work
+                    .wait_for(&mut queue, shared.options.mark_after)
+                    .timed_out(),
+                false => {
+                    shared.work.wait(&mut queue);
+                    false
+                }
+            };
+            queue.committer_sleeps = false;
+            if idle && queue.entries.is_empty() {
+                drop(queue);
+                committer.mark(shared);
+                queue = shared.queue.lock();
+            }
+        }
+        let entries = std::mem::take(&mut queue.entries);
+        let (phase, ended) = (queue.phase, queue.ended);
+        drop(queue);
+        if !entries.is_empty() {
+            committer.step(shared, entries, shared.options.clock.now());
+        } else if phase == Phase::Closing {
+            if !committer.needs_mark() || committer.mark(shared) {
+                shared.shut();
+            }
+        } else if ended {
+            return;
+        }
+    }
+}
+
+fn prepare(shared: &Shared) {
+    let mut again = true;
+    loop {
+        let mut queue = shared.queue.lock();
+        if queue.phase != Phase::Open || queue.ended {
+            return;
+        }
+        match queue.space.wanted() {
+            Some(size) if again || !queue.space.is_failing() => {
+                drop(queue);
+                again = shared.make_spare(size);
+            }
+            Some(_) => {
+                shared.wanted.wait_for(&mut queue, RETRY);
+                again = true;
+            }
+            None => {
+                shared.wanted.wait(&mut queue);
+                again = true;
+            }
+        }
+    }
+}
+
+fn catalogue(shared: &Shared) {
+    loop {
+        shared.jobs.wait(PATIENCE);
+        let queue = shared.queue.lock();
+        if queue.phase != Phase::Open || queue.ended {
+            return;
+        }
+        drop(queue);
+        shared.write_catalogue();
+    }
+}
+
+/// Writes what is staged, proves it, and ends the threads but for the committer's.
+pub(super) fn close(shared: &Shared, threads: &Mutex<Vec<JoinHandle<()>>>) {
+    let mut queue = shared.queue.lock();
+    if queue.phase == Phase::Open {
+        queue.phase = Phase::Closing;
+    }
+    shared.work.notify_all();
+    while queue.phase == Phase::Closing {
+        shared.room.wait(&mut queue);
+    }
+    drop(queue);
+    shared.wake_all();
+    let mut threads = threads.lock();
+    let (committer, others): (Vec<_>, Vec<_>) = threads
+        .drain(..)
+        .partition(|thread| thread.thread().name() == Some(COMMITTER));
+    *threads = committer;
+    join(others);
+}
+
+/// Ends all threads.
+pub(super) fn end(shared: &Shared, threads: &Mutex<Vec<JoinHandle<()>>>) {
+    shared.queue.lock().ended = true;
+    shared.wake_all();
+    join(std::mem::take(&mut *threads.lock()));
+}
+
+fn join(threads: Vec<JoinHandle<()>>) {
+    for thread in threads {
+        // A completion may hold the last handle: then this is the committer's own thread.
+        if thread.thread().id() != std::thread::current().id() && thread.join().is_err() {
+            tracing::error!("a thread of the journal has panicked");
+        }
+    }
+}
