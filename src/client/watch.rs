@@ -7,12 +7,12 @@
 use std::time::Duration;
 
 use eventsource_stream::{Event, EventStreamError, Eventsource};
-use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
+use futures_util::{Stream, StreamExt, stream};
 use reqwest::header::{ACCEPT, CONTENT_TYPE};
 use reqwest::{Method, StatusCode};
 use serde::Deserialize;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep_until};
 
 use super::{Backoff, Change, ClientError, StreamHandle, url};
 
@@ -52,7 +52,8 @@ pub struct Watch {
     connection: Option<Connection>,
     /// Failed connections since the last event.
     failures: u32,
-    wait: Option<Duration>,
+    /// When to try again.
+    wait: Option<Instant>,
 }
 
 type Connection = BoxStream<'static, Result<Event, EventStreamError<reqwest::Error>>>;
@@ -78,11 +79,12 @@ impl Watch {
     /// The next event; `None` once the stream is closed and everything has been told.
     ///
     /// Fails where trying again cannot help: no such stream, no permission, an event that is not understood. Dropping
-    /// the future loses nothing.
+    /// the future loses no event, but begins an unfinished connection again: beside a timer, use
+    /// [`Watch::into_stream`].
     pub async fn next(&mut self) -> Result<Option<WatchEvent>, ClientError> {
         loop {
-            if let Some(delay) = self.wait {
-                sleep(delay).await;
+            if let Some(moment) = self.wait {
+                sleep_until(moment).await;
                 self.wait = None;
             }
             let connection = match &mut self.connection {
@@ -111,6 +113,17 @@ impl Watch {
                 None => return Ok(Some(self.disconnected(&"the server ended the response"))),
             }
         }
+    }
+
+    /// The events as a stream, which ends after an error. Dropping the future of its next event loses nothing.
+    pub fn into_stream(self) -> impl Stream<Item = Result<WatchEvent, ClientError>> + Send {
+        stream::unfold(Some(self), |watch| async {
+            let mut watch = watch?;
+            match watch.next().await {
+                Ok(event) => Some((Ok(event?), Some(watch))),
+                Err(error) => Some((Err(error), None)),
+            }
+        })
     }
 
     /// Where a later watch can go on from, as [`WatchOptions::after`].
@@ -183,7 +196,7 @@ impl Watch {
         self.connection = None;
         let retry_in = self.options.backoff.delay(self.failures, None);
         self.failures += 1;
-        self.wait = Some(retry_in);
+        self.wait = Some(Instant::now() + retry_in);
         WatchEvent::Disconnected {
             reason: reason.to_string(),
             retry_in,
