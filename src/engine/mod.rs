@@ -1,1 +1,194 @@
-//! (being written)
+//! Motion: loads a stream, lets the rules decide, stages what they decided, and tells everyone once it is durable.
+//!
+//! Owns order, fan-out and shutdown; knows neither status codes nor header names, nor which backend keeps the bytes.
+//! Invariants: an answer is given only once everything it rests on is durable; a reader costs a cursor, never a queue.
+
+pub mod entity;
+mod fault;
+mod folded;
+mod handle;
+pub mod inspect;
+mod quarantine;
+mod read;
+pub mod registry;
+mod stage;
+mod sweep;
+mod typed;
+mod write;
+
+use std::ops::Deref;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use dashmap::DashMap;
+use tokio::sync::watch;
+
+use crate::model::{Limits, StreamName, Timestamp};
+use crate::registry::Binding;
+use crate::runtime::Clock;
+use crate::storage::{Health, SharedStore, StoreStats};
+
+pub use fault::{ChangeFault, Fault};
+pub use folded::{FoldedItem, FoldedPage, Selection, Start};
+pub use handle::{Handle, Published, PublishedStream};
+pub use read::RawPage;
+pub use write::{AppendRequest, Appended, CreateRequest, Created};
+
+/// What the engine needs to know besides its store.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub limits: Limits,
+    /// Producers that have not written for so long make room for new ones.
+    pub producer_idle: Duration,
+    /// Streams neither read nor written for so long give their memory back.
+    pub stream_idle: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            limits: Limits::default(),
+            producer_idle: Duration::from_secs(7 * 24 * 3600),
+            stream_idle: Duration::from_secs(300),
+        }
+    }
+}
+
+/// The running service. Cheap to clone; all clones are one.
+#[derive(Clone)]
+pub struct Engine(Arc<Inner>);
+
+pub struct Inner {
+    store: SharedStore,
+    clock: Clock,
+    settings: Settings,
+    streams: DashMap<StreamName, Arc<Handle>>,
+    registry: registry::RegistryHost,
+    in_flight_bytes: AtomicUsize,
+    started_at: Timestamp,
+    stopping: watch::Sender<bool>,
+    pub counters: Counters,
+}
+
+/// What has happened since start, for metrics.
+#[derive(Debug, Default)]
+pub struct Counters {
+    pub appends: AtomicU64,
+    pub changes: AtomicU64,
+    pub duplicates: AtomicU64,
+    pub refused_changes: AtomicU64,
+    pub quarantined_changes: AtomicU64,
+    pub warned_changes: AtomicU64,
+    pub live_readers: AtomicU64,
+}
+
+impl Counters {
+    pub(crate) fn add(counter: &AtomicU64, n: u64) {
+        counter.fetch_add(n, Ordering::Relaxed);
+    }
+}
+
+impl Deref for Engine {
+    type Target = Inner;
+
+    fn deref(&self) -> &Inner {
+        &self.0
+    }
+}
+
+impl Engine {
+    /// Starts on a recovered store; reads the registry's log before it returns.
+    pub fn start(store: SharedStore, clock: Clock, settings: Settings) -> Result<Self, Fault> {
+        let started_at = clock.now();
+        let registry = registry::RegistryHost::load(&*store, started_at)?;
+        let engine = Self(Arc::new(Inner {
+            store,
+            clock,
+            settings,
+            streams: DashMap::new(),
+            registry,
+            in_flight_bytes: AtomicUsize::new(0),
+            started_at,
+            stopping: watch::Sender::new(false),
+            counters: Counters::default(),
+        }));
+        Ok(engine)
+    }
+
+    /// The handle of a name, whether or not such a stream exists.
+    pub fn handle(&self, name: &StreamName) -> Arc<Handle> {
+        if let Some(handle) = self.streams.get(name).map(|entry| entry.value().clone()) {
+            return handle;
+        }
+        let load = || Arc::new(Handle::load(name.clone(), &*self.store, self.started_at));
+        self.streams.entry(name.clone()).or_insert_with(load).value().clone()
+    }
+
+    /// Ends live readers and lets no new ones begin. Writes go on until the server stops sending them.
+    pub fn begin_stop(&self) {
+        self.stopping.send_replace(true);
+    }
+
+    /// Resolves when [`Engine::begin_stop`] was called.
+    pub fn stopping(&self) -> watch::Receiver<bool> {
+        self.stopping.subscribe()
+    }
+
+    /// Makes everything staged durable and closes the store.
+    pub fn close(&self) {
+        self.begin_stop();
+        self.store.close();
+    }
+
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    pub fn limits(&self) -> &Limits {
+        &self.settings.limits
+    }
+
+    pub fn health(&self) -> Health {
+        self.store.health()
+    }
+
+    pub fn store_stats(&self) -> StoreStats {
+        self.store.stats()
+    }
+
+    pub fn handles_held(&self) -> usize {
+        self.streams.len()
+    }
+
+    /// The binding that applies to a name now.
+    pub fn binding(&self, handle: &Handle) -> Option<Arc<Binding>> {
+        self.binding_of(&handle.name, &mut handle.lock())
+    }
+
+    fn binding_of(&self, name: &StreamName, core: &mut handle::Core) -> Option<Arc<Binding>> {
+        let (generation, registry) = self.registry.current_with_generation();
+        match &core.binding {
+            Some((known, binding)) if *known == generation => binding.clone(),
+            _ => {
+                let binding = registry.resolve(name).cloned();
+                core.binding = Some((generation, binding.clone()));
+                binding
+            }
+        }
+    }
+
+    /// Room for `bytes` more in flight, or why not.
+    fn reserve(&self, core: &handle::Core, bytes: usize) -> Result<(), Fault> {
+        let limits = self.limits();
+        let retry_after = Duration::from_secs(1);
+        if core.in_flight_bytes > 0 && core.in_flight_bytes + bytes > limits.stream_in_flight_bytes_max {
+            return Err(Fault::StreamBusy { retry_after });
+        }
+        let held = self.in_flight_bytes.load(Ordering::Relaxed);
+        if held > 0 && held + bytes > limits.in_flight_bytes_max {
+            return Err(Fault::Busy { retry_after });
+        }
+        Ok(())
+    }
+}

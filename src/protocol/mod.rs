@@ -1,1 +1,11 @@
-//! (being written)
+//! Text and JSON forms of the rules' types: what is written to clients and read from them, byte for byte.
+//!
+//! Decides how things are spelled, not whether they are allowed. The stored form of a change is made here, once, when
+//! it is written; reads send stored bytes.
+
+pub mod change;
+pub mod control;
+pub mod cursor;
+pub mod json;
+pub mod registry;
+pub mod sse;

@@ -5,6 +5,7 @@
 //! `tests/it/storage_contract.rs`, run on each backend.
 
 pub mod memory;
+pub mod mutant;
 
 use std::sync::Arc;
 

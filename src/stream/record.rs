@@ -31,6 +31,24 @@ pub struct Record {
     pub body: Body,
 }
 
+impl Record {
+    /// A record that adds nothing; what it does is filled in by struct update.
+    pub fn plain(stream: StreamId, tail: Position, at: Timestamp) -> Self {
+        Self {
+            stream,
+            first: tail,
+            count: 0,
+            at,
+            producer: None,
+            stream_seq: None,
+            closes: false,
+            schema_version: None,
+            txid: None,
+            body: Body::none(),
+        }
+    }
+}
+
 /// What a record carries.
 #[derive(Clone, Debug)]
 pub enum Body {

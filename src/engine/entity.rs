@@ -1,0 +1,294 @@
+//! Entities: one at a time by key, and lists of them. The ETag of an entity is its offset.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde_json::Value;
+
+use crate::model::{EntityKey, EntityType, Offset, Operation, StreamName};
+use crate::protocol::change::{StoredChange, store_entity};
+use crate::protocol::json::{self, Duplicates, JsonFault};
+use crate::registry::CompiledCollection;
+use crate::storage::Place;
+
+use super::folded::{Selection, Start};
+use super::handle::Handle;
+use super::typed::Writer;
+pub use super::typed::Condition;
+use super::{Appended, Engine, Fault};
+use crate::model::Producer;
+
+/// A live entity.
+#[derive(Clone, Debug)]
+pub struct Entity {
+    pub key: String,
+    /// Just after the change that it is from.
+    pub offset: Offset,
+    /// JSON text, as it was written.
+    pub value: Bytes,
+}
+
+/// A part of a collection, in the order of the entities' last changes.
+#[derive(Debug)]
+pub struct EntityPage {
+    pub entities: Vec<Entity>,
+    /// Where to go on; `None` once all were given.
+    pub next: Option<Offset>,
+}
+
+/// Which entity of which stream.
+#[derive(Clone, Debug)]
+pub struct EntityName {
+    pub stream: StreamName,
+    pub entity_type: EntityType,
+    pub key: EntityKey,
+}
+
+/// How often a merge is tried again when others change the entity in between.
+const MERGE_ATTEMPTS: usize = 16;
+
+impl Engine {
+    pub async fn entity(&self, name: &EntityName) -> Result<Entity, Fault> {
+        let (handle, stream) = self.open(&name.stream).await?;
+        self.check_collection(&handle, &name.entity_type)?;
+        let Some(_) = stream else { return Err(no_entity(name)) };
+        self.live_entity(&handle, name).await?.ok_or_else(|| no_entity(name))
+    }
+
+    /// Replaces or creates an entity.
+    pub async fn put_entity(
+        &self,
+        name: &EntityName,
+        value: &[u8],
+        condition: Option<Condition>,
+        producer: Option<Producer>,
+    ) -> Result<Appended, Fault> {
+        let text = self.one_value(value)?;
+        let message = store_entity(&name.entity_type, &name.key, Operation::Upsert, Some(text));
+        self.write_entity(name, message, condition, producer).await
+    }
+
+    /// Merges a patch into an entity. Source: RFC 7396.
+    pub async fn patch_entity(
+        &self,
+        name: &EntityName,
+        patch: &[u8],
+        condition: Option<Condition>,
+        producer: Option<Producer>,
+    ) -> Result<Appended, Fault> {
+        let depth_max = self.limits().json_depth_max;
+        let parse = |text: &str| {
+            json::strict_value(text, depth_max, Duplicates::Refuse).map_err(|e| JsonFault::Syntax(e.to_string()))
+        };
+        let patch = parse(self.one_value(patch)?)?;
+        let handle = self.handle(&name.stream);
+        for _ in 0..MERGE_ATTEMPTS {
+            let current = self.entity(name).await;
+            let entity = match (current, condition) {
+                (Ok(entity), Some(condition)) if !condition.holds(Some(entity.offset)) => {
+                    return Err(Fault::Precondition { current: Some(entity.offset) });
+                }
+                (Ok(entity), _) => entity,
+                (Err(Fault::NoEntity { .. }), Some(Condition::Matches(_))) => {
+                    return Err(Fault::Precondition { current: None });
+                }
+                (Err(fault), _) => return Err(fault),
+            };
+            let stored = String::from_utf8_lossy(&entity.value);
+            let mut value = json::strict_value(&stored, depth_max, Duplicates::Keep)
+                .map_err(|e| Fault::Storage(e.to_string()))?;
+            merge(&mut value, &patch);
+            let text = value.to_string();
+            let message = store_entity(&name.entity_type, &name.key, Operation::Update, Some(&text));
+            // Staged on what was merged into, so that a change in between is not undone.
+            let basis = Some(Condition::Matches(Some(entity.offset)));
+            match self.write_entity(name, message, basis, producer.clone()).await {
+                Err(Fault::Precondition { .. }) => {
+                    let steps = handle.lock().staged_steps;
+                    handle.settled(steps).await;
+                }
+                outcome => return outcome,
+            }
+        }
+        Err(Fault::Contended)
+    }
+
+    pub async fn delete_entity(
+        &self,
+        name: &EntityName,
+        condition: Option<Condition>,
+        producer: Option<Producer>,
+    ) -> Result<Appended, Fault> {
+        let message = store_entity(&name.entity_type, &name.key, Operation::Delete, None);
+        // With a tuple a repeat must be recognised before the entity is found missing.
+        let implied = producer.is_none().then_some(Condition::Matches(None));
+        match self.write_entity(name, message, condition.or(implied), producer).await {
+            Err(Fault::Precondition { current: None }) if condition.is_none() => Err(no_entity(name)),
+            outcome => outcome,
+        }
+    }
+
+    async fn write_entity(
+        &self,
+        name: &EntityName,
+        message: Vec<u8>,
+        condition: Option<Condition>,
+        producer: Option<Producer>,
+    ) -> Result<Appended, Fault> {
+        let (handle, _) = self.peek(&name.stream).await?;
+        self.check_collection(&handle, &name.entity_type)?;
+        let message = String::from_utf8(message).map_err(|_| JsonFault::NotUtf8)?;
+        let writer = Writer { producer, ..Writer::default() };
+        self.write_typed(&handle, &[&message], writer, condition).await
+    }
+
+    /// A batch of changes, over all collections of the stream, all or none.
+    pub async fn write_changes(
+        &self,
+        name: &StreamName,
+        body: &[u8],
+        producer: Option<Producer>,
+    ) -> Result<Appended, Fault> {
+        let (handle, _) = self.peek(name).await?;
+        let messages = json::messages(body)?;
+        if messages.is_empty() {
+            return Err(JsonFault::EmptyArray.into());
+        }
+        self.write_typed(&handle, &messages, Writer { producer, ..Writer::default() }, None).await
+    }
+
+    /// Up to `limit` live entities of a collection, from `cursor` on.
+    pub async fn entities(
+        &self,
+        name: &StreamName,
+        entity_type: &EntityType,
+        key_prefix: Option<String>,
+        limit: usize,
+        cursor: Option<Offset>,
+    ) -> Result<EntityPage, Fault> {
+        let (handle, stream) = self.open(name).await?;
+        self.check_collection(&handle, entity_type)?;
+        let Some(stream) = stream else { return Ok(EntityPage { entities: Vec::new(), next: None }) };
+        if let Some(cursor) = cursor {
+            self.check_offset(Some(&stream), cursor)?;
+        }
+        let selection =
+            Selection { types: vec![entity_type.as_str().to_owned()], key: None, key_prefix, limit: Some(limit) };
+        let start = cursor.map_or(Start::beginning(), |cursor| Start::from_offset(cursor, stream.creation.start));
+        let page = self.folded_page(&handle, &stream, start, &selection, None).await?;
+        let entities = page.items.iter().filter(|item| !item.deletes).filter_map(|item| {
+            let value = value_of(&item.change)?;
+            Some(Entity { key: item.key.clone(), offset: Offset::at(item.position + 1), value })
+        });
+        let next = (!page.done).then(|| page.next.offset(false));
+        Ok(EntityPage { entities: entities.collect(), next })
+    }
+
+    /// Deletes every live entity, as one batch; the stream goes on.
+    pub(super) async fn delete_entities(&self, handle: &Arc<Handle>) -> Result<(), Fault> {
+        loop {
+            self.ensure_fold(handle).await?;
+            let messages: Vec<String> = {
+                let core = handle.lock_fresh(&*self.store)?;
+                let Some(fold) = &core.fold else { return Err(Fault::NoStream(handle.name.clone())) };
+                let names = fold.live_entities().filter_map(|(entity_type, key)| {
+                    Some((EntityType::parse(entity_type)?, EntityKey::parse(key)?))
+                });
+                let message = |(entity_type, key)| store_entity(&entity_type, &key, Operation::Delete, None);
+                names.map(message).filter_map(|message| String::from_utf8(message).ok()).collect()
+            };
+            if messages.is_empty() {
+                let steps = handle.lock().staged_steps;
+                self.settle(handle, steps).await;
+                return Ok(());
+            }
+            let messages: Vec<&str> = messages.iter().map(String::as_str).collect();
+            // Each must still be there: whatever was written in between is deleted in the next round.
+            let every = Some(Condition::Matches(None));
+            match self.write_typed(handle, &messages, Writer::default(), every).await {
+                Err(Fault::Precondition { .. }) => continue,
+                outcome => return outcome.map(drop),
+            }
+        }
+    }
+
+    pub(super) fn check_collection(&self, handle: &Handle, entity_type: &EntityType) -> Result<(), Fault> {
+        let schema = self.schema_of(handle)?;
+        let compiled = self.compiled(&schema)?;
+        let known = compiled.collection(entity_type.as_str()).map(|_: &CompiledCollection| ());
+        known.ok_or_else(|| Fault::NoCollection(entity_type.to_string()))
+    }
+
+    async fn live_entity(&self, handle: &Arc<Handle>, name: &EntityName) -> Result<Option<Entity>, Fault> {
+        let seen = self.entity_at(handle, name.entity_type.as_str(), name.key.as_str()).await?;
+        let Some((seen, place)) = seen.and_then(|seen| Some((seen, seen.place?))) else { return Ok(None) };
+        let stored = self.fetch(vec![(Place(place), seen.length)]).await?;
+        let value = stored.first().and_then(value_of).ok_or_else(|| Fault::Storage("not a change".into()))?;
+        Ok(Some(Entity { key: name.key.to_string(), offset: Offset::at(seen.position + 1), value }))
+    }
+
+    fn one_value<'b>(&self, body: &'b [u8]) -> Result<&'b str, Fault> {
+        let text = std::str::from_utf8(body).map_err(|_| JsonFault::NotUtf8)?;
+        if text.trim_ascii().is_empty() {
+            return Err(Fault::EmptyBody);
+        }
+        // Spliced into an envelope as it is, so it must be exactly one value.
+        serde_json::from_str::<&serde_json::value::RawValue>(text)
+            .map(|raw| raw.get())
+            .map_err(|e| JsonFault::Syntax(e.to_string()).into())
+    }
+}
+
+/// The value of a stored change.
+pub fn value_of(change: &Bytes) -> Option<Bytes> {
+    let text = std::str::from_utf8(change).ok()?;
+    let value = StoredChange::parse(text)?.value?;
+    Some(change.slice_ref(value.as_bytes()))
+}
+
+fn no_entity(name: &EntityName) -> Fault {
+    Fault::NoEntity { entity_type: name.entity_type.to_string(), key: name.key.to_string() }
+}
+
+/// Source: RFC 7396 §2.
+fn merge(target: &mut Value, patch: &Value) {
+    let Value::Object(patch) = patch else {
+        *target = patch.clone();
+        return;
+    };
+    if !target.is_object() {
+        *target = Value::Object(serde_json::Map::new());
+    }
+    let Value::Object(members) = target else { return };
+    for (name, value) in patch {
+        match value {
+            Value::Null => drop(members.remove(name)),
+            _ => merge(members.entry(name.clone()).or_insert(Value::Null), value),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn merge_patches_as_rfc_7396_says() {
+        for (target, patch, expected) in [
+            (json!({"a":"b"}), json!({"a":"c"}), json!({"a":"c"})),
+            (json!({"a":"b"}), json!({"b":"c"}), json!({"a":"b","b":"c"})),
+            (json!({"a":"b","b":"c"}), json!({"a":null}), json!({"b":"c"})),
+            (json!({"a":["b"]}), json!({"a":"c"}), json!({"a":"c"})),
+            (json!({"a":{"b":"c"}}), json!({"a":{"b":"d","c":null}}), json!({"a":{"b":"d"}})),
+            (json!({"a":"foo"}), json!("bar"), json!("bar")),
+            (json!({"e":null}), json!({"a":1}), json!({"e":null,"a":1})),
+            (json!([1,2]), json!({"a":"b","c":null}), json!({"a":"b"})),
+            (json!({}), json!({"a":{"bb":{"ccc":null}}}), json!({"a":{"bb":{}}})),
+        ] {
+            let mut merged = target.clone();
+            merge(&mut merged, &patch);
+            assert_eq!(merged, expected, "{target} + {patch}");
+        }
+    }
+}

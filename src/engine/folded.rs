@@ -1,0 +1,312 @@
+//! Folded reads: for every key changed after a place, only its newest change. One structure serves snapshots, resumed
+//! readers, slow readers and entity look-ups; this module keeps it loaded and turns its walks into bytes.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::fold::{ChangeFacts, Filter, Fold, Placing, Seen, Walk, WalkItem, WalkLimit};
+use crate::model::{Offset, Position};
+use crate::protocol::change::StoredChange;
+use crate::storage::{Place, Run};
+
+use super::handle::{Handle, PublishedStream};
+use super::{Engine, Fault};
+
+/// Which entities a folded reader wants; all where nothing is set.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Selection {
+    pub types: Vec<String>,
+    pub key: Option<String>,
+    pub key_prefix: Option<String>,
+    /// Most entities of one page, where that is less than a page of bytes.
+    pub limit: Option<usize>,
+}
+
+/// Where a folded reader stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Start {
+    pub position: Position,
+    /// The mark at which a walk from the beginning began; `None` for a reader that resumes and so needs deletions.
+    pub walk_mark: Option<Position>,
+}
+
+/// One entity's newest change.
+#[derive(Clone, Debug)]
+pub struct FoldedItem {
+    pub position: Position,
+    pub entity_type: String,
+    pub key: String,
+    pub deletes: bool,
+    /// The change as it is stored.
+    pub change: Bytes,
+    /// Where a reader resumes that has seen everything up to and with this change.
+    pub resume: Offset,
+}
+
+/// A part of a folded read.
+#[derive(Debug)]
+pub struct FoldedPage {
+    pub items: Vec<FoldedItem>,
+    pub next: Start,
+    /// Whether `next` is a mark: everything durable was delivered.
+    pub done: bool,
+}
+
+/// A mark that is held: what a reader at it sees stays there until this is dropped.
+pub struct Pin {
+    handle: Arc<Handle>,
+    pub mark: Position,
+}
+
+impl Drop for Pin {
+    fn drop(&mut self) {
+        if let Some(fold) = &mut self.handle.lock().fold {
+            fold.unpin(self.mark);
+        }
+    }
+}
+
+/// Most entities of one page: bounds what is remembered of each while their bytes are fetched.
+const ITEMS_MAX: usize = 65_536;
+
+impl Start {
+    /// Reads an offset that a folded reader gave. `start` is where the stream's positions begin.
+    pub fn from_offset(offset: Offset, start: Position) -> Self {
+        match offset {
+            Offset { position, .. } if position <= start => Self::beginning(),
+            Offset { position, walk_mark: 0 } => Self { position, walk_mark: None },
+            Offset { position, walk_mark } => Self { position, walk_mark: Some(walk_mark) },
+        }
+    }
+
+    pub const fn beginning() -> Self {
+        Self { position: 0, walk_mark: Some(0) }
+    }
+
+    /// The text of an unfinished walk carries its mark; a finished one is an ordinary place.
+    pub fn offset(self, done: bool) -> Offset {
+        match self.walk_mark {
+            Some(walk_mark) if !done => Offset { position: self.position, walk_mark },
+            _ => Offset::at(self.position),
+        }
+    }
+}
+
+impl Engine {
+    /// One page of a folded read, up to the durable tail of now or a mark that is held.
+    pub async fn folded_page(
+        &self,
+        handle: &Arc<Handle>,
+        stream: &PublishedStream,
+        mut at: Start,
+        selection: &Selection,
+        pinned: Option<&Pin>,
+    ) -> Result<FoldedPage, Fault> {
+        let filter = selection.filter();
+        let (mut found, mut bytes) = (Vec::new(), 0);
+        let bytes_max = self.limits().page_bytes_max as u64;
+        let items_max = selection.limit.unwrap_or(ITEMS_MAX).clamp(1, ITEMS_MAX);
+        let done = loop {
+            self.ensure_fold(handle).await?;
+            let walked = {
+                let core = handle.lock();
+                let mark = match handle.stream() {
+                    Some(now) if now.id == stream.id => pinned.map_or(now.tail, |pin| pin.mark),
+                    _ => return Err(Fault::NoStream(handle.name.clone())),
+                };
+                // A walk from the beginning remembers where it began: what was deleted before, its reader never saw.
+                at.walk_mark = at.walk_mark.map(|begun| if begun == 0 { mark } else { begun });
+                core.fold.as_ref().map(|fold| {
+                    let skip_tombstones_below = at.walk_mark.unwrap_or(0);
+                    let walk = Walk { from: at.position, mark, skip_tombstones_below, filter: &filter };
+                    let page = fold.walk(&walk, WalkLimit::new(items_max - found.len(), bytes_max - bytes));
+                    bytes += page.items.iter().map(|item| u64::from(item.length) + 1).sum::<u64>();
+                    found.extend(page.items.into_iter().map(|item| Found::new(fold, item)));
+                    (page.next, page.done)
+                })
+            };
+            let Some((next, done)) = walked else {
+                // Staged to be deleted: once that is durable the stream is gone for readers too.
+                let steps = handle.lock().staged_steps;
+                handle.settled(steps).await;
+                continue;
+            };
+            at.position = next;
+            if done || bytes >= bytes_max || found.len() >= items_max {
+                break done;
+            }
+        };
+        let walk_mark = at.walk_mark;
+        let changes = self.fetch(found.iter().map(|f| (Place(f.item.place), f.item.length)).collect()).await?;
+        let items = found
+            .into_iter()
+            .zip(changes)
+            .map(|(found, change)| FoldedItem {
+                position: found.item.position,
+                resume: Offset { position: found.item.position + 1, walk_mark: walk_mark.unwrap_or(0) },
+                deletes: found.item.deletes,
+                entity_type: found.entity_type,
+                key: found.key,
+                change,
+            })
+            .collect();
+        let next = Start { position: at.position, walk_mark: if done { None } else { walk_mark } };
+        Ok(FoldedPage { items, next, done })
+    }
+
+    /// Holds the durable tail of now, for a read of several walks that must agree.
+    pub async fn pin(&self, handle: &Arc<Handle>) -> Result<Option<Pin>, Fault> {
+        self.ensure_fold(handle).await?;
+        let mut core = handle.lock();
+        let Some(mark) = handle.stream().map(|stream| stream.tail) else { return Ok(None) };
+        let Some(fold) = &mut core.fold else { return Ok(None) };
+        fold.pin(mark);
+        Ok(Some(Pin { handle: handle.clone(), mark }))
+    }
+
+    /// Live entities per collection, staged ones included.
+    pub async fn live_counts(&self, handle: &Arc<Handle>) -> Result<Vec<(String, u64)>, Fault> {
+        self.ensure_fold(handle).await?;
+        let core = handle.lock();
+        let fold = core.fold.as_ref();
+        Ok(fold.map(|fold| fold.types().map(|(name, live)| (name.to_owned(), live)).collect()).unwrap_or_default())
+    }
+
+    pub(super) async fn fetch(&self, places: Vec<(Place, u32)>) -> Result<Vec<Bytes>, Fault> {
+        let store = self.store.clone();
+        if places.len() <= 16 {
+            return Ok(store.fetch(&places)?);
+        }
+        let fetched = tokio::task::spawn_blocking(move || store.fetch(&places)).await;
+        Ok(fetched.map_err(|e| Fault::Storage(e.to_string()))??)
+    }
+
+    /// The durable entity, if it exists.
+    pub(super) async fn entity_at(
+        &self,
+        handle: &Arc<Handle>,
+        entity_type: &str,
+        key: &str,
+    ) -> Result<Option<Seen>, Fault> {
+        self.ensure_fold(handle).await?;
+        let core = handle.lock();
+        let Some(stream) = handle.stream() else { return Ok(None) };
+        let seen = core.fold.as_ref().and_then(|fold| fold.at(stream.tail, entity_type, key));
+        Ok(seen.filter(|entity| !entity.deletes))
+    }
+
+    /// Reads the fold from the log if nobody has yet. Typed writers wait for it, so none is missed.
+    pub(super) async fn ensure_fold(&self, handle: &Arc<Handle>) -> Result<(), Fault> {
+        loop {
+            if has_fold(handle, self)? {
+                return Ok(());
+            }
+            let _loading = handle.loading.lock().await;
+            if has_fold(handle, self)? {
+                return Ok(());
+            }
+            // Typed writes need the fold, so what is staged now is all there will be while this is held.
+            let steps = handle.lock().staged_steps;
+            handle.settled(steps).await;
+            let Some(stream) = handle.stream() else { continue };
+            let versions = self.version_fields(&stream)?;
+            let engine = self.clone();
+            let fold = {
+                let stream = stream.clone();
+                tokio::task::spawn_blocking(move || engine.read_fold(&stream, &versions)).await
+            };
+            let fold = fold.map_err(|e| Fault::Storage(e.to_string()))??;
+            let mut core = handle.lock();
+            if core.state.as_ref().is_some_and(|state| state.id == stream.id && state.tail == stream.tail) {
+                core.fold = Some(fold);
+            }
+        }
+    }
+
+    fn read_fold(&self, stream: &PublishedStream, versions: &VersionFields) -> Result<Fold, Fault> {
+        let mut fold = Fold::new();
+        let mut from = stream.creation.start;
+        while from < stream.tail {
+            let runs = self.store.read(stream.id, from, stream.tail, self.limits().page_bytes_max)?;
+            let Some(last) = runs.last() else {
+                return Err(Fault::Storage(format!("nothing is stored of stream {} at {from}", stream.id)));
+            };
+            from = last.first + last.count;
+            runs.iter().for_each(|run| fold_run(&mut fold, run, versions));
+        }
+        Ok(fold)
+    }
+
+    fn version_fields(&self, stream: &PublishedStream) -> Result<VersionFields, Fault> {
+        let Some(schema) = &stream.schema else { return Ok(VersionFields::default()) };
+        let compiled = self.compiled(schema)?;
+        let field = |c: &crate::registry::CompiledCollection| {
+            c.version_field.clone().map(|field| (c.entity_type.to_string(), field))
+        };
+        Ok(VersionFields(compiled.collections().filter_map(field).collect()))
+    }
+}
+
+/// Which types carry a version, and in which member.
+#[derive(Default)]
+struct VersionFields(std::collections::HashMap<String, String>);
+
+impl VersionFields {
+    fn of(&self, change: &StoredChange<'_>) -> Option<i128> {
+        let field = self.0.get(&*change.entity_type)?;
+        let value: serde_json::Value = serde_json::from_str(change.value?).ok()?;
+        let version = value.get(field)?;
+        version.as_i64().map(i128::from).or_else(|| version.as_u64().map(i128::from))
+    }
+}
+
+struct Found {
+    item: WalkItem,
+    entity_type: String,
+    key: String,
+}
+
+impl Found {
+    fn new(fold: &Fold, item: WalkItem) -> Self {
+        let (entity_type, key) = (fold.entity_type(item.entity), fold.key(item.entity));
+        Self { entity_type: entity_type.to_owned(), key: key.to_owned(), item }
+    }
+}
+
+impl Selection {
+    fn filter(&self) -> Filter {
+        Filter {
+            types: (!self.types.is_empty()).then(|| self.types.clone()),
+            key: self.key.clone(),
+            key_prefix: self.key_prefix.clone(),
+        }
+    }
+}
+
+/// Whether the fold is there, or not needed because no stream is staged to exist.
+fn has_fold(handle: &Handle, engine: &Engine) -> Result<bool, Fault> {
+    let core = handle.lock_fresh(&*engine.store)?;
+    Ok(core.fold.is_some() || core.state.is_none())
+}
+
+fn fold_run(fold: &mut Fold, run: &Run, versions: &VersionFields) {
+    let mut at = 0;
+    for (nth, length) in run.lengths.iter().enumerate() {
+        let bytes = run.payload.get(at..at + length as usize).unwrap_or_default();
+        let change = std::str::from_utf8(bytes).ok().and_then(StoredChange::parse);
+        if let Some(change) = change {
+            fold.apply(ChangeFacts {
+                position: run.first + nth as u64,
+                batch: run.record.start,
+                entity_type: &change.entity_type,
+                key: &change.key,
+                deletes: change.deletes,
+                placing: Placing::At(run.place.0 + at as u64),
+                length,
+                version: versions.of(&change),
+            });
+        }
+        at += length as usize + 1;
+    }
+}

@@ -1,0 +1,201 @@
+//! What the running server holds of one stream: the staged state that writers decide on, and the published state that
+//! readers see. Invariant: the published state is what the committer has reported durable, in order, and nothing else.
+
+use std::sync::Arc;
+
+use parking_lot::{Mutex, MutexGuard};
+use tokio::sync::watch;
+
+use crate::fold::Fold;
+use crate::model::{Offset, Position, StreamId, StreamName, Timestamp};
+use crate::registry::Binding;
+use crate::storage::Store;
+use crate::stream::{Body, Creation, Record, SchemaRef, StreamState, StreamVersion};
+
+use super::Fault;
+
+/// One stream, or a name that may become one. Shared by its writers and readers; dropped when idle.
+pub struct Handle {
+    pub name: StreamName,
+    core: Mutex<Core>,
+    published: watch::Sender<Published>,
+    /// Held while the fold is read from the log; writers of a typed stream wait for it.
+    pub(super) loading: tokio::sync::Mutex<()>,
+}
+
+/// What writers decide on. Locked for microseconds, never across an `.await`.
+pub(super) struct Core {
+    /// Staged state; `None` where no stream of that name is staged to exist.
+    pub state: Option<StreamState>,
+    /// Latest value per key, staged changes included; `None` until somebody needs it.
+    pub fold: Option<Fold>,
+    /// Last use, which for reads only memory knows.
+    pub used_at: Timestamp,
+    /// Steps ever staged here; a decision rests on all of them.
+    pub staged_steps: u64,
+    pub in_flight: usize,
+    pub in_flight_bytes: usize,
+    /// A staged step has failed: what is staged must be loaded again.
+    pub stale: bool,
+    /// The binding that applies, and the registry generation it was looked up in.
+    pub binding: Option<(u64, Option<Arc<Binding>>)>,
+}
+
+/// What readers see: durable, and in the order of the log.
+#[derive(Clone, Debug)]
+pub struct Published {
+    pub stream: Option<PublishedStream>,
+    /// Steps of this name that are durable, or have failed.
+    pub landed_steps: u64,
+}
+
+/// The durable state of a stream that exists.
+#[derive(Clone, Debug)]
+pub struct PublishedStream {
+    pub id: StreamId,
+    pub creation: Arc<Creation>,
+    pub schema: Option<SchemaRef>,
+    pub tail: Position,
+    pub bytes: u64,
+    pub closed: bool,
+    pub version: StreamVersion,
+    pub used_at: Timestamp,
+}
+
+impl PublishedStream {
+    pub fn tail_offset(&self) -> Offset {
+        Offset::at(self.tail)
+    }
+}
+
+impl From<&StreamState> for PublishedStream {
+    fn from(state: &StreamState) -> Self {
+        Self {
+            id: state.id,
+            creation: state.creation.clone(),
+            schema: state.schema.clone(),
+            tail: state.tail,
+            bytes: state.bytes,
+            closed: state.closed.is_some(),
+            version: state.version,
+            used_at: state.used_at,
+        }
+    }
+}
+
+impl Handle {
+    /// Loads what the store knows. `started_at` counts as a use, since uses in memory do not survive a restart.
+    pub(super) fn load(name: StreamName, store: &dyn Store, started_at: Timestamp) -> Self {
+        let state = store.find(&name).and_then(|id| store.load(id));
+        let published = Published { stream: state.as_ref().map(Into::into), landed_steps: 0 };
+        let used_at = state.as_ref().map_or(started_at, |state| state.used_at.max(started_at));
+        let core = Core {
+            state,
+            fold: None,
+            used_at,
+            staged_steps: 0,
+            in_flight: 0,
+            in_flight_bytes: 0,
+            stale: false,
+            binding: None,
+        };
+        Self { name, core: Mutex::new(core), published: watch::Sender::new(published), loading: Default::default() }
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, Core> {
+        self.core.lock()
+    }
+
+    pub(super) fn try_lock(&self) -> Option<MutexGuard<'_, Core>> {
+        self.core.try_lock()
+    }
+
+    /// The staged state, loaded again if a failure has made it stale.
+    pub(super) fn lock_fresh(&self, store: &dyn Store) -> Result<MutexGuard<'_, Core>, Fault> {
+        let mut core = self.core.lock();
+        if core.stale {
+            if core.in_flight > 0 {
+                return Err(Fault::Busy { retry_after: std::time::Duration::from_secs(1) });
+            }
+            core.state = store.find(&self.name).and_then(|id| store.load(id));
+            core.fold = None;
+            core.stale = false;
+        }
+        Ok(core)
+    }
+
+    pub fn published(&self) -> Published {
+        self.published.borrow().clone()
+    }
+
+    /// The durable stream, if there is one.
+    pub fn stream(&self) -> Option<PublishedStream> {
+        self.published.borrow().stream.clone()
+    }
+
+    pub fn subscribe(&self) -> watch::Receiver<Published> {
+        self.published.subscribe()
+    }
+
+    /// Readers that wait for more.
+    pub fn readers(&self) -> usize {
+        self.published.receiver_count()
+    }
+
+    /// Waits until everything staged before `step` is durable or has failed.
+    pub(super) async fn settled(&self, step: u64) {
+        let mut published = self.published.subscribe();
+        // The sender lives as long as `self`, so this ends when the steps have landed.
+        let _ = published.wait_for(|p| p.landed_steps >= step).await;
+    }
+
+    /// Called by the committer, in order: the record is durable, its payload lies at `place`.
+    pub(super) fn land(&self, record: &Record, place: u64) {
+        let mut core = self.core.lock();
+        core.in_flight -= 1;
+        core.in_flight_bytes -= staged_bytes(record);
+        if record.count > 0
+            && let Some(fold) = &mut core.fold
+        {
+            fold.place_batch(record.first, place);
+            if fold.wants_squeeze() {
+                fold.squeeze(record.first + record.count);
+            }
+        }
+        self.published.send_modify(|published| {
+            published.landed_steps += 1;
+            match (&record.body, &mut published.stream) {
+                (Body::Create(_), stream) => *stream = StreamState::create(record).as_ref().map(Into::into),
+                (Body::Delete | Body::Expire, stream) => *stream = None,
+                (body, Some(stream)) => {
+                    stream.tail += record.count;
+                    stream.closed |= record.closes;
+                    stream.version = stream.version.next();
+                    stream.used_at = stream.used_at.max(record.at);
+                    match body {
+                        Body::Append { payload, .. } => stream.bytes += payload.len() as u64,
+                        Body::Rebind(schema) => stream.schema = Some(schema.clone()),
+                        _ => {}
+                    }
+                }
+                (_, None) => {}
+            }
+        });
+    }
+
+    /// Called by the committer: the record was not written, and nothing staged after it here will be.
+    pub(super) fn fail(&self, record: &Record) {
+        let mut core = self.core.lock();
+        core.in_flight -= 1;
+        core.in_flight_bytes -= staged_bytes(record);
+        core.stale = true;
+        self.published.send_modify(|published| published.landed_steps += 1);
+    }
+}
+
+pub(super) fn staged_bytes(record: &Record) -> usize {
+    match &record.body {
+        Body::Append { payload, .. } => payload.len(),
+        _ => 0,
+    }
+}

@@ -1,0 +1,137 @@
+//! Raw reads: every message of a stream, in order, a page at a time; and waiting for more.
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use tokio::sync::watch;
+
+use crate::model::{Offset, Position, StreamName};
+use crate::storage::Run;
+
+use super::handle::{Handle, Published, PublishedStream};
+use super::{Engine, Fault};
+
+/// A page of a stream's own bytes.
+#[derive(Debug)]
+pub struct RawPage {
+    /// JSON: `m1,m2` without brackets. Bytes: as they came.
+    pub payload: Bytes,
+    pub from: Position,
+    pub next: Position,
+    /// Whether it reaches the tail as of now.
+    pub up_to_date: bool,
+    /// Whether nothing will ever follow.
+    pub closed: bool,
+}
+
+impl Engine {
+    /// Looks a stream up for reading, which counts as a use. `None` for a bound name that nobody has written yet.
+    pub async fn open(&self, name: &StreamName) -> Result<(Arc<Handle>, Option<PublishedStream>), Fault> {
+        let handle = self.handle(name);
+        self.expire_if_over(&handle).await?;
+        let stream = handle.stream();
+        if stream.is_none() && self.binding(&handle).is_none() {
+            return Err(Fault::NoStream(name.clone()));
+        }
+        self.used(&handle)?;
+        Ok((handle, stream))
+    }
+
+    /// Looks a stream up without using it.
+    pub async fn peek(&self, name: &StreamName) -> Result<(Arc<Handle>, Option<PublishedStream>), Fault> {
+        let handle = self.handle(name);
+        self.expire_if_over(&handle).await?;
+        let stream = handle.stream();
+        if stream.is_none() && self.binding(&handle).is_none() {
+            return Err(Fault::NoStream(name.clone()));
+        }
+        Ok((handle, stream))
+    }
+
+    /// Refuses an offset that no response can have given.
+    pub fn check_offset(&self, stream: Option<&PublishedStream>, given: Offset) -> Result<(), Fault> {
+        let tail = stream.map_or(0, |stream| stream.tail);
+        // A position of a former incarnation of the name lies below every new stream's start.
+        let known = tail.max(self.store.start_position());
+        if given.position > known || given.walk_mark > known {
+            return Err(Fault::BeyondTail { given, tail: Offset::at(tail) });
+        }
+        Ok(())
+    }
+
+    /// One page from `from`, of whole batches where they fit. Never more than what is durable.
+    pub async fn raw_page(&self, stream: &PublishedStream, from: Position) -> Result<RawPage, Fault> {
+        let from = from.clamp(stream.creation.start, stream.tail);
+        if from == stream.tail {
+            let (payload, next) = (Bytes::new(), from);
+            return Ok(RawPage { payload, from, next, up_to_date: true, closed: stream.closed });
+        }
+        let runs = self.read_runs(stream, from, stream.tail).await?;
+        let next = runs.last().map_or(from, |run| run.first + run.count);
+        let json = stream.creation.content_type.is_json();
+        let payload = join(&runs, json);
+        let up_to_date = next == stream.tail;
+        Ok(RawPage { payload, from, next, up_to_date, closed: up_to_date && stream.closed })
+    }
+
+    pub(super) async fn read_runs(
+        &self,
+        stream: &PublishedStream,
+        from: Position,
+        to: Position,
+    ) -> Result<Vec<Run>, Fault> {
+        let (store, id, bytes_max) = (self.store.clone(), stream.id, self.limits().page_bytes_max);
+        let read = move || store.read(id, from, to, bytes_max);
+        // Near the tail the bytes were just written: the page cache has them, and a thread would cost more.
+        let runs = match to - from {
+            ..=64 => read()?,
+            _ => tokio::task::spawn_blocking(read).await.map_err(|e| Fault::Storage(e.to_string()))??,
+        };
+        if runs.is_empty() {
+            return Err(Fault::Storage(format!("nothing is stored of stream {id} at {from}")));
+        }
+        Ok(runs)
+    }
+
+    /// Waits until the stream has something after `from`, has ended, or is another one. False once stopping.
+    pub async fn changed_since(
+        &self,
+        published: &mut watch::Receiver<Published>,
+        known: Option<crate::model::StreamId>,
+        from: Position,
+    ) -> bool {
+        let mut stopping = self.stopping();
+        tokio::select! {
+            _ = published.wait_for(|p| match &p.stream {
+                Some(stream) => Some(stream.id) != known || stream.tail > from || stream.closed,
+                None => known.is_some(),
+            }) => true,
+            _ = stopping.wait_for(|stopping| *stopping) => false,
+        }
+    }
+
+    /// Waits until `offset` is durable here: read-your-writes.
+    pub async fn reached(&self, handle: &Handle, offset: Offset) -> Result<(), Fault> {
+        let mut published = handle.subscribe();
+        let reached = published.wait_for(|p| p.stream.as_ref().is_some_and(|s| s.tail >= offset.position));
+        match tokio::time::timeout(std::time::Duration::from_secs(5), reached).await {
+            Ok(Ok(_)) => Ok(()),
+            _ => Err(Fault::NotYet(offset)),
+        }
+    }
+}
+
+fn join(runs: &[Run], json: bool) -> Bytes {
+    let mut payload = match runs {
+        [only] => only.payload.clone(),
+        _ => {
+            let mut joined = BytesMut::with_capacity(runs.iter().map(|run| run.payload.len()).sum());
+            runs.iter().for_each(|run| joined.extend_from_slice(&run.payload));
+            joined.freeze()
+        }
+    };
+    if json {
+        payload.truncate(payload.len().saturating_sub(1));
+    }
+    payload
+}

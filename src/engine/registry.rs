@@ -1,0 +1,435 @@
+//! The running registry: decides on staged state, logs each step, and shows it once it is durable.
+//!
+//! Steps are messages of an internal stream, so they survive everything the data survives and are ordered with it. A
+//! binding that reaches streams with data checks them first, and re-pins them in the same step.
+
+use std::sync::Arc;
+
+use parking_lot::RwLock;
+use serde_json::Value;
+
+use crate::model::{ContentType, StreamName, Timestamp};
+use crate::protocol::change::StoredChange;
+use crate::protocol::registry::{read_entry, write_entry};
+use crate::registry::{
+    BindFault, Binding, BindingName, Compiled, Document, DocumentFault, DocumentLimits, Entry, RegisterFault,
+    Registered, Registration, Registry, SubjectName, UnbindFault,
+};
+use crate::storage::Store;
+use crate::stream::{Body, Creation, Lifetime, Record, SchemaRef};
+
+use super::handle::{Core, Handle, PublishedStream};
+use super::stage::{Landing, Step};
+use super::write::Content;
+use super::{ChangeFault, Engine, Fault};
+
+/// The registry as it is staged and as it is shown.
+pub struct RegistryHost {
+    handle: Arc<Handle>,
+    /// Held while a step is decided, so that steps are decided one after another.
+    staged: tokio::sync::Mutex<Registry>,
+    current: RwLock<(u64, Arc<Registry>)>,
+}
+
+/// Why the registry refused. Nothing was written.
+#[derive(Debug, thiserror::Error)]
+pub enum RegistryFault {
+    /// 404.
+    #[error("subject {0} is not registered")]
+    UnknownSubject(String),
+    /// 404.
+    #[error("subject {subject} has no version {version}")]
+    UnknownVersion { subject: String, version: u32 },
+    /// 422, with every fault of the document.
+    #[error("the document has {} faults", .0.len())]
+    Document(Vec<DocumentFault>),
+    #[error(transparent)]
+    Register(#[from] RegisterFault),
+    #[error(transparent)]
+    Bind(#[from] BindFault),
+    #[error(transparent)]
+    Unbind(#[from] UnbindFault),
+    /// Streams that the binding would govern hold what its schema refuses. 409.
+    #[error("{} entities in bound streams do not fit the schema", .0.len())]
+    DataFails(Vec<DataFault>),
+}
+
+/// An entity, or a whole stream, that keeps a binding from being made.
+#[derive(Debug)]
+pub struct DataFault {
+    pub stream: StreamName,
+    pub entity_type: Option<String>,
+    pub key: Option<String>,
+    pub faults: Vec<ChangeFault>,
+}
+
+/// What became of a registration.
+pub struct RegisteredVersion {
+    pub fresh: bool,
+    pub registered: Arc<Registered>,
+}
+
+/// The version that a stream would be pinned to.
+pub(super) fn find_version(
+    registry: &Registry,
+    subject: &str,
+    version: Option<u32>,
+) -> Result<SchemaRef, RegistryFault> {
+    let unknown = || RegistryFault::UnknownSubject(subject.to_owned());
+    let name = SubjectName::parse(subject).ok_or_else(unknown)?;
+    let latest = registry.latest(&name).ok_or_else(unknown)?.version;
+    let version = version.unwrap_or(latest);
+    match registry.get(&name, version) {
+        Some(_) => Ok(SchemaRef { subject: name.shared(), version }),
+        None => Err(RegistryFault::UnknownVersion { subject: subject.to_owned(), version }),
+    }
+}
+
+pub(super) fn get<'r>(
+    registry: &'r Registry,
+    subject: &str,
+    version: u32,
+) -> Result<&'r Arc<Registered>, RegistryFault> {
+    let unknown = || RegistryFault::UnknownVersion { subject: subject.to_owned(), version };
+    SubjectName::parse(subject).and_then(|name| registry.get(&name, version)).ok_or_else(unknown)
+}
+
+impl RegistryHost {
+    /// Folds the registry's log.
+    pub(super) fn load(store: &dyn Store, started_at: Timestamp) -> Result<Self, Fault> {
+        let handle = Arc::new(Handle::load(StreamName::registry(), store, started_at));
+        let mut registry = Registry::default();
+        if let Some(stream) = handle.stream() {
+            let mut from = stream.creation.start;
+            while from < stream.tail {
+                let runs = store.read(stream.id, from, stream.tail, 1 << 20)?;
+                let Some(last) = runs.last() else {
+                    return Err(Fault::Storage(format!("the registry's log ends at {from}")));
+                };
+                from = last.first + last.count;
+                for run in &runs {
+                    let mut at = 0;
+                    for length in run.lengths.iter() {
+                        let text = run.payload.get(at..at + length as usize).unwrap_or_default();
+                        let entry = std::str::from_utf8(text).map_err(|e| e.to_string()).and_then(read_entry);
+                        let entry = entry.map_err(|e| Fault::Storage(format!("registry entry: {e}")))?;
+                        registry.apply(&entry);
+                        at += length as usize + 1;
+                    }
+                }
+            }
+        }
+        let current = RwLock::new((1, Arc::new(registry.clone())));
+        Ok(Self { handle, staged: tokio::sync::Mutex::new(registry), current })
+    }
+
+    /// The durable registry.
+    pub fn current(&self) -> Arc<Registry> {
+        self.current.read().1.clone()
+    }
+
+    pub(super) fn current_with_generation(&self) -> (u64, Arc<Registry>) {
+        self.current.read().clone()
+    }
+
+    fn publish(&self, entry: &Entry) {
+        let mut current = self.current.write();
+        let mut next = Registry::clone(&current.1);
+        next.apply(entry);
+        *current = (current.0 + 1, Arc::new(next));
+    }
+}
+
+impl Engine {
+    /// The durable registry.
+    pub fn registry(&self) -> Arc<Registry> {
+        self.registry.current()
+    }
+
+    /// Registers a document under a subject; content that the subject has already keeps its version.
+    pub async fn register(&self, subject: SubjectName, document: Value) -> Result<RegisteredVersion, Fault> {
+        let limits = DocumentLimits { bytes_max: self.limits().schema_bytes_max, ..DocumentLimits::default() };
+        let parsed = tokio::task::spawn_blocking(move || Document::parse(&document, &limits)).await;
+        let document = parsed.map_err(|e| Fault::Storage(e.to_string()))?.map_err(RegistryFault::Document)?;
+        let (landing, version, fresh) = {
+            let mut staged = self.registry.staged.lock().await;
+            match staged.register(&subject, &document, self.limits()).map_err(RegistryFault::Register)? {
+                Registration::Existing { version } => (None, version, false),
+                Registration::New { version } => {
+                    let document = Arc::new(document);
+                    let registered_at = self.now();
+                    let entry = Entry::Schema { subject: subject.clone(), version, document, registered_at };
+                    (Some(self.stage_entry(&mut staged, entry, Vec::new())?), version, true)
+                }
+            }
+        };
+        self.registry_settled(landing).await?;
+        let registry = self.registry();
+        Ok(RegisteredVersion { fresh, registered: get(&registry, subject.as_str(), version)?.clone() })
+    }
+
+    /// Makes or replaces a binding. True where the name is new.
+    pub async fn bind(&self, binding: Binding) -> Result<bool, Fault> {
+        let (landing, fresh) = {
+            let mut staged = self.registry.staged.lock().await;
+            staged.bind(&binding, self.limits()).map_err(RegistryFault::Bind)?;
+            let fresh = staged.binding(&binding.name).is_none();
+            let mut candidate = staged.clone();
+            candidate.apply(&Entry::Bind(binding.clone()));
+            let governed = self.governed(&candidate, &binding).await?;
+            let landing = match staged.binding(&binding.name).is_some_and(|known| **known == binding) {
+                true if governed.is_empty() => None,
+                _ => Some(self.stage_entry(&mut staged, Entry::Bind(binding), governed)?),
+            };
+            (landing, fresh)
+        };
+        self.registry_settled(landing).await?;
+        Ok(fresh)
+    }
+
+    /// Takes a binding away; its streams keep the schema they are pinned to.
+    pub async fn unbind(&self, name: &BindingName) -> Result<(), Fault> {
+        let landing = {
+            let mut staged = self.registry.staged.lock().await;
+            match staged.unbind(name) {
+                Ok(()) => Ok(self.stage_entry(&mut staged, Entry::Unbind(name.clone()), Vec::new())?),
+                Err(fault) => Err(fault),
+            }
+        };
+        match landing {
+            Ok(landing) => self.registry_settled(Some(landing)).await,
+            Err(fault) => {
+                self.registry_settled(None).await?;
+                Err(RegistryFault::Unbind(fault).into())
+            }
+        }
+    }
+
+    async fn registry_settled(&self, landing: Option<Landing>) -> Result<(), Fault> {
+        match landing {
+            Some(landing) => landing.durable().await,
+            None => {
+                let steps = self.registry.handle.lock().staged_steps;
+                self.settle(&self.registry.handle, steps).await;
+                Ok(())
+            }
+        }
+    }
+
+    /// Stages an entry, and in the same step the re-pinning of the streams it governs.
+    fn stage_entry(
+        &self,
+        staged: &mut Registry,
+        entry: Entry,
+        governed: Vec<Governed>,
+    ) -> Result<Landing, Fault> {
+        let host = &self.registry.handle;
+        let mut core = host.lock_fresh(&*self.store)?;
+        let text = write_entry(&entry);
+        let records = self.entry_records(&core, Content::of_messages(std::iter::once(text.as_bytes())));
+        // In name order, after the registry's own: nobody else locks two streams that are not companions.
+        let mut locked: Vec<_> = governed.iter().map(|g| (g, g.handle.lock())).collect();
+        let moved = |(g, core): &(&Governed, _)| {
+            let core: &parking_lot::MutexGuard<'_, Core> = core;
+            core.state.as_ref().is_none_or(|state| state.version != g.stream.version)
+        };
+        if locked.iter().any(moved) {
+            return Err(Fault::Contended);
+        }
+        staged.apply(&entry);
+        let mut steps = vec![Step { handle: host, core: &mut core, records }];
+        for (governed, core) in &mut locked {
+            let state = &governed.stream;
+            let body = Body::Rebind(governed.pin.clone());
+            let record = Record { body, ..Record::plain(state.id, state.tail, self.now()) };
+            steps.push(Step::one(&governed.handle, core, record));
+        }
+        let engine = self.clone();
+        Ok(self.stage(steps, Some(Box::new(move || engine.registry.publish(&entry)))))
+    }
+
+    fn entry_records(&self, core: &Core, content: Content) -> Vec<Record> {
+        let mut records = Vec::with_capacity(2);
+        let (id, tail) = match &core.state {
+            Some(state) => (state.id, state.tail),
+            None => {
+                let record = self.creation_record(
+                    Creation {
+                        name: StreamName::registry(),
+                        content_type: ContentType::json(),
+                        lifetime: Lifetime::Unlimited,
+                        start: self.store.start_position(),
+                        schema: None,
+                    },
+                    false,
+                );
+                let born = (record.stream, record.first);
+                records.push(record);
+                born
+            }
+        };
+        let body = Body::Append { lengths: content.lengths, payload: content.payload };
+        records.push(Record { count: content.count, body, ..Record::plain(id, tail, self.now()) });
+        records
+    }
+
+    /// The streams that a binding would pin to another version than theirs, with their data checked against it.
+    async fn governed(&self, candidate: &Registry, binding: &Binding) -> Result<Vec<Governed>, Fault> {
+        let Some(pin) = candidate.pin(binding) else { return Ok(Vec::new()) };
+        let compiled = get(candidate, &pin.subject, pin.version)?.compiled.clone();
+        let (mut governed, mut faults, mut after) = (Vec::new(), Vec::new(), None::<StreamName>);
+        loop {
+            let names = self.store.list("", after.as_ref().map(StreamName::as_str), 1_000);
+            let Some(last) = names.last() else { break };
+            after = Some(last.clone());
+            for name in names {
+                if candidate.resolve(&name).is_none_or(|resolved| resolved.name != binding.name) {
+                    continue;
+                }
+                let handle = self.handle(&name);
+                let steps = handle.lock().staged_steps;
+                handle.settled(steps).await;
+                let Some(stream) = handle.stream() else { continue };
+                if stream.schema.as_ref() == Some(&pin) {
+                    continue;
+                }
+                faults.extend(self.check_stream(&handle, &stream, &compiled, pin.version).await?);
+                governed.push(Governed { handle, stream, pin: pin.clone() });
+            }
+        }
+        match faults.is_empty() {
+            true => Ok(governed),
+            false => {
+                faults.truncate(self.limits().faults_max);
+                Err(RegistryFault::DataFails(faults).into())
+            }
+        }
+    }
+
+    /// Which live entities of a stream a schema version would refuse.
+    async fn check_stream(
+        &self,
+        handle: &Arc<Handle>,
+        stream: &PublishedStream,
+        compiled: &Arc<Compiled>,
+        version: u32,
+    ) -> Result<Vec<DataFault>, Fault> {
+        let whole = |message: &str| {
+            let fault = ChangeFault {
+                index: 0,
+                pointer: String::new(),
+                keyword: "type".into(),
+                schema_location: String::new(),
+                schema_version: Some(version),
+                message: message.into(),
+            };
+            DataFault { stream: handle.name.clone(), entity_type: None, key: None, faults: vec![fault] }
+        };
+        if !stream.creation.content_type.is_json() {
+            return Ok(vec![whole("the stream does not hold application/json")]);
+        }
+        if handle.name.has_dash_segment() {
+            return Ok(vec![whole("a typed stream's path has no segment that is just `-`")]);
+        }
+        let (engine, stream, compiled) = (self.clone(), stream.clone(), compiled.clone());
+        let name = handle.name.clone();
+        let checked = tokio::task::spawn_blocking(move || engine.check_messages(&name, &stream, &compiled, version));
+        checked.await.map_err(|e| Fault::Storage(e.to_string()))?
+    }
+
+    fn check_messages(
+        &self,
+        name: &StreamName,
+        stream: &PublishedStream,
+        compiled: &Compiled,
+        version: u32,
+    ) -> Result<Vec<DataFault>, Fault> {
+        let mut newest: std::collections::BTreeMap<(String, String), Vec<ChangeFault>> = Default::default();
+        let mut from = stream.creation.start;
+        let mut foreign = None;
+        while from < stream.tail {
+            let runs = self.store.read(stream.id, from, stream.tail, self.limits().page_bytes_max)?;
+            let Some(last) = runs.last() else { break };
+            from = last.first + last.count;
+            for run in &runs {
+                let mut at = 0;
+                for length in run.lengths.iter() {
+                    let bytes = run.payload.get(at..at + length as usize).unwrap_or_default();
+                    at += length as usize + 1;
+                    let Some(change) = std::str::from_utf8(bytes).ok().and_then(StoredChange::parse) else {
+                        foreign = foreign.or(Some(run.first));
+                        continue;
+                    };
+                    let entity = (change.entity_type.to_string(), change.key.to_string());
+                    match entity_faults(compiled, &change, version, self.limits().faults_max) {
+                        faults if faults.is_empty() => newest.remove(&entity),
+                        faults => newest.insert(entity, faults),
+                    };
+                }
+            }
+        }
+        let mut faults: Vec<DataFault> = newest
+            .into_iter()
+            .map(|((entity_type, key), faults)| DataFault {
+                stream: name.clone(),
+                entity_type: Some(entity_type),
+                key: Some(key),
+                faults,
+            })
+            .collect();
+        if let Some(position) = foreign {
+            let message = format!("the message at position {position} is no State Protocol change");
+            let fault = ChangeFault {
+                index: 0,
+                pointer: String::new(),
+                keyword: "type".into(),
+                schema_location: String::new(),
+                schema_version: Some(version),
+                message,
+            };
+            faults.push(DataFault { stream: name.clone(), entity_type: None, key: None, faults: vec![fault] });
+        }
+        Ok(faults)
+    }
+}
+
+/// A stream that a binding re-pins, as it was when its data was checked.
+struct Governed {
+    handle: Arc<Handle>,
+    stream: PublishedStream,
+    pin: SchemaRef,
+}
+
+fn entity_faults(
+    compiled: &Compiled,
+    change: &StoredChange<'_>,
+    version: u32,
+    faults_max: usize,
+) -> Vec<ChangeFault> {
+    let fault = |pointer: String, keyword: String, schema_location: String, message: String| ChangeFault {
+        index: 0,
+        pointer,
+        keyword,
+        schema_location,
+        schema_version: Some(version),
+        message,
+    };
+    if change.deletes {
+        return Vec::new();
+    }
+    let Some(collection) = compiled.collection(&change.entity_type) else {
+        let message = format!("the schema has no type {:?}", change.entity_type);
+        return vec![fault("/type".into(), "enum".into(), String::new(), message)];
+    };
+    let value = change.value.and_then(|text| serde_json::from_str(text).ok()).unwrap_or(Value::Null);
+    let mut faults: Vec<ChangeFault> = collection
+        .check(&value, faults_max)
+        .into_iter()
+        .map(|f| fault(f.pointer, f.keyword, f.schema_location, f.message))
+        .collect();
+    if faults.is_empty() && !collection.key_of(&value).is_ok_and(|key| key == change.key) {
+        let message = format!("key {:?} is not the value's {}", change.key, collection.primary_key);
+        faults.push(fault(String::new(), "primaryKey".into(), String::new(), message));
+    }
+    faults
+}

@@ -1,0 +1,111 @@
+//! Staging: the one way a decision reaches the log.
+//!
+//! A decision is made and staged under its streams' locks; the committer reports it durable, in order, and only then
+//! do readers see it and writers hear of it. Publishing any earlier would show changes that a crash undoes.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use tokio::sync::oneshot;
+
+use crate::stream::{Body, Record, StreamState, StreamVersion};
+
+use super::handle::{Core, Handle, staged_bytes};
+use super::{Engine, Fault};
+use crate::storage::{AppendError, Staged};
+
+/// One stream's part of what is staged together.
+pub(super) struct Step<'a> {
+    pub handle: &'a Arc<Handle>,
+    pub core: &'a mut Core,
+    /// In order; at least one.
+    pub records: Vec<Record>,
+}
+
+impl<'a> Step<'a> {
+    pub fn one(handle: &'a Arc<Handle>, core: &'a mut Core, record: Record) -> Self {
+        Self { handle, core, records: vec![record] }
+    }
+}
+
+/// Resolves once what was staged is durable, or has failed.
+#[must_use = "nobody may be answered before what was staged is durable"]
+pub(super) struct Landing(oneshot::Receiver<Result<(), AppendError>>);
+
+impl Landing {
+    pub async fn durable(self) -> Result<(), Fault> {
+        match self.0.await {
+            Ok(result) => Ok(result?),
+            Err(_) => Err(Fault::Closed),
+        }
+    }
+}
+
+/// Run by the committer right after the streams were published.
+pub(super) type Then = Box<dyn FnOnce() + Send>;
+
+impl Engine {
+    /// Stages records, all or none, with their streams locked by the caller; moves the staged states.
+    pub(super) fn stage(&self, steps: Vec<Step<'_>>, then: Option<Then>) -> Landing {
+        let mut staged = Vec::with_capacity(steps.len());
+        let mut landing = Vec::with_capacity(steps.len());
+        let mut bytes = 0;
+        for Step { handle, core, records } in steps {
+            for record in records {
+                let decided_on = match &record.body {
+                    Body::Create(_) => StreamVersion::default(),
+                    _ => core.state.as_ref().map_or(StreamVersion::default(), |state| state.version),
+                };
+                move_staged(core, &record);
+                core.staged_steps += 1;
+                core.in_flight += 1;
+                core.in_flight_bytes += staged_bytes(&record);
+                bytes += staged_bytes(&record);
+                landing.push((handle.clone(), record.clone()));
+                staged.push(Staged { record, decided_on });
+            }
+        }
+        self.in_flight_bytes.fetch_add(bytes, Ordering::Relaxed);
+        let (tell, told) = oneshot::channel();
+        let engine = self.clone();
+        let done = move |result: Result<&[crate::storage::Placed], AppendError>| {
+            engine.in_flight_bytes.fetch_sub(bytes, Ordering::Relaxed);
+            match result {
+                Ok(placed) => {
+                    for ((handle, record), placed) in landing.iter().zip(placed) {
+                        handle.land(record, placed.payload.0);
+                    }
+                    if let Some(then) = then {
+                        then();
+                    }
+                }
+                Err(_) => landing.iter().for_each(|(handle, record)| handle.fail(record)),
+            }
+            // The writer may have gone away; what it asked for is durable all the same.
+            let _ = tell.send(result.map(drop));
+        };
+        self.store.append(staged, Box::new(done));
+        Landing(told)
+    }
+}
+
+fn move_staged(core: &mut Core, record: &Record) {
+    match (&record.body, &mut core.state) {
+        (Body::Create(_), state) => {
+            *state = StreamState::create(record);
+            core.fold = None;
+        }
+        (_, Some(state)) => {
+            state.apply(record);
+            if state.gone {
+                core.state = None;
+                core.fold = None;
+            } else if matches!(record.body, Body::Rebind(_)) {
+                // Another version may keep its version numbers elsewhere.
+                core.fold = None;
+            }
+        }
+        (_, None) => {}
+    }
+    core.used_at = core.used_at.max(record.at);
+}

@@ -1,0 +1,399 @@
+//! Creating, appending to, closing and deleting a stream. Source: PROTOCOL.md §5.1 to §5.4.
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+
+use crate::model::{ContentType, Offset, Producer, ProducerSeq, StreamName};
+use crate::protocol::json;
+use crate::registry::{Binding, ClosePolicy};
+use crate::stream::admit::AppendPolicy;
+use crate::stream::{Admission, Append, Body, Creation, Lengths, Lifetime, Record, Refusal, SchemaRef, admit};
+
+use super::handle::{Core, Handle, PublishedStream};
+use super::typed::{Birth, Writer};
+use super::stage::{Landing, Step};
+use super::{Counters, Engine, Fault};
+
+/// A `PUT` of a stream.
+#[derive(Debug)]
+pub struct CreateRequest {
+    pub name: StreamName,
+    pub content_type: Option<ContentType>,
+    pub lifetime: Lifetime,
+    pub closed: bool,
+    /// Types the stream without a binding; `None` for the version takes the latest.
+    pub schema: Option<(String, Option<u32>)>,
+    pub body: Bytes,
+}
+
+/// What became of a `PUT`.
+#[derive(Debug)]
+pub struct Created {
+    pub fresh: bool,
+    pub stream: PublishedStream,
+}
+
+/// A `POST` to a stream.
+#[derive(Debug)]
+pub struct AppendRequest {
+    pub content_type: Option<ContentType>,
+    pub producer: Option<Producer>,
+    pub stream_seq: Option<Arc<[u8]>>,
+    pub closes: bool,
+    pub body: Bytes,
+}
+
+/// What became of an append. Durable.
+#[derive(Debug, Default)]
+pub struct Appended {
+    /// The tail after it.
+    pub tail: Offset,
+    pub closed: bool,
+    /// A repeat: nothing was written now.
+    pub duplicate: bool,
+    /// Highest seq accepted in the tuple's epoch.
+    pub last_seq: Option<ProducerSeq>,
+    /// On a typed stream: the offset just after each change, `None` where it was not applied.
+    pub offsets: Vec<Option<Offset>>,
+    pub quarantined: usize,
+}
+
+/// Data as the log keeps it.
+pub(super) struct Content {
+    pub payload: Bytes,
+    pub lengths: Lengths,
+    pub count: u64,
+}
+
+impl Content {
+    pub fn empty() -> Self {
+        Self { payload: Bytes::new(), lengths: Lengths::default(), count: 0 }
+    }
+
+    /// Untyped data: JSON is split into messages and otherwise kept to the byte.
+    pub fn untyped(json: bool, body: Bytes, depth_max: usize) -> Result<Self, Fault> {
+        if !json {
+            return Ok(Self { count: body.len() as u64, payload: body, lengths: Lengths::default() });
+        }
+        let messages = json::messages(&body)?;
+        for (index, message) in messages.iter().enumerate() {
+            json::check_well_formed(message, depth_max)
+                .map_err(|e| json::JsonFault::Message { index, reason: e.to_string() })?;
+        }
+        Ok(Self::of_messages(messages.iter().map(|m| m.as_bytes())))
+    }
+
+    pub fn of_messages<'a>(messages: impl Iterator<Item = &'a [u8]> + Clone) -> Self {
+        let mut payload = BytesMut::with_capacity(messages.clone().map(|m| m.len() + 1).sum());
+        for message in messages.clone() {
+            payload.extend_from_slice(message);
+            payload.extend_from_slice(b",");
+        }
+        let lengths: Lengths = messages.clone().map(|m| m.len() as u32).collect();
+        Self { count: messages.count() as u64, payload: payload.freeze(), lengths }
+    }
+}
+
+impl Engine {
+    /// Creates a stream, or confirms that it exists as asked.
+    pub async fn create(&self, request: CreateRequest) -> Result<Created, Fault> {
+        let handle = self.handle(&request.name);
+        self.expire_if_over(&handle).await?;
+        let binding = self.binding(&handle);
+        let schema = self.schema_for(&request, binding.as_deref())?;
+        let content_type = match (&request.content_type, &schema) {
+            (Some(given), Some(_)) if !given.is_json() => {
+                return Err(Fault::TypedContentType { received: given.to_string() });
+            }
+            (Some(given), _) => given.clone(),
+            (None, Some(_)) => ContentType::json(),
+            (None, None) => ContentType::octet_stream(),
+        };
+        if schema.is_some() && request.name.has_dash_segment() {
+            return Err(Fault::DashSegment);
+        }
+        if let Some(schema) = &schema
+            && !request.body.is_empty()
+        {
+            let schema = schema.clone();
+            return self.create_typed(&handle, request, schema).await;
+        }
+        let content = match request.body.is_empty() {
+            true => Content::empty(),
+            false => Content::untyped(content_type.is_json(), request.body.clone(), self.limits().json_depth_max)?,
+        };
+        self.create_with(&handle, &request, content_type, schema, content).await
+    }
+
+    /// A typed stream with a body: created by the same step that writes it, through the door of every typed write.
+    async fn create_typed(
+        &self,
+        handle: &Arc<Handle>,
+        request: CreateRequest,
+        schema: SchemaRef,
+    ) -> Result<Created, Fault> {
+        let exists = handle.lock_fresh(&*self.store)?.state.is_some();
+        if exists {
+            return self.create_with(handle, &request, ContentType::json(), Some(schema), Content::empty()).await;
+        }
+        let messages = json::messages(&request.body)?;
+        let batch = self.prepare(handle, &schema, &messages)?;
+        let writer = Writer { closes: request.closed, ..Writer::default() };
+        let birth = Birth { lifetime: request.lifetime, schema };
+        self.commit_typed(handle, batch, writer, Some(birth)).await?;
+        let stream = handle.stream().ok_or_else(|| Fault::NoStream(handle.name.clone()))?;
+        Ok(Created { fresh: true, stream })
+    }
+
+    async fn create_with(
+        &self,
+        handle: &Arc<Handle>,
+        request: &CreateRequest,
+        content_type: ContentType,
+        schema: Option<SchemaRef>,
+        content: Content,
+    ) -> Result<Created, Fault> {
+        let decided = {
+            let mut core = handle.lock_fresh(&*self.store)?;
+            match &core.state {
+                Some(state) => {
+                    let differs = if !state.creation.content_type.matches(&content_type) {
+                        Some("its content type differs")
+                    } else if state.creation.lifetime != request.lifetime {
+                        Some("its TTL or expiry differs")
+                    } else if state.closed.is_some() != request.closed {
+                        Some("one is closed and the other is not")
+                    } else if request.schema.is_some() && state.schema != schema {
+                        Some("its schema differs")
+                    } else {
+                        None
+                    };
+                    Err((core.staged_steps, differs))
+                }
+                None => {
+                    self.reserve(&core, content.payload.len())?;
+                    let creation = Creation {
+                        name: request.name.clone(),
+                        content_type,
+                        lifetime: request.lifetime,
+                        start: self.store.start_position(),
+                        schema,
+                    };
+                    Ok(self.stage_creation(handle, &mut core, creation, request.closed, content))
+                }
+            }
+        };
+        let fresh = decided.is_ok();
+        match decided {
+            Ok(landing) => landing.durable().await?,
+            Err((rests_on, differs)) => {
+                self.settle(handle, rests_on).await;
+                if let Some(differs) = differs {
+                    return Err(Fault::Exists { name: request.name.clone(), differs });
+                }
+            }
+        }
+        let stream = handle.stream().ok_or_else(|| Fault::NoStream(request.name.clone()))?;
+        Ok(Created { fresh, stream })
+    }
+
+    /// A creation and its first content: one step, so that a crash cannot leave the stream without it.
+    fn stage_creation(
+        &self,
+        handle: &Arc<Handle>,
+        core: &mut Core,
+        creation: Creation,
+        closes: bool,
+        content: Content,
+    ) -> Landing {
+        let mut records = vec![self.creation_record(creation, closes && content.count == 0)];
+        if content.count > 0 {
+            let Record { stream, first, at, .. } = records[0];
+            let body = Body::Append { lengths: content.lengths, payload: content.payload };
+            records.push(Record { count: content.count, closes, body, ..Record::plain(stream, first, at) });
+        }
+        self.stage(vec![Step { handle, core, records }], None)
+    }
+
+    pub(super) fn creation_record(&self, creation: Creation, closes: bool) -> Record {
+        let record = Record::plain(self.store.next_id(), creation.start, self.now());
+        Record { closes, body: Body::Create(creation), ..record }
+    }
+
+    /// Appends to a stream; a bound one is created by its first write.
+    pub async fn append(&self, name: &StreamName, request: AppendRequest) -> Result<Appended, Fault> {
+        let handle = self.handle(name);
+        self.expire_if_over(&handle).await?;
+        let stream = match handle.stream() {
+            Some(stream) => Some(stream),
+            None => {
+                // Staged and not yet durable counts as there, once it is.
+                let steps = handle.lock().staged_steps;
+                handle.settled(steps).await;
+                handle.stream()
+            }
+        };
+        let binding = self.binding(&handle);
+        let typed = match &stream {
+            Some(stream) => stream.schema.is_some(),
+            None if binding.is_some() => true,
+            None => return Err(Fault::NoStream(name.clone())),
+        };
+        if request.body.is_empty() && !request.closes {
+            return Err(Fault::EmptyBody);
+        }
+        if typed {
+            return self.append_typed(&handle, request).await;
+        }
+        let json = stream.is_some_and(|stream| stream.creation.content_type.is_json());
+        // A closed stream or another type must be said before the body is judged.
+        let content = match request.body.is_empty() {
+            true => Ok(Content::empty()),
+            false => Content::untyped(json, request.body.clone(), self.limits().json_depth_max).and_then(|content| {
+                (content.count > 0).then_some(content).ok_or(Fault::Json(json::JsonFault::EmptyArray))
+            }),
+        };
+        self.append_content(&handle, request, content).await
+    }
+
+    async fn append_content(
+        &self,
+        handle: &Arc<Handle>,
+        request: AppendRequest,
+        content: Result<Content, Fault>,
+    ) -> Result<Appended, Fault> {
+        let has_body = !request.body.is_empty();
+        let (decided, rests_on, tail) = {
+            let mut core = handle.lock_fresh(&*self.store)?;
+            let binding = self.binding_of(&handle.name, &mut core);
+            let Some(state) = &core.state else { return Err(Fault::NoStream(handle.name.clone())) };
+            let (content, fault) = match content {
+                Ok(content) => (content, None),
+                Err(fault) => (Content { count: u64::from(has_body), ..Content::empty() }, Some(fault)),
+            };
+            self.reserve(&core, content.payload.len())?;
+            let append = Append {
+                content_type: request.content_type.clone(),
+                producer: request.producer.clone(),
+                stream_seq: request.stream_seq.clone(),
+                closes: request.closes,
+                schema_version: None,
+                txid: None,
+                count: content.count,
+                lengths: content.lengths,
+                payload: content.payload,
+            };
+            let admission = admit(state, &append, self.append_policy(binding.as_deref()), self.now());
+            let decided = match (admission, fault) {
+                (Admission::Accept(_), Some(fault)) => return Err(fault),
+                (Admission::Accept(record), None) => {
+                    let step = Step::one(handle, &mut core, *record);
+                    Decided::Staged(self.stage(vec![step], None))
+                }
+                (other, _) => Decided::Other(other),
+            };
+            let tail = core.state.as_ref().map_or(Offset::BEGINNING, |state| Offset::at(state.tail));
+            (decided, core.staged_steps, (tail, core.state.as_ref().is_some_and(|state| state.closed.is_some())))
+        };
+        self.conclude(handle, decided, rests_on, tail, request.producer).await
+    }
+
+    /// Waits for what the decision rests on, then says what became of it.
+    pub(super) async fn conclude(
+        &self,
+        handle: &Arc<Handle>,
+        decided: Decided,
+        rests_on: u64,
+        (tail, closed): (Offset, bool),
+        producer: Option<Producer>,
+    ) -> Result<Appended, Fault> {
+        let appended = Appended { tail, closed, ..Default::default() };
+        match decided {
+            Decided::Staged(landing) => {
+                landing.durable().await?;
+                Counters::add(&self.counters.appends, 1);
+                Ok(Appended { last_seq: producer.map(|tuple| tuple.seq), ..appended })
+            }
+            Decided::Nothing => {
+                self.settle(handle, rests_on).await;
+                Ok(Appended { last_seq: producer.map(|tuple| tuple.seq), ..appended })
+            }
+            Decided::Other(Admission::Duplicate { last_seq, closed }) => {
+                self.settle(handle, rests_on).await;
+                Counters::add(&self.counters.duplicates, 1);
+                Ok(Appended { duplicate: true, closed, last_seq: Some(last_seq), ..appended })
+            }
+            Decided::Other(Admission::AlreadyClosed) => {
+                self.settle(handle, rests_on).await;
+                Ok(Appended { closed: true, ..appended })
+            }
+            Decided::Other(Admission::Refuse(refusal)) => {
+                self.settle(handle, rests_on).await;
+                match refusal {
+                    Refusal::Gone => Err(Fault::NoStream(handle.name.clone())),
+                    refusal => Err(refusal.into()),
+                }
+            }
+            Decided::Other(Admission::Accept(_)) => unreachable!("an accepted record is staged where it was decided"),
+        }
+    }
+
+    /// Waits for everything staged up to `step`: told earlier, an answer would speak of what a crash can still undo.
+    pub(super) async fn settle(&self, handle: &Handle, step: u64) {
+        if !crate::storage::mutant::is_on(crate::storage::mutant::Mutant::RefuseBeforeBarrier) {
+            handle.settled(step).await;
+        }
+    }
+
+    pub(super) fn append_policy(&self, binding: Option<&Binding>) -> AppendPolicy {
+        AppendPolicy {
+            producers: binding.map(|b| b.producers).unwrap_or_default(),
+            ignores_close: binding.is_some_and(|b| b.close == ClosePolicy::Ignore),
+            producers_max: self.limits().producers_max,
+            producer_idle: self.settings.producer_idle,
+        }
+    }
+
+    /// Deletes a stream; a bound one loses its live entities instead, and goes on. Answers once that is durable.
+    pub async fn delete(&self, name: &StreamName) -> Result<(), Fault> {
+        let handle = self.handle(name);
+        self.expire_if_over(&handle).await?;
+        if self.binding(&handle).is_some() && handle.stream().is_some_and(|stream| stream.schema.is_some()) {
+            return self.delete_entities(&handle).await;
+        }
+        let landing = {
+            let mut core = handle.lock_fresh(&*self.store)?;
+            match &core.state {
+                None => Err(core.staged_steps),
+                Some(state) => {
+                    let record = Record { body: Body::Delete, ..Record::plain(state.id, state.tail, self.now()) };
+                    Ok(self.stage_gone(&handle, &mut core, record))
+                }
+            }
+        };
+        match landing {
+            Ok(landing) => landing.durable().await,
+            Err(rests_on) => {
+                self.settle(&handle, rests_on).await;
+                Err(Fault::NoStream(name.clone()))
+            }
+        }
+    }
+
+    fn schema_for(&self, request: &CreateRequest, binding: Option<&Binding>) -> Result<Option<SchemaRef>, Fault> {
+        let registry = self.registry.current();
+        if let Some((subject, version)) = &request.schema {
+            return Ok(Some(super::registry::find_version(&registry, subject, *version)?));
+        }
+        Ok(binding.and_then(|binding| registry.pin(binding)))
+    }
+}
+
+/// What was decided about an append under the stream's lock.
+pub(super) enum Decided {
+    Staged(Landing),
+    /// Accepted, and there was nothing to write.
+    Nothing,
+    Other(Admission),
+}

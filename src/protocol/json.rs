@@ -1,0 +1,197 @@
+//! Reading JSON that came from a client: split into messages without copying, checked once, strictly where it is typed.
+//!
+//! Nesting is bounded here because the parser's own bound is switched off (it counts differently and stops at 127).
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+use serde_json::{Map, Number, Value};
+
+/// Why a body is not acceptable JSON. Nothing was written; the same call cannot succeed. Wire: 400.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum JsonFault {
+    #[error("the body is not UTF-8")]
+    NotUtf8,
+    #[error("not valid JSON: {0}")]
+    Syntax(String),
+    #[error("the array is empty; send at least one message")]
+    EmptyArray,
+    /// Which message, by its index in the body.
+    #[error("message {index}: {reason}")]
+    Message { index: usize, reason: String },
+}
+
+/// The messages of a body: an array's elements (one level, PROTOCOL.md §9.1.2), or the one value it is.
+pub fn messages(body: &[u8]) -> Result<Vec<&str>, JsonFault> {
+    let text = std::str::from_utf8(body).map_err(|_| JsonFault::NotUtf8)?;
+    let syntax = |fault: serde_json::Error| JsonFault::Syntax(fault.to_string());
+    if !text.trim_ascii_start().starts_with('[') {
+        let message: &RawValue = serde_json::from_str(text).map_err(syntax)?;
+        return Ok(vec![message.get()]);
+    }
+    let messages: Vec<&RawValue> = serde_json::from_str(text).map_err(syntax)?;
+    Ok(messages.into_iter().map(RawValue::get).collect())
+}
+
+/// Checks that a message is well-formed and not nested deeper than `depth_max`; builds nothing.
+pub fn check_well_formed(message: &str, depth_max: usize) -> Result<(), serde_json::Error> {
+    // Most messages are shallow: the exact count is only taken where the brackets could exceed the bound.
+    let opening = message.bytes().filter(|b| matches!(b, b'[' | b'{')).take(depth_max + 1).count();
+    if opening <= depth_max {
+        return serde_json::from_str::<IgnoredAny>(message).map(drop);
+    }
+    strict_value(message, depth_max, Duplicates::Keep).map(drop)
+}
+
+/// What happens when an object names a member twice.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Duplicates {
+    /// Refused: readers would disagree about which one counts.
+    Refuse,
+    /// The last one counts.
+    Keep,
+}
+
+/// Parses one value; lone surrogates are refused, nesting beyond `depth_max` too.
+pub fn strict_value(text: &str, depth_max: usize, duplicates: Duplicates) -> Result<Value, serde_json::Error> {
+    let mut parser = serde_json::Deserializer::from_str(text);
+    parser.disable_recursion_limit();
+    let value = Strict { depth: depth_max, duplicates }.deserialize(&mut parser)?;
+    parser.end()?;
+    Ok(value)
+}
+
+#[derive(Clone, Copy)]
+struct Strict {
+    depth: usize,
+    duplicates: Duplicates,
+}
+
+impl Strict {
+    fn deeper<E: serde::de::Error>(self) -> Result<Self, E> {
+        match self.depth.checked_sub(1) {
+            Some(depth) => Ok(Self { depth, ..self }),
+            None => Err(E::custom("nested too deeply")),
+        }
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Strict {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Strict {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Value, E> {
+        Number::from_f64(value).map(Value::Number).ok_or_else(|| E::custom("number out of range"))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        let inner = self.deeper()?;
+        let mut array = Vec::new();
+        while let Some(item) = items.next_element_seed(inner)? {
+            array.push(item);
+        }
+        Ok(Value::Array(array))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
+        let inner = self.deeper()?;
+        let mut object = Map::new();
+        while let Some(name) = members.next_key::<Cow<'_, str>>()? {
+            let value = members.next_value_seed(inner)?;
+            let name = name.into_owned();
+            if self.duplicates == Duplicates::Refuse && object.contains_key(&name) {
+                return Err(A::Error::custom(format_args!("member {name:?} stands twice in one object")));
+            }
+            object.insert(name, value);
+        }
+        Ok(Value::Object(object))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn nested(depth: usize) -> String {
+        "[".repeat(depth) + &"]".repeat(depth)
+    }
+
+    #[test]
+    fn bodies_split_one_level_deep() {
+        assert_eq!(messages(b" {\"a\": 1} ").unwrap(), ["{\"a\": 1}"]);
+        assert_eq!(messages(b"[[1,2], 3 ,{}]").unwrap(), ["[1,2]", "3", "{}"]);
+        assert_eq!(messages(b"[]").unwrap(), [""; 0]);
+        for broken in [&b"{"[..], b"[1,]", b"1 2", b"", b"\xff", b"[1] x"] {
+            assert!(messages(broken).is_err(), "{broken:?}");
+        }
+    }
+
+    #[test]
+    fn nesting_is_accepted_to_the_bound_and_not_beyond() {
+        for duplicates in [Duplicates::Keep, Duplicates::Refuse] {
+            assert!(strict_value(&nested(128), 128, duplicates).is_ok());
+            assert!(strict_value(&nested(129), 128, duplicates).is_err());
+        }
+        assert!(check_well_formed(&nested(128), 128).is_ok());
+        assert!(check_well_formed(&nested(129), 128).is_err());
+        assert!(check_well_formed(&nested(200_000), 128).is_err());
+        assert!(check_well_formed(&format!("[{}]", vec!["[]"; 500].join(",")), 128).is_ok());
+    }
+
+    #[test]
+    fn ambiguous_values_are_refused() {
+        for text in ["{\"a\":1,\"a\":2}", "{\"a\":1,\"\\u0061\":2}", "\"\\ud800\"", "1e999", "01", "nul"] {
+            assert!(strict_value(text, 128, Duplicates::Refuse).is_err(), "{text}");
+        }
+        assert_eq!(strict_value("{\"a\":1,\"a\":2}", 8, Duplicates::Keep).unwrap()["a"], 2);
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_bodies_never_panic(body: Vec<u8>) {
+            if let Ok(messages) = messages(&body) {
+                for message in messages {
+                    let _ = strict_value(message, 128, Duplicates::Refuse);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! Deliberate bugs, so that the contract suite can show that it catches them.
+//!
+//! Compiled only with the feature `mutants`; the environment variable `KEYFOLD_MUTANT` then names the one that is on.
+//! Without the feature [`is_on`] is a constant `false`, and the compiler removes the branch.
+
+/// A bug that a durable log must not have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mutant {
+    /// Completions run before the barrier.
+    AckBeforeBarrier,
+    /// Created and renamed files are not made durable by their directory.
+    SkipDirSync,
+    /// A name that is created again starts at position 0.
+    ReuseOffset,
+    /// A restart loses what is known of producers.
+    ForgetProducer,
+    /// The engine answers refusals before what they rest on is durable.
+    RefuseBeforeBarrier,
+}
+
+impl Mutant {
+    pub const ALL: [Self; 5] = [
+        Self::AckBeforeBarrier,
+        Self::SkipDirSync,
+        Self::ReuseOffset,
+        Self::ForgetProducer,
+        Self::RefuseBeforeBarrier,
+    ];
+
+    /// What `KEYFOLD_MUTANT` calls it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::AckBeforeBarrier => "ack_before_barrier",
+            Self::SkipDirSync => "skip_dir_sync",
+            Self::ReuseOffset => "reuse_offset",
+            Self::ForgetProducer => "forget_producer",
+            Self::RefuseBeforeBarrier => "refuse_before_barrier",
+        }
+    }
+}
+
+/// Environment variable that names the mutant that is on.
+pub const VARIABLE: &str = "KEYFOLD_MUTANT";
+
+#[cfg(feature = "mutants")]
+pub fn is_on(mutant: Mutant) -> bool {
+    static CHOSEN: std::sync::OnceLock<Option<String>> = std::sync::OnceLock::new();
+    CHOSEN.get_or_init(|| std::env::var(VARIABLE).ok()).as_deref() == Some(mutant.name())
+}
+
+#[cfg(not(feature = "mutants"))]
+pub const fn is_on(_: Mutant) -> bool {
+    false
+}
