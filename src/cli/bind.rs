@@ -60,23 +60,11 @@ impl BindArgs {
             ("reads", &self.reads),
             ("egress", &self.egress),
         ];
-        let spans = [
-            ("history_s", self.history_s),
-            ("tombstone_horizon_s", self.tombstone_horizon_s),
-        ];
-        let settings = settings
-            .into_iter()
-            .filter_map(|(name, value)| Some((name, Value::from(value.clone()?))));
-        let spans = spans
-            .into_iter()
-            .filter_map(|(name, value)| Some((name, Value::from(value?))));
-        let binding = Binding {
-            version: self.version.map(Value::from),
-            ..Binding::new(pattern, subject)
-        };
-        settings
-            .chain(spans)
-            .fold(binding, |binding, (name, value)| binding.with(name, value))
+        let spans = [("history_s", self.history_s), ("tombstone_horizon_s", self.tombstone_horizon_s)];
+        let settings = settings.into_iter().filter_map(|(name, value)| Some((name, Value::from(value.clone()?))));
+        let spans = spans.into_iter().filter_map(|(name, value)| Some((name, Value::from(value?))));
+        let binding = Binding { version: self.version.map(Value::from), ..Binding::new(pattern, subject) };
+        settings.chain(spans).fold(binding, |binding, (name, value)| binding.with(name, value))
     }
 }
 
@@ -91,21 +79,13 @@ pub async fn run(Remote { args, connection }: Remote<BindArgs>) -> Result<(), Fa
         }
         (Some(name), Some(pattern), Some(subject)) => {
             let bound = client.bind(name, &args.binding(pattern, subject)).await?;
-            if out.is_json() {
-                out.json(&bound)?
-            } else {
-                out.line(&format!("bound: {pattern} to {subject}"))?
-            }
+            if out.is_json() { out.json(&bound)? } else { out.line(&format!("bound: {pattern} to {subject}"))? }
         }
         _ => {
             let bindings = client.bindings().await?;
             if !out.is_json() {
                 let rows = bindings.iter().map(row);
-                return table::print(
-                    &mut out,
-                    ["name", "pattern", "subject", "version", "settings"],
-                    rows,
-                );
+                return table::print(&mut out, ["name", "pattern", "subject", "version", "settings"], rows);
             }
             for binding in &bindings {
                 out.json(binding)?;
@@ -116,21 +96,13 @@ pub async fn run(Remote { args, connection }: Remote<BindArgs>) -> Result<(), Fa
 }
 
 fn row(binding: &Binding) -> [String; 5] {
-    let set = binding
-        .settings
-        .iter()
-        .filter(|(_, value)| !value.is_null());
-    let settings: Vec<_> = set
-        .map(|(name, value)| format!("{name}={}", table::cell(value)))
-        .collect();
+    let set = binding.settings.iter().filter(|(_, value)| !value.is_null());
+    let settings: Vec<_> = set.map(|(name, value)| format!("{name}={}", table::cell(value))).collect();
     [
         binding.name.clone().unwrap_or_default(),
         binding.pattern.clone(),
         binding.subject.clone(),
-        binding
-            .version
-            .as_ref()
-            .map_or_else(|| "latest".to_owned(), table::cell),
+        binding.version.as_ref().map_or_else(|| "latest".to_owned(), table::cell),
         settings.join(" "),
     ]
 }

@@ -29,9 +29,7 @@ impl Failure {
             Self::Io(cause) => (1, cause.to_string()),
             Self::Failed(text) => (1, text),
             Self::Usage(text) => (2, text),
-            Self::Client(error @ (ClientError::Url(_) | ClientError::Unsendable(_))) => {
-                (2, error.to_string())
-            }
+            Self::Client(error @ (ClientError::Url(_) | ClientError::Unsendable(_))) => (2, error.to_string()),
             Self::Client(error) => (1, explain(&error)),
         };
         note(&format!("error: {text}"));
@@ -73,12 +71,7 @@ fn explain(error: &ClientError) -> String {
 
 fn explain_problem(problem: &Problem) -> String {
     let mut lines = vec![problem.to_string()];
-    lines.extend(
-        problem
-            .errors
-            .iter()
-            .map(|fault| format!("  {}", fault_line(fault))),
-    );
+    lines.extend(problem.errors.iter().map(|fault| format!("  {}", fault_line(fault))));
     let advice = match problem.status.as_u16() {
         401 => Some("give the server's token with --token or STREAMS_SECRET".to_owned()),
         412 => problem.current.as_ref().map(|current| {
@@ -95,18 +88,9 @@ fn explain_problem(problem: &Problem) -> String {
 }
 
 fn fault_line(fault: &Fault) -> String {
-    let place = if fault.pointer.is_empty() {
-        "the value"
-    } else {
-        &fault.pointer
-    };
-    let change = fault
-        .index
-        .map_or_else(String::new, |index| format!("change {index}, "));
-    let keyword = fault
-        .keyword
-        .as_ref()
-        .map_or_else(String::new, |keyword| format!(" ({keyword})"));
+    let place = if fault.pointer.is_empty() { "the value" } else { &fault.pointer };
+    let change = fault.index.map_or_else(String::new, |index| format!("change {index}, "));
+    let keyword = fault.keyword.as_ref().map_or_else(String::new, |keyword| format!(" ({keyword})"));
     format!("{change}{place}: {}{keyword}", fault.message)
 }
 
@@ -136,41 +120,17 @@ mod tests {
             message: "\"sleeping\" is not allowed".into(),
             ..Fault::default()
         };
-        let text = explain_problem(&Problem {
-            errors: vec![fault],
-            ..problem(422)
-        });
-        assert_eq!(
-            text,
-            "422 Refused: because\n  change 2, /status: \"sleeping\" is not allowed (enum)"
-        );
+        let text = explain_problem(&Problem { errors: vec![fault], ..problem(422) });
+        assert_eq!(text, "422 Refused: because\n  change 2, /status: \"sleeping\" is not allowed (enum)");
     }
 
     #[test]
     fn what_to_do_next_follows_from_the_refusal() {
         for (given, expected) in [
             (problem(401), "--token"),
-            (
-                Problem {
-                    current: Some("0a".into()),
-                    ..problem(412)
-                },
-                "--if-match 0a",
-            ),
-            (
-                Problem {
-                    retry_after: Some(std::time::Duration::from_secs(3)),
-                    ..problem(503)
-                },
-                "in 3 s",
-            ),
-            (
-                Problem {
-                    written: Written::Unknown,
-                    ..problem(500)
-                },
-                "look before you repeat",
-            ),
+            (Problem { current: Some("0a".into()), ..problem(412) }, "--if-match 0a"),
+            (Problem { retry_after: Some(std::time::Duration::from_secs(3)), ..problem(503) }, "in 3 s"),
+            (Problem { written: Written::Unknown, ..problem(500) }, "look before you repeat"),
         ] {
             let text = explain_problem(&given);
             assert!(text.contains(expected), "{text}");

@@ -12,12 +12,7 @@ pub struct InspectArgs {
     /// The stream's path; all streams if left out.
     stream: Option<String>,
     /// Only streams whose path begins so.
-    #[arg(
-        long,
-        conflicts_with = "stream",
-        default_value = "",
-        hide_default_value = true
-    )]
+    #[arg(long, conflicts_with = "stream", default_value = "", hide_default_value = true)]
     prefix: String,
 }
 
@@ -51,12 +46,7 @@ async fn all_streams(client: &Client, prefix: &str) -> Result<Vec<StreamRow>, Fa
 }
 
 fn row(stream: &StreamRow) -> [String; 2] {
-    let told = stream
-        .more
-        .iter()
-        .filter(|(_, value)| !matches!(value, Value::Null | Value::Bool(false)));
-    let told: Vec<_> = told
-        .map(|(name, value)| format!("{name}={}", table::cell(value)))
-        .collect();
+    let told = stream.more.iter().filter(|(_, value)| !matches!(value, Value::Null | Value::Bool(false)));
+    let told: Vec<_> = told.map(|(name, value)| format!("{name}={}", table::cell(value))).collect();
     [stream.name.clone(), told.join(" ")]
 }

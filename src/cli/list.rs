@@ -14,6 +14,7 @@ pub struct ListArgs {
     /// The stream's path, for example `netscript/workers`.
     stream: String,
     /// The entity's type, for example `execution`.
+    #[arg(value_name = "TYPE")]
     entity_type: String,
     /// Only keys that begin so.
     #[arg(long)]
@@ -31,17 +32,11 @@ pub async fn run(Remote { args, connection }: Remote<ListArgs>) -> Result<(), Fa
     let mut out = connection.out();
     let terminal = out.terminal();
     let mut left = args.limit.unwrap_or(usize::MAX);
-    let mut query = ListQuery {
-        prefix: args.prefix,
-        fields: args.fields,
-        ..ListQuery::default()
-    };
+    let mut query = ListQuery { prefix: args.prefix, fields: args.fields, ..ListQuery::default() };
     // A terminal's table needs all rows to be laid out; everything else prints each page as it comes.
     let mut shown = BTreeMap::new();
     while left > 0 {
-        query.limit = args
-            .limit
-            .map(|_| u32::try_from(left).unwrap_or(u32::MAX).min(1000));
+        query.limit = args.limit.map(|_| u32::try_from(left).unwrap_or(u32::MAX).min(1000));
         let page = stream.list(&args.entity_type, &query).await?;
         for EntityRow { key, value, offset } in page.entities.into_iter().take(left) {
             left -= 1;
@@ -59,10 +54,7 @@ pub async fn run(Remote { args, connection }: Remote<ListArgs>) -> Result<(), Fa
         }
     }
     if let Some((width, _)) = terminal {
-        let rows: Vec<_> = shown
-            .iter()
-            .map(|(key, value)| (key.as_str(), value))
-            .collect();
+        let rows: Vec<_> = shown.iter().map(|(key, value)| (key.as_str(), value)).collect();
         let columns = Columns::choose(&query.fields, &rows, width);
         out.line(&table::entities(&columns, &rows, width, None))?;
     }

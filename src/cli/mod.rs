@@ -84,20 +84,9 @@ pub struct Connection {
     #[arg(long, env = "DURABLE_STREAMS_URL", hide = true)]
     durable_streams_url: Option<String>,
     /// The server's bearer token; DURABLE_STREAMS_SECRET works as well
-    #[arg(
-        long,
-        value_name = "TOKEN",
-        env = "STREAMS_SECRET",
-        hide_env_values = true,
-        help_heading = "Server"
-    )]
+    #[arg(long, value_name = "TOKEN", env = "STREAMS_SECRET", hide_env_values = true, help_heading = "Server")]
     token: Option<String>,
-    #[arg(
-        long,
-        env = "DURABLE_STREAMS_SECRET",
-        hide = true,
-        hide_env_values = true
-    )]
+    #[arg(long, env = "DURABLE_STREAMS_SECRET", hide = true, hide_env_values = true)]
     durable_streams_token: Option<String>,
     /// Print one JSON document per line
     #[arg(long)]
@@ -130,11 +119,7 @@ pub async fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Err(usage) => {
             // Nobody is left to tell where printing the usage fails.
             let _ = usage.print();
-            return if usage.use_stderr() {
-                ExitCode::from(2)
-            } else {
-                ExitCode::SUCCESS
-            };
+            return if usage.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS };
         }
     };
     match cli.command.run().await {

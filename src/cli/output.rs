@@ -12,10 +12,7 @@ pub struct Out {
 
 impl Out {
     pub fn stdout(json: bool) -> Self {
-        Self {
-            target: BufWriter::new(io::stdout()),
-            json,
-        }
+        Self { target: BufWriter::new(io::stdout()), json }
     }
 
     /// Whether programs read the output.

@@ -15,7 +15,9 @@ pub struct PutArgs {
     /// The stream's path, for example `netscript/workers`.
     stream: String,
     /// The entity's type, for example `execution`.
+    #[arg(value_name = "TYPE")]
     entity_type: String,
+    /// The entity's key.
     key: String,
     /// The entity as JSON; `@FILE` reads a file, `-` standard input.
     value: String,
@@ -52,33 +54,17 @@ pub async fn run(Remote { args, connection }: Remote<PutArgs>) -> Result<(), Fai
     let stream = connection.client()?.stream(&args.stream);
     let condition = args.condition.precondition();
     let receipt = if args.merge {
-        stream
-            .patch(&args.entity_type, &args.key, &value, &condition)
-            .await?
+        stream.patch(&args.entity_type, &args.key, &value, &condition).await?
     } else {
-        stream
-            .put(&args.entity_type, &args.key, &value, &condition)
-            .await?
+        stream.put(&args.entity_type, &args.key, &value, &condition).await?
     };
-    let verb = if receipt.created {
-        "created"
-    } else {
-        "updated"
-    };
+    let verb = if receipt.created { "created" } else { "updated" };
     print_receipt(&mut connection.out(), &receipt, verb, &args.key)
 }
 
 /// Says what became of a write.
-pub fn print_receipt(
-    out: &mut Out,
-    receipt: &Receipt,
-    verb: &str,
-    key: &str,
-) -> Result<(), Failure> {
-    let at = receipt
-        .offset
-        .as_ref()
-        .map_or_else(String::new, |offset| format!(" at {offset}"));
+pub fn print_receipt(out: &mut Out, receipt: &Receipt, verb: &str, key: &str) -> Result<(), Failure> {
+    let at = receipt.offset.as_ref().map_or_else(String::new, |offset| format!(" at {offset}"));
     if out.is_json() {
         out.json(receipt)?;
     } else if receipt.applied {
@@ -94,10 +80,7 @@ pub fn read_json(source: &str) -> Result<Value, Failure> {
     let (name, text) = match source.strip_prefix('@') {
         Some(file) => {
             let text = std::fs::read_to_string(file);
-            (
-                file,
-                text.map_err(|cause| Failure::Usage(format!("cannot read {file}: {cause}")))?,
-            )
+            (file, text.map_err(|cause| Failure::Usage(format!("cannot read {file}: {cause}")))?)
         }
         None if source == "-" => {
             let mut text = String::new();
@@ -107,11 +90,7 @@ pub fn read_json(source: &str) -> Result<Value, Failure> {
         None => ("the value", source.to_owned()),
     };
     serde_json::from_str(&text).map_err(|cause| {
-        let hint = if name == "the value" {
-            "; text needs its quotes, a file is given as @FILE"
-        } else {
-            ""
-        };
+        let hint = if name == "the value" { "; text needs its quotes, a file is given as @FILE" } else { "" };
         Failure::Usage(format!("{name} is not JSON: {cause}{hint}"))
     })
 }

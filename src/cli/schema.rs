@@ -44,33 +44,16 @@ pub async fn run(command: SchemaCommand) -> Result<(), Failure> {
 }
 
 async fn register(Remote { args, connection }: Remote<RegisterArgs>) -> Result<(), Failure> {
-    let source = if args.file == "-" {
-        args.file
-    } else {
-        format!("@{}", args.file)
-    };
+    let source = if args.file == "-" { args.file } else { format!("@{}", args.file) };
     let document: Value = read_json(&source)?;
-    let registered = connection
-        .client()?
-        .register(&args.subject, &document)
-        .await?;
+    let registered = connection.client()?.register(&args.subject, &document).await?;
     let mut out = connection.out();
     if out.is_json() {
         out.json(&registered)?;
     } else {
-        let verb = if registered.created {
-            "registered"
-        } else {
-            "already registered"
-        };
-        let (subject, version, fingerprint) = (
-            &registered.subject,
-            registered.version,
-            &registered.fingerprint,
-        );
-        out.line(&format!(
-            "{verb}: {subject} version {version}, fingerprint {fingerprint}"
-        ))?;
+        let verb = if registered.created { "registered" } else { "already registered" };
+        let (subject, version, fingerprint) = (&registered.subject, registered.version, &registered.fingerprint);
+        out.line(&format!("{verb}: {subject} version {version}, fingerprint {fingerprint}"))?;
     }
     Ok(out.flush()?)
 }
@@ -86,20 +69,13 @@ async fn list(Remote { connection, .. }: Remote<ListArgs>) -> Result<(), Failure
     }
     let rows = subjects.iter().map(|subject| {
         let versions: Vec<_> = subject.versions.iter().map(u64::to_string).collect();
-        [
-            subject.subject.clone(),
-            subject.latest.to_string(),
-            versions.join(" "),
-        ]
+        [subject.subject.clone(), subject.latest.to_string(), versions.join(" ")]
     });
     table::print(&mut out, ["subject", "latest", "versions"], rows)
 }
 
 async fn show(Remote { args, connection }: Remote<ShowArgs>) -> Result<(), Failure> {
-    let version = connection
-        .client()?
-        .schema(&args.subject, args.version)
-        .await?;
+    let version = connection.client()?.schema(&args.subject, args.version).await?;
     let mut out = connection.out();
     if out.is_json() {
         out.json(&version)?

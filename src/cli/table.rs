@@ -17,9 +17,7 @@ pub fn print<const N: usize>(
     match out.terminal() {
         Some((width, _)) => {
             let mut table = empty(width);
-            table
-                .set_header(heading.map(str::to_uppercase))
-                .add_rows(rows);
+            table.set_header(heading.map(str::to_uppercase)).add_rows(rows);
             out.line(&trimmed(&table))?;
         }
         None => {
@@ -62,25 +60,15 @@ impl Columns {
                 }
             }
         }
-        let mut left =
-            usize::from(width).saturating_sub(key_width(rows) + 2 * Self::GAP + CHANGED_WIDTH);
-        let (first, rest): (Vec<_>, Vec<_>) = telling
-            .into_iter()
-            .partition(|field| Self::FIRST.contains(field));
+        let mut left = usize::from(width).saturating_sub(key_width(rows) + 2 * Self::GAP + CHANGED_WIDTH);
+        let (first, rest): (Vec<_>, Vec<_>) = telling.into_iter().partition(|field| Self::FIRST.contains(field));
         let fits = |field: &&str| {
             let needed = widths[field] + Self::GAP;
             let fits = needed <= left;
             left -= if fits { needed } else { 0 };
             fits
         };
-        Self(
-            first
-                .into_iter()
-                .chain(rest)
-                .filter(fits)
-                .map(str::to_owned)
-                .collect(),
-        )
+        Self(first.into_iter().chain(rest).filter(fits).map(str::to_owned).collect())
     }
 }
 
@@ -88,11 +76,7 @@ impl Columns {
 const CHANGED_WIDTH: usize = 9;
 
 fn key_width(rows: &[(&str, &Value)]) -> usize {
-    rows.iter()
-        .map(|(key, _)| key.chars().count().min(Columns::CELL_MAX))
-        .max()
-        .unwrap_or(0)
-        .max(3)
+    rows.iter().map(|(key, _)| key.chars().count().min(Columns::CELL_MAX)).max().unwrap_or(0).max(3)
 }
 
 /// A table of entities. `changed` adds a column that says of each key when it changed.
@@ -107,10 +91,7 @@ pub fn entities(
     let last = changed.map(|_| "CHANGED".to_owned());
     table.set_header(std::iter::once("KEY".to_owned()).chain(fields).chain(last));
     for (key, value) in rows {
-        let contents = columns
-            .0
-            .iter()
-            .map(|field| cut(&value.get(field).map_or_else(String::new, cell)));
+        let contents = columns.0.iter().map(|field| cut(&value.get(field).map_or_else(String::new, cell)));
         let last = changed.map(|changed| changed(key));
         table.add_row(std::iter::once(cut(key)).chain(contents).chain(last));
     }
@@ -128,31 +109,21 @@ pub fn cell(value: &Value) -> String {
 
 fn cut(text: &str) -> String {
     match text.char_indices().nth(Columns::CELL_MAX) {
-        Some(_) => text
-            .chars()
-            .take(Columns::CELL_MAX - 1)
-            .chain(['…'])
-            .collect(),
+        Some(_) => text.chars().take(Columns::CELL_MAX - 1).chain(['…']).collect(),
         None => text.to_owned(),
     }
 }
 
 fn empty(width: u16) -> Table {
     let mut table = Table::new();
-    table
-        .load_preset(presets::NOTHING)
-        .set_content_arrangement(ContentArrangement::Dynamic)
-        .set_width(width.max(20));
+    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic).set_width(width.max(20));
     table.set_truncation_indicator("…");
     table
 }
 
 /// Without the blanks with which the table fills its last column.
 fn trimmed(table: &Table) -> String {
-    let lines: Vec<_> = table
-        .lines()
-        .map(|line| line.trim_end().to_owned())
-        .collect();
+    let lines: Vec<_> = table.lines().map(|line| line.trim_end().to_owned()).collect();
     lines.join("\n")
 }
 
@@ -166,10 +137,7 @@ mod tests {
         let value = json!({"id": "a", "attempt": 1, "status": "running", "result": {"deep": 1}, "error": null,
                            "note": "x".repeat(60)});
         let rows = [("a", &value)];
-        assert_eq!(
-            Columns::choose(&[], &rows, 200).0,
-            ["status", "attempt", "note"]
-        );
+        assert_eq!(Columns::choose(&[], &rows, 200).0, ["status", "attempt", "note"]);
         assert_eq!(Columns::choose(&[], &rows, 40).0, ["status", "attempt"]);
         assert_eq!(Columns::choose(&["note".into()], &rows, 40).0, ["note"]);
     }

@@ -60,10 +60,7 @@ pub async fn run(Remote { args, connection }: Remote<TailArgs>) -> Result<(), Fa
             }
             WatchEvent::Reset => note("# history is gone: everything live follows again"),
             WatchEvent::Disconnected { reason, retry_in } => {
-                note(&format!(
-                    "# {reason}; trying again in {:.1} s",
-                    retry_in.as_secs_f64()
-                ));
+                note(&format!("# {reason}; trying again in {:.1} s", retry_in.as_secs_f64()));
             }
         }
     }
@@ -77,13 +74,8 @@ pub fn print_change(out: &mut Out, change: Change, offset: &str) -> Result<(), F
         out.json(&change.header("offset", offset))?;
     } else {
         let operation = change.headers.operation.as_str();
-        let value = change
-            .value
-            .map_or_else(String::new, |value| format!("\t{value}"));
-        out.line(&format!(
-            "{offset}\t{operation}\t{}\t{}{value}",
-            change.entity_type, change.key
-        ))?;
+        let value = change.value.map_or_else(String::new, |value| format!("\t{value}"));
+        out.line(&format!("{offset}\t{operation}\t{}\t{}{value}", change.entity_type, change.key))?;
     }
     // Live changes are waited for; a snapshot's are many. The system call per line is small beside the network's.
     Ok(out.flush()?)

@@ -26,6 +26,7 @@ pub struct WatchArgs {
     /// The stream's path, for example `netscript/workers`.
     stream: String,
     /// The entity's type, for example `execution`.
+    #[arg(value_name = "TYPE")]
     entity_type: String,
     /// Only entities whose key begins so.
     #[arg(long)]
@@ -147,18 +148,13 @@ impl Board {
                 self.ready = false;
                 self.status = "starting again: history is gone".into();
             }
-            WatchEvent::Disconnected { reason, .. } => {
-                self.status = format!("{reason}; trying again")
-            }
+            WatchEvent::Disconnected { reason, .. } => self.status = format!("{reason}; trying again"),
         }
     }
 
     fn put(&mut self, change: Change) {
         self.changes += u64::from(self.ready);
-        match change
-            .value
-            .filter(|_| change.headers.operation != crate::model::Operation::Delete)
-        {
+        match change.value.filter(|_| change.headers.operation != crate::model::Operation::Delete) {
             Some(value) => {
                 if self.ready {
                     self.changed.insert(change.key.clone(), Instant::now());
@@ -184,11 +180,7 @@ impl Board {
             write!(screen, "{line}")?;
             queue!(screen, Clear(ClearType::UntilNewLine))?;
         }
-        queue!(
-            screen,
-            Clear(ClearType::FromCursorDown),
-            EndSynchronizedUpdate
-        )?;
+        queue!(screen, Clear(ClearType::FromCursorDown), EndSynchronizedUpdate)?;
         screen.flush()
     }
 
@@ -196,47 +188,26 @@ impl Board {
     fn render(&mut self, width: u16, height: u16) -> String {
         let room = usize::from(height).saturating_sub(4);
         let keys = self.newest(room);
-        let shown: Vec<_> = keys
-            .iter()
-            .map(|key| (key.as_str(), &self.rows[key]))
-            .collect();
-        let fields: BTreeSet<String> = shown
-            .iter()
-            .flat_map(|(_, value)| value.as_object())
-            .flat_map(|object| object.keys().cloned())
-            .collect();
+        let shown: Vec<_> = keys.iter().map(|key| (key.as_str(), &self.rows[key])).collect();
+        let fields: BTreeSet<String> =
+            shown.iter().flat_map(|(_, value)| value.as_object()).flat_map(|object| object.keys().cloned()).collect();
         if self.columns_for.0 != width || !fields.is_subset(&self.columns_for.1) {
             self.columns = Columns::choose(&self.asked, &shown, width);
             self.columns_for = (width, fields);
         }
         let now = Instant::now();
-        let changed = |key: &str| {
-            self.changed
-                .get(key)
-                .map_or_else(String::new, |at| age(now.duration_since(*at)))
-        };
+        let changed = |key: &str| self.changed.get(key).map_or_else(String::new, |at| age(now.duration_since(*at)));
         let table = table::entities(&self.columns, &shown, width, Some(&changed));
         let more = match self.rows.len() - shown.len() {
             0 => String::new(),
             hidden => format!(", {hidden} more not shown"),
         };
-        let title = format!(
-            "{}: {} live{more}, {} changes, {}",
-            self.title,
-            self.rows.len(),
-            self.changes,
-            self.status
-        );
+        let title =
+            format!("{}: {} live{more}, {} changes, {}", self.title, self.rows.len(), self.changes, self.status);
         let foot = format!("{}  ctrl-c leaves", self.offset);
         let fit = |line: &str| line.chars().take(usize::from(width)).collect::<String>();
-        let lines = [fit(&title), String::new()]
-            .into_iter()
-            .chain(table.lines().map(fit))
-            .chain([fit(&foot)]);
-        lines
-            .take(usize::from(height))
-            .collect::<Vec<_>>()
-            .join("\n")
+        let lines = [fit(&title), String::new()].into_iter().chain(table.lines().map(fit)).chain([fit(&foot)]);
+        lines.take(usize::from(height)).collect::<Vec<_>>().join("\n")
     }
 
     /// The keys shown: all if there is room, else those that changed last; in order of key.
@@ -268,50 +239,25 @@ mod tests {
     use serde_json::json;
 
     fn board(entities: u32) -> Board {
-        let args = WatchArgs {
-            stream: "s".into(),
-            entity_type: "job".into(),
-            key_prefix: None,
-            columns: vec![],
-        };
+        let args = WatchArgs { stream: "s".into(), entity_type: "job".into(), key_prefix: None, columns: vec![] };
         let mut board = Board::new(args);
         for number in 0..entities {
             let key = format!("k{number:03}");
-            board.put(Change::upsert(
-                "job",
-                &key,
-                json!({"id": key, "status": "running"}),
-            ));
+            board.put(Change::upsert("job", &key, json!({"id": key, "status": "running"})));
         }
-        board.apply(WatchEvent::Ready {
-            offset: Some("0a".into()),
-        });
+        board.apply(WatchEvent::Ready { offset: Some("0a".into()) });
         board
     }
 
     #[test]
     fn a_board_fits_its_screen_and_shows_what_changed_last() {
         let mut board = board(100);
-        board.put(Change::upsert(
-            "job",
-            "k077",
-            json!({"id": "k077", "status": "failed"}),
-        ));
+        board.put(Change::upsert("job", "k077", json!({"id": "k077", "status": "failed"})));
         let text = board.render(60, 10);
         assert_eq!(text.lines().count(), 10, "{text}");
-        assert!(
-            text.lines().all(|line| line.chars().count() <= 60),
-            "{text}"
-        );
-        assert!(
-            text.contains("100 live, 94 more not shown, 1 changes, live"),
-            "{text}"
-        );
-        assert!(
-            text.lines().any(|line| line.contains("k077")
-                && line.contains("failed")
-                && line.contains("now"))
-        );
+        assert!(text.lines().all(|line| line.chars().count() <= 60), "{text}");
+        assert!(text.contains("100 live, 94 more not shown, 1 changes, live"), "{text}");
+        assert!(text.lines().any(|line| line.contains("k077") && line.contains("failed") && line.contains("now")));
     }
 
     #[test]
@@ -319,9 +265,6 @@ mod tests {
         let mut board = board(2);
         board.put(Change::delete("job", "k000"));
         let text = board.render(60, 10);
-        assert!(
-            !text.contains("k000") && text.contains("k001") && text.contains("1 live"),
-            "{text}"
-        );
+        assert!(!text.contains("k000") && text.contains("k001") && text.contains("1 live"), "{text}");
     }
 }

@@ -21,10 +21,7 @@ pub struct Change {
 /// What a change says about itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Headers {
-    #[serde(
-        serialize_with = "operation_text",
-        deserialize_with = "operation_from_text"
-    )]
+    #[serde(serialize_with = "operation_text", deserialize_with = "operation_from_text")]
     pub operation: Operation,
     /// `timestamp`, `txid`, `correlationId`, `traceparent` and whatever else the writer sent.
     #[serde(flatten)]
@@ -47,11 +44,7 @@ impl Change {
         let key = entity.key();
         match serde_json::to_value(entity) {
             Ok(value) => Ok(Self::upsert(T::TYPE, &key, value)),
-            Err(cause) => Err(ClientError::Entity {
-                entity_type: T::TYPE.into(),
-                key,
-                detail: cause.to_string(),
-            }),
+            Err(cause) => Err(ClientError::Entity { entity_type: T::TYPE.into(), key, detail: cause.to_string() }),
         }
     }
 
@@ -66,16 +59,8 @@ impl Change {
     }
 
     fn new(entity_type: &str, key: &str, operation: Operation, value: Option<Value>) -> Self {
-        let headers = Headers {
-            operation,
-            more: Map::new(),
-        };
-        Self {
-            entity_type: entity_type.to_owned(),
-            key: key.to_owned(),
-            value,
-            headers,
-        }
+        let headers = Headers { operation, more: Map::new() };
+        Self { entity_type: entity_type.to_owned(), key: key.to_owned(), value, headers }
     }
 }
 
@@ -85,8 +70,7 @@ fn operation_text<S: Serializer>(operation: &Operation, target: S) -> Result<S::
 
 fn operation_from_text<'de, D: Deserializer<'de>>(source: D) -> Result<Operation, D::Error> {
     let text = String::deserialize(source)?;
-    Operation::parse(&text)
-        .ok_or_else(|| serde::de::Error::custom(format!("{text:?} is not an operation")))
+    Operation::parse(&text).ok_or_else(|| serde::de::Error::custom(format!("{text:?} is not an operation")))
 }
 
 #[cfg(test)]
@@ -105,10 +89,7 @@ mod tests {
     #[test]
     fn a_delete_owns_no_value() {
         let wire = serde_json::to_value(Change::delete("job", "a")).unwrap();
-        assert_eq!(
-            wire,
-            json!({"type":"job","key":"a","headers":{"operation":"delete"}})
-        );
+        assert_eq!(wire, json!({"type":"job","key":"a","headers":{"operation":"delete"}}));
     }
 
     #[test]

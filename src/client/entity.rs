@@ -39,10 +39,8 @@ impl Document {
     /// The schema is JSON Schema 2020-12 of what the type *accepts*: a field that may be absent when read is not
     /// required, so a version that adds one stays compatible.
     pub fn collection<T: Entity>(mut self, name: &str) -> Self {
-        let schema =
-            SchemaGenerator::new(SchemaSettings::draft2020_12()).into_root_schema_for::<T>();
-        let mut collection =
-            json!({"type": T::TYPE, "primaryKey": T::PRIMARY_KEY, "schema": schema});
+        let schema = SchemaGenerator::new(SchemaSettings::draft2020_12()).into_root_schema_for::<T>();
+        let mut collection = json!({"type": T::TYPE, "primaryKey": T::PRIMARY_KEY, "schema": schema});
         if let Some(field) = T::VERSION_FIELD {
             collection["versionField"] = field.into();
         }
@@ -86,28 +84,17 @@ mod tests {
     fn a_type_becomes_a_registry_document() {
         let document = document_of::<Saga>("sagas");
         let saga = &document["collections"]["sagas"];
-        assert_eq!(
-            (&saga["type"], &saga["primaryKey"]),
-            (&json!("saga-instance"), &json!("instanceId"))
-        );
+        assert_eq!((&saga["type"], &saga["primaryKey"]), (&json!("saga-instance"), &json!("instanceId")));
         assert_eq!(saga["versionField"], "version");
-        assert_eq!(
-            saga["schema"]["$schema"],
-            "https://json-schema.org/draft/2020-12/schema"
-        );
+        assert_eq!(saga["schema"]["$schema"], "https://json-schema.org/draft/2020-12/schema");
         assert_eq!(saga["schema"]["required"], json!(["instanceId", "version"]));
     }
 
     #[test]
     fn the_schema_accepts_what_the_type_serialises() {
         let document = document_of::<Saga>("sagas");
-        let validator =
-            jsonschema::validator_for(&document["collections"]["sagas"]["schema"]).unwrap();
-        let saga = Saga {
-            instance_id: "s".into(),
-            version: 1,
-            step: Some(Step { name: "pay".into() }),
-        };
+        let validator = jsonschema::validator_for(&document["collections"]["sagas"]["schema"]).unwrap();
+        let saga = Saga { instance_id: "s".into(), version: 1, step: Some(Step { name: "pay".into() }) };
         assert!(validator.is_valid(&serde_json::to_value(&saga).unwrap()));
         assert!(!validator.is_valid(&json!({"instanceId": "s"})));
     }

@@ -16,16 +16,10 @@ pub enum ClientError {
     Url(String),
     /// No connection could be made. Nothing was sent; the same call can succeed later.
     #[error("cannot reach {url}")]
-    Unreachable {
-        url: Arc<str>,
-        source: Arc<reqwest::Error>,
-    },
+    Unreachable { url: Arc<str>, source: Arc<reqwest::Error> },
     /// The connection was lost or too slow. A write may have been made or not.
     #[error("the connection to {url} broke before the answer was complete")]
-    Transport {
-        url: Arc<str>,
-        source: Arc<reqwest::Error>,
-    },
+    Transport { url: Arc<str>, source: Arc<reqwest::Error> },
     /// The server said no, and why.
     #[error(transparent)]
     Problem(Arc<Problem>),
@@ -37,11 +31,7 @@ pub enum ClientError {
     Unsendable(String),
     /// An entity that is not JSON, or JSON that is not the entity's type.
     #[error("{entity_type} {key:?} does not fit its type: {detail}")]
-    Entity {
-        entity_type: String,
-        key: String,
-        detail: String,
-    },
+    Entity { entity_type: String, key: String, detail: String },
     /// The runtime that carried a producer or a view has stopped.
     #[error("the task behind this handle has ended")]
     Stopped,
@@ -51,11 +41,7 @@ impl ClientError {
     pub(super) fn transport(url: &str, source: reqwest::Error) -> Self {
         let (url, unreachable) = (url.into(), source.is_connect());
         let source = Arc::new(source);
-        if unreachable {
-            Self::Unreachable { url, source }
-        } else {
-            Self::Transport { url, source }
-        }
+        if unreachable { Self::Unreachable { url, source } } else { Self::Transport { url, source } }
     }
 
     /// The server's refusal, where it gave one.
@@ -64,6 +50,11 @@ impl ClientError {
             Self::Problem(problem) => Some(problem),
             _ => None,
         }
+    }
+
+    /// How long the server asks to be left alone.
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.problem().and_then(|problem| problem.retry_after)
     }
 
     pub fn status(&self) -> Option<StatusCode> {
@@ -75,11 +66,7 @@ impl ClientError {
         match self {
             Self::Unreachable { .. } | Self::Transport { .. } => true,
             Self::Problem(problem) => is_transient(problem.status),
-            Self::Url(_)
-            | Self::Answer(_)
-            | Self::Unsendable(_)
-            | Self::Entity { .. }
-            | Self::Stopped => false,
+            Self::Url(_) | Self::Answer(_) | Self::Unsendable(_) | Self::Entity { .. } | Self::Stopped => false,
         }
     }
 }
@@ -92,10 +79,7 @@ impl From<Problem> for ClientError {
 
 /// Timeouts, too many requests and every 5xx pass; any other refusal stays.
 pub(super) fn is_transient(status: StatusCode) -> bool {
-    matches!(
-        status,
-        StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS
-    ) || status.is_server_error()
+    matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS) || status.is_server_error()
 }
 
 /// A refusal as `application/problem+json` tells it. Source: RFC 9457.
@@ -171,11 +155,7 @@ impl Problem {
 
     fn parse(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Self {
         let parsed = serde_json::from_slice::<ProblemBody>(body).unwrap_or_else(|_| ProblemBody {
-            detail: String::from_utf8_lossy(body)
-                .trim()
-                .chars()
-                .take(Self::FOREIGN_DETAIL_MAX)
-                .collect(),
+            detail: String::from_utf8_lossy(body).trim().chars().take(Self::FOREIGN_DETAIL_MAX).collect(),
             ..ProblemBody::default()
         });
         let title = if parsed.title.is_empty() {
@@ -184,11 +164,7 @@ impl Problem {
             parsed.title
         };
         // What does not say otherwise: a server that failed may have written, one that refused has not.
-        let otherwise = if status.is_server_error() {
-            Written::Unknown
-        } else {
-            Written::No
-        };
+        let otherwise = if status.is_server_error() { Written::Unknown } else { Written::No };
         Self {
             status,
             kind: parsed.r#type,
@@ -205,11 +181,7 @@ impl Problem {
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.status.as_u16(), self.title)?;
-        if self.detail.is_empty() {
-            Ok(())
-        } else {
-            write!(f, ": {}", self.detail)
-        }
+        if self.detail.is_empty() { Ok(()) } else { write!(f, ": {}", self.detail) }
     }
 }
 
@@ -217,14 +189,7 @@ impl std::error::Error for Problem {}
 
 /// `Retry-After` in seconds; a date is not used by this server and is taken as absent.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    headers
-        .get(RETRY_AFTER)?
-        .to_str()
-        .ok()?
-        .trim()
-        .parse()
-        .ok()
-        .map(Duration::from_secs)
+    headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
 }
 
 /// An entity's version, without the quotes of the header.
@@ -238,11 +203,7 @@ mod tests {
     use super::*;
 
     fn parsed(status: u16, body: &str) -> Problem {
-        Problem::parse(
-            StatusCode::from_u16(status).unwrap(),
-            &HeaderMap::new(),
-            body.as_bytes(),
-        )
+        Problem::parse(StatusCode::from_u16(status).unwrap(), &HeaderMap::new(), body.as_bytes())
     }
 
     #[test]
@@ -252,54 +213,32 @@ mod tests {
             r#"{"type":"/problems/invalid","title":"Invalid","status":422,"detail":"d","written":false,
                 "errors":[{"index":2,"pointer":"/status","keyword":"enum","message":"not one of"}]}"#,
         );
-        assert_eq!(
-            (problem.errors[0].index, problem.errors[0].pointer.as_str()),
-            (Some(2), "/status")
-        );
-        assert_eq!(
-            (problem.written, problem.to_string().as_str()),
-            (Written::No, "422 Invalid: d")
-        );
+        assert_eq!((problem.errors[0].index, problem.errors[0].pointer.as_str()), (Some(2), "/status"));
+        assert_eq!((problem.written, problem.to_string().as_str()), (Written::No, "422 Invalid: d"));
     }
 
     #[test]
     fn an_answer_that_is_no_problem_document_keeps_its_status() {
         let problem = parsed(502, "<html>bad gateway</html>");
-        assert_eq!(
-            problem.to_string(),
-            "502 Bad Gateway: <html>bad gateway</html>"
-        );
+        assert_eq!(problem.to_string(), "502 Bad Gateway: <html>bad gateway</html>");
         assert_eq!(problem.written, Written::Unknown);
         assert_eq!(parsed(404, "").to_string(), "404 Not Found");
     }
 
     #[test]
     fn what_may_have_been_written_is_told_apart() {
-        for (text, expected) in [
-            ("false", Written::No),
-            ("true", Written::Yes),
-            (r#""unknown""#, Written::Unknown),
-        ] {
-            assert_eq!(
-                parsed(503, &format!(r#"{{"written":{text}}}"#)).written,
-                expected
-            );
+        for (text, expected) in [("false", Written::No), ("true", Written::Yes), (r#""unknown""#, Written::Unknown)] {
+            assert_eq!(parsed(503, &format!(r#"{{"written":{text}}}"#)).written, expected);
         }
     }
 
     #[test]
     fn only_timeouts_overload_and_server_faults_pass() {
         for status in [408, 429, 500, 502, 503, 507] {
-            assert!(
-                is_transient(StatusCode::from_u16(status).unwrap()),
-                "{status}"
-            );
+            assert!(is_transient(StatusCode::from_u16(status).unwrap()), "{status}");
         }
         for status in [400, 401, 403, 404, 409, 410, 412, 413, 422] {
-            assert!(
-                !is_transient(StatusCode::from_u16(status).unwrap()),
-                "{status}"
-            );
+            assert!(!is_transient(StatusCode::from_u16(status).unwrap()), "{status}");
         }
     }
 }

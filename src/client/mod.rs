@@ -53,8 +53,8 @@ pub use error::{ClientError, Fault, Problem, Written};
 pub use producer::{ChangeProducer, Producer, ProducerOptions, ProducerStats};
 pub use registry::{Binding, Registered, SchemaVersion, Subject};
 pub use state::{
-    Applied, EntityPage, EntityRow, ListQuery, Precondition, Receipt, Snapshot, StreamHandle,
-    StreamPage, StreamRow, Versioned,
+    Applied, EntityPage, EntityRow, ListQuery, Precondition, Receipt, Snapshot, StreamHandle, StreamPage, StreamRow,
+    Versioned,
 };
 pub use view::EntityView;
 pub use watch::{Watch, WatchEvent, WatchOptions};
@@ -81,8 +81,7 @@ impl Client {
     pub fn new(base_url: &str) -> Result<Self, ClientError> {
         let base = base_url.trim().trim_end_matches('/');
         let base = base.strip_suffix("/v1/stream").unwrap_or(base);
-        let is_http =
-            reqwest::Url::parse(base).is_ok_and(|url| url.scheme() == "http" && url.has_host());
+        let is_http = reqwest::Url::parse(base).is_ok_and(|url| url.scheme() == "http" && url.has_host());
         if !is_http {
             return Err(ClientError::Url(base_url.to_owned()));
         }
@@ -92,18 +91,13 @@ impl Client {
             .user_agent(concat!("keyfold/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(|cause| ClientError::transport(base, cause))?;
-        Ok(Self {
-            http,
-            base: base.into(),
-            authorization: None,
-        })
+        Ok(Self { http, base: base.into(), authorization: None })
     }
 
     /// Sends `token` as bearer with every request. Fails where it cannot be a header's value.
     pub fn token(mut self, token: &str) -> Result<Self, ClientError> {
-        let mut value = HeaderValue::from_str(&format!("Bearer {token}")).map_err(|_| {
-            ClientError::Unsendable("the token has characters that no header can carry".into())
-        })?;
+        let mut value = HeaderValue::from_str(&format!("Bearer {token}"))
+            .map_err(|_| ClientError::Unsendable("the token has characters that no header can carry".into()))?;
         value.set_sensitive(true);
         self.authorization = Some(value);
         Ok(self)
@@ -134,29 +128,16 @@ impl Client {
     }
 
     async fn send(&self, request: RequestBuilder) -> Result<Response, ClientError> {
-        let response = request
-            .send()
-            .await
-            .map_err(|cause| ClientError::transport(&self.base, cause))?;
-        if response.status().is_success() {
-            Ok(response)
-        } else {
-            Err(Problem::read(response).await.into())
-        }
+        let response = request.send().await.map_err(|cause| ClientError::transport(&self.base, cause))?;
+        if response.status().is_success() { Ok(response) } else { Err(Problem::read(response).await.into()) }
     }
 
-    async fn call_json<T: DeserializeOwned>(
-        &self,
-        request: RequestBuilder,
-    ) -> Result<T, ClientError> {
+    async fn call_json<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, ClientError> {
         self.json(self.call(request).await?).await
     }
 
     async fn json<T: DeserializeOwned>(&self, response: Response) -> Result<T, ClientError> {
-        let body = response
-            .bytes()
-            .await
-            .map_err(|cause| ClientError::transport(&self.base, cause))?;
+        let body = response.bytes().await.map_err(|cause| ClientError::transport(&self.base, cause))?;
         serde_json::from_slice(&body).map_err(|cause| ClientError::Answer(cause.to_string()))
     }
 }
@@ -175,23 +156,9 @@ mod tests {
         ] {
             assert_eq!(Client::new(given).unwrap().base_url(), expected, "{given}");
         }
-        for given in [
-            "",
-            "127.0.0.1:4437",
-            "https://host",
-            "ftp://host",
-            "http://",
-        ] {
-            assert!(
-                matches!(Client::new(given), Err(ClientError::Url(_))),
-                "{given:?}"
-            );
+        for given in ["", "127.0.0.1:4437", "https://host", "ftp://host", "http://"] {
+            assert!(matches!(Client::new(given), Err(ClientError::Url(_))), "{given:?}");
         }
-        assert!(
-            Client::new("http://host")
-                .unwrap()
-                .token("line\nbreak")
-                .is_err()
-        );
+        assert!(Client::new("http://host").unwrap().token("line\nbreak").is_err());
     }
 }

@@ -82,10 +82,7 @@ pub struct Producer<T> {
 
 impl<T> Clone for Producer<T> {
     fn clone(&self) -> Self {
-        Self {
-            changes: self.changes.clone(),
-            entity: PhantomData,
-        }
+        Self { changes: self.changes.clone(), entity: PhantomData }
     }
 }
 
@@ -165,25 +162,15 @@ impl ChangeProducer {
 
     /// The same producer, for entities of one type.
     pub fn typed<T: Entity>(&self) -> Producer<T> {
-        Producer {
-            changes: self.clone(),
-            entity: PhantomData,
-        }
+        Producer { changes: self.clone(), entity: PhantomData }
     }
 
     /// Hands in a change; waits while the buffer is full. Fails once the producer has stopped.
     pub async fn send(&self, change: &Change) -> Result<(), ClientError> {
-        let json = serde_json::to_vec(change)
-            .map_err(|cause| ClientError::Unsendable(cause.to_string()))?;
+        let json = serde_json::to_vec(change).map_err(|cause| ClientError::Unsendable(cause.to_string()))?;
         let bytes = json.len().min(self.shared.buffer_bytes_max) as u32;
-        let room = Arc::clone(&self.shared.room)
-            .acquire_many_owned(bytes)
-            .await
-            .map_err(|_| self.failure())?;
-        self.commands
-            .send(Command::Change(Encoded { json, _room: room }))
-            .await
-            .map_err(|_| self.failure())
+        let room = Arc::clone(&self.shared.room).acquire_many_owned(bytes).await.map_err(|_| self.failure())?;
+        self.commands.send(Command::Change(Encoded { json, _room: room })).await.map_err(|_| self.failure())
     }
 
     /// Waits until everything handed in before is acknowledged, which means durable.
@@ -193,10 +180,7 @@ impl ChangeProducer {
     /// that this is unknown.
     pub async fn flush(&self) -> Result<(), ClientError> {
         let (done, wait) = oneshot::channel();
-        self.commands
-            .send(Command::Flush(done))
-            .await
-            .map_err(|_| self.failure())?;
+        self.commands.send(Command::Flush(done)).await.map_err(|_| self.failure())?;
         wait.await.map_err(|_| self.failure())
     }
 
@@ -219,27 +203,14 @@ impl ChangeProducer {
     }
 
     fn failure(&self) -> ClientError {
-        self.shared
-            .failure
-            .get()
-            .cloned()
-            .unwrap_or(ClientError::Stopped)
+        self.shared.failure.get().cloned().unwrap_or(ClientError::Stopped)
     }
 }
 
 /// The sending task: ends with the last handle, or at the first batch that can never be delivered.
-async fn run(
-    stream: StreamHandle,
-    options: ProducerOptions,
-    queue: mpsc::Receiver<Command>,
-    shared: Arc<Shared>,
-) {
+async fn run(stream: StreamHandle, options: ProducerOptions, queue: mpsc::Receiver<Command>, shared: Arc<Shared>) {
     let sender = Sender::new(stream, options.clone(), Arc::clone(&shared));
-    let mut gather = Gather {
-        queue,
-        options,
-        kept: None,
-    };
+    let mut gather = Gather { queue, options, kept: None };
     let outcome = match sender {
         Ok(mut sender) => loop {
             let Some(batch) = gather.next().await else {
@@ -307,16 +278,14 @@ impl Gather {
     }
 
     fn has_room(&self, batch: &Batch) -> bool {
-        batch.changes.len() < self.options.batch_changes_max
-            && batch.bytes < self.options.batch_bytes_max
+        batch.changes.len() < self.options.batch_changes_max && batch.bytes < self.options.batch_bytes_max
     }
 
     fn put(&mut self, batch: &mut Batch, command: Command) {
         match command {
             Command::Flush(waiter) => batch.waiting.push(waiter),
             Command::Change(change)
-                if !batch.changes.is_empty()
-                    && batch.bytes + change.json.len() > self.options.batch_bytes_max =>
+                if !batch.changes.is_empty() && batch.bytes + change.json.len() > self.options.batch_bytes_max =>
             {
                 self.kept = Some(change);
             }
@@ -351,24 +320,15 @@ impl Sender {
     /// Overtaking another incarnation more often than this for one batch means that somebody overtakes us each time.
     const FENCED_MAX: u32 = 8;
 
-    fn new(
-        stream: StreamHandle,
-        options: ProducerOptions,
-        shared: Arc<Shared>,
-    ) -> Result<Self, ClientError> {
+    fn new(stream: StreamHandle, options: ProducerOptions, shared: Arc<Shared>) -> Result<Self, ClientError> {
         let unsendable = |what: &str| ClientError::Unsendable(what.to_owned());
         let visible = options.id.bytes().all(|byte| (0x20..0x7f).contains(&byte));
         let id = ProducerId::parse(&options.id).filter(|_| visible);
-        let epoch = options
-            .epoch
-            .unwrap_or_else(|| Clock::system().now().as_millis());
+        let epoch = options.epoch.unwrap_or_else(|| Clock::system().now().as_millis());
         Ok(Self {
             path: stream.protocol_path()?,
-            id: id.ok_or_else(|| {
-                unsendable("a producer id is 1 to 1,024 visible ASCII characters")
-            })?,
-            epoch: ProducerEpoch::new(epoch)
-                .ok_or_else(|| unsendable("a producer epoch is at most 2^53 - 1"))?,
+            id: id.ok_or_else(|| unsendable("a producer id is 1 to 1,024 visible ASCII characters"))?,
+            epoch: ProducerEpoch::new(epoch).ok_or_else(|| unsendable("a producer epoch is at most 2^53 - 1"))?,
             seq: ProducerSeq::ZERO,
             stream,
             options,
@@ -399,8 +359,7 @@ impl Sender {
                 }
                 Obstacle::Passing => {}
             }
-            let asked = error.problem().and_then(|problem| problem.retry_after);
-            let delay = self.options.backoff.delay(attempt, asked);
+            let delay = self.options.backoff.delay(attempt, error.retry_after());
             if Instant::now() + delay > give_up {
                 return Err(error);
             }
@@ -421,12 +380,7 @@ impl Sender {
             .header("Producer-Seq", self.seq.get())
             .timeout(self.options.timeout)
             .body(body);
-        let transport = |cause| {
-            (
-                Obstacle::Passing,
-                ClientError::transport(client.base_url(), cause),
-            )
-        };
+        let transport = |cause| (Obstacle::Passing, ClientError::transport(client.base_url(), cause));
         let response = request.send().await.map_err(transport)?;
         match judge(response.status(), response.headers()) {
             None => Ok(()),
@@ -434,12 +388,7 @@ impl Sender {
         }
     }
 
-    fn overtake(
-        &mut self,
-        current: ProducerEpoch,
-        times: u32,
-        error: &ClientError,
-    ) -> Result<(), ClientError> {
+    fn overtake(&mut self, current: ProducerEpoch, times: u32, error: &ClientError) -> Result<(), ClientError> {
         let above = ProducerEpoch::new(current.get() + 1).filter(|_| times <= Self::FENCED_MAX);
         self.epoch = above.ok_or_else(|| error.clone())?;
         self.seq = ProducerSeq::ZERO;
@@ -448,12 +397,9 @@ impl Sender {
     }
 
     fn count(&mut self, changes: usize) -> Result<(), ClientError> {
-        self.shared
-            .delivered
-            .fetch_add(changes as u64, Ordering::Relaxed);
+        self.shared.delivered.fetch_add(changes as u64, Ordering::Relaxed);
         self.shared.batches.fetch_add(1, Ordering::Relaxed);
-        let spent =
-            || ClientError::Unsendable("the producer's sequence numbers are used up".into());
+        let spent = || ClientError::Unsendable("the producer's sequence numbers are used up".into());
         self.seq = ProducerSeq::new(self.seq.get() + 1).ok_or_else(spent)?;
         Ok(())
     }
@@ -467,10 +413,7 @@ fn judge(status: StatusCode, headers: &HeaderMap) -> Option<Obstacle> {
     if is_transient(status) {
         return Some(Obstacle::Passing);
     }
-    let epoch = headers
-        .get("Producer-Epoch")
-        .and_then(|value| value.to_str().ok())
-        .and_then(ProducerEpoch::parse);
+    let epoch = headers.get("Producer-Epoch").and_then(|value| value.to_str().ok()).and_then(ProducerEpoch::parse);
     Some(match epoch {
         Some(current) if status == StatusCode::FORBIDDEN => Obstacle::Fenced { current },
         _ => Obstacle::Lasting,
@@ -478,13 +421,7 @@ fn judge(status: StatusCode, headers: &HeaderMap) -> Option<Obstacle> {
 }
 
 fn array(changes: &[Encoded]) -> Bytes {
-    let mut body = Vec::with_capacity(
-        changes
-            .iter()
-            .map(|change| change.json.len() + 1)
-            .sum::<usize>()
-            + 1,
-    );
+    let mut body = Vec::with_capacity(changes.iter().map(|change| change.json.len() + 1).sum::<usize>() + 1);
     for (index, change) in changes.iter().enumerate() {
         body.push(if index == 0 { b'[' } else { b',' });
         body.extend_from_slice(&change.json);
@@ -500,15 +437,8 @@ mod tests {
     use serde_json::json;
 
     fn quick(id: &str) -> ProducerOptions {
-        let backoff = Backoff {
-            base: Duration::from_millis(1),
-            max: Duration::from_millis(5),
-        };
-        ProducerOptions {
-            epoch: Some(3),
-            backoff,
-            ..ProducerOptions::new(id)
-        }
+        let backoff = Backoff { base: Duration::from_millis(1), max: Duration::from_millis(5) };
+        ProducerOptions { epoch: Some(3), backoff, ..ProducerOptions::new(id) }
     }
 
     fn change(key: &str) -> Change {
@@ -547,26 +477,12 @@ mod tests {
         producer.send(&change("a")).await.unwrap();
         producer.flush().await.unwrap();
         assert_eq!(script.appends(), ["3.0 a"; 4]);
-        assert_eq!(
-            producer.stats(),
-            ProducerStats {
-                delivered: 1,
-                batches: 1,
-                retries: 3,
-                fenced: 0
-            }
-        );
+        assert_eq!(producer.stats(), ProducerStats { delivered: 1, batches: 1, retries: 3, fenced: 0 });
     }
 
     #[tokio::test]
     async fn a_fenced_producer_goes_on_above_with_the_same_batch() {
-        let (script, client) = Script::start([
-            ok(),
-            Reply(403, vec![("producer-epoch", "7")], ""),
-            ok(),
-            ok(),
-        ])
-        .await;
+        let (script, client) = Script::start([ok(), Reply(403, vec![("producer-epoch", "7")], ""), ok(), ok()]).await;
         let producer = client.stream("jobs").producer_with(quick("p"));
         for key in ["a", "b", "c"] {
             producer.send(&change(key)).await.unwrap();
@@ -581,10 +497,7 @@ mod tests {
         let (script, client) = Script::start((0..20).map(|_| fenced())).await;
         let producer = client.stream("jobs").producer_with(quick("p"));
         producer.send(&change("a")).await.unwrap();
-        assert_eq!(
-            producer.flush().await.unwrap_err().status(),
-            Some(StatusCode::FORBIDDEN)
-        );
+        assert_eq!(producer.flush().await.unwrap_err().status(), Some(StatusCode::FORBIDDEN));
         assert_eq!(script.asked().len(), Sender::FENCED_MAX as usize + 1);
     }
 
@@ -596,15 +509,8 @@ mod tests {
         producer.send(&change("a")).await.unwrap();
         let refusal = producer.flush().await.unwrap_err();
         assert_eq!(refusal.problem().unwrap().errors[0].pointer, "/id");
-        for error in [
-            producer.send(&change("b")).await,
-            producer.flush().await,
-            producer.clone().close().await,
-        ] {
-            assert_eq!(
-                error.unwrap_err().status(),
-                Some(StatusCode::UNPROCESSABLE_ENTITY)
-            );
+        for error in [producer.send(&change("b")).await, producer.flush().await, producer.clone().close().await] {
+            assert_eq!(error.unwrap_err().status(), Some(StatusCode::UNPROCESSABLE_ENTITY));
         }
         assert_eq!(script.appends(), ["3.0 a"]);
     }
@@ -612,26 +518,17 @@ mod tests {
     #[tokio::test]
     async fn an_unreachable_server_is_given_up_after_the_time_allowed() {
         let client = super::super::Client::new("http://127.0.0.1:1").unwrap();
-        let options = ProducerOptions {
-            retry_for: Duration::from_millis(30),
-            ..quick("p")
-        };
+        let options = ProducerOptions { retry_for: Duration::from_millis(30), ..quick("p") };
         let producer = client.stream("jobs").producer_with(options);
         producer.send(&change("a")).await.unwrap();
-        assert!(matches!(
-            producer.flush().await,
-            Err(ClientError::Unreachable { .. })
-        ));
+        assert!(matches!(producer.flush().await, Err(ClientError::Unreachable { .. })));
         assert!(producer.stats().retries > 0);
     }
 
     #[tokio::test]
     async fn a_full_buffer_makes_its_callers_wait() {
         let client = super::super::Client::new("http://127.0.0.1:1").unwrap();
-        let options = ProducerOptions {
-            buffer_bytes_max: 160,
-            ..quick("p")
-        };
+        let options = ProducerOptions { buffer_bytes_max: 160, ..quick("p") };
         let producer = client.stream("jobs").producer_with(options);
         producer.send(&change("a")).await.unwrap();
         producer.send(&change("b")).await.unwrap();
@@ -647,10 +544,7 @@ mod tests {
     #[tokio::test]
     async fn batches_keep_within_their_bounds() {
         let (script, client) = Script::start((0..4).map(|_| ok())).await;
-        let options = ProducerOptions {
-            batch_changes_max: 2,
-            ..quick("p")
-        };
+        let options = ProducerOptions { batch_changes_max: 2, ..quick("p") };
         let producer = client.stream("jobs").producer_with(options);
         for key in ["a", "b", "c", "d", "e"] {
             producer.send(&change(key)).await.unwrap();
@@ -659,10 +553,7 @@ mod tests {
         assert_eq!(script.appends(), ["3.0 a+b", "3.1 c+d", "3.2 e"]);
 
         let (script, client) = Script::start((0..4).map(|_| ok())).await;
-        let producer = client.stream("jobs").producer_with(ProducerOptions {
-            batch_bytes_max: 160,
-            ..quick("p")
-        });
+        let producer = client.stream("jobs").producer_with(ProducerOptions { batch_bytes_max: 160, ..quick("p") });
         for key in ["a", "b", "c", "d", "e"] {
             producer.send(&change(key)).await.unwrap();
         }
@@ -674,9 +565,6 @@ mod tests {
     async fn a_producer_without_a_usable_name_says_so() {
         let client = super::super::Client::new("http://127.0.0.1:1").unwrap();
         let producer = client.stream("jobs").producer_with(quick("naïve"));
-        assert!(matches!(
-            producer.flush().await,
-            Err(ClientError::Unsendable(_))
-        ));
+        assert!(matches!(producer.flush().await, Err(ClientError::Unsendable(_))));
     }
 }

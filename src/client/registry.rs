@@ -54,11 +54,7 @@ pub struct Binding {
 
 impl Binding {
     pub fn new(pattern: &str, subject: &str) -> Self {
-        Self {
-            pattern: pattern.to_owned(),
-            subject: subject.to_owned(),
-            ..Self::default()
-        }
+        Self { pattern: pattern.to_owned(), subject: subject.to_owned(), ..Self::default() }
     }
 
     /// Adds a setting, for example `("validation", "quarantine")`.
@@ -82,35 +78,20 @@ impl Client {
     /// Registers a document as the subject's next version, or finds the version that is equal to it.
     ///
     /// Refused with 409 where it breaks the subject's compatibility, and 422 where it is not a document.
-    pub async fn register(
-        &self,
-        subject: &str,
-        document: &Value,
-    ) -> Result<Registered, ClientError> {
+    pub async fn register(&self, subject: &str, document: &Value) -> Result<Registered, ClientError> {
         let path = format!("/v1/schemas/{}/versions", url::segment(subject)?);
-        let response = self
-            .call(self.request(Method::POST, &path).json(document))
-            .await?;
+        let response = self.call(self.request(Method::POST, &path).json(document)).await?;
         let created = response.status() == StatusCode::CREATED;
-        Ok(Registered {
-            created,
-            ..self.json(response).await?
-        })
+        Ok(Registered { created, ..self.json(response).await? })
     }
 
     pub async fn subjects(&self) -> Result<Vec<Subject>, ClientError> {
-        let list: Subjects = self
-            .call_json(self.request(Method::GET, "/v1/schemas"))
-            .await?;
+        let list: Subjects = self.call_json(self.request(Method::GET, "/v1/schemas")).await?;
         Ok(list.subjects)
     }
 
     /// A version of a subject; `None` asks for the latest.
-    pub async fn schema(
-        &self,
-        subject: &str,
-        version: Option<u64>,
-    ) -> Result<SchemaVersion, ClientError> {
+    pub async fn schema(&self, subject: &str, version: Option<u64>) -> Result<SchemaVersion, ClientError> {
         let version = version.map_or_else(|| "latest".to_owned(), |number| number.to_string());
         let path = format!("/v1/schemas/{}/versions/{version}", url::segment(subject)?);
         self.call_json(self.request(Method::GET, &path)).await
@@ -119,21 +100,16 @@ impl Client {
     /// Creates or replaces a binding. Refused with 409 where streams it would rule hold entities that do not fit.
     pub async fn bind(&self, name: &str, binding: &Binding) -> Result<Binding, ClientError> {
         let path = format!("/v1/bindings/{}", url::segment(name)?);
-        self.call_json(self.request(Method::PUT, &path).json(binding))
-            .await
+        self.call_json(self.request(Method::PUT, &path).json(binding)).await
     }
 
     pub async fn bindings(&self) -> Result<Vec<Binding>, ClientError> {
-        let list: Bindings = self
-            .call_json(self.request(Method::GET, "/v1/bindings"))
-            .await?;
+        let list: Bindings = self.call_json(self.request(Method::GET, "/v1/bindings")).await?;
         Ok(list.bindings)
     }
 
     pub async fn unbind(&self, name: &str) -> Result<(), ClientError> {
         let path = format!("/v1/bindings/{}", url::segment(name)?);
-        self.call(self.request(Method::DELETE, &path))
-            .await
-            .map(drop)
+        self.call(self.request(Method::DELETE, &path)).await.map(drop)
     }
 }

@@ -10,8 +10,8 @@ use serde_json::Value;
 
 use super::error::etag;
 use super::{
-    Change, ChangeProducer, Client, ClientError, Entity, EntityView, Producer, ProducerOptions,
-    Watch, WatchOptions, url,
+    Change, ChangeProducer, Client, ClientError, Entity, EntityView, Producer, ProducerOptions, Watch, WatchOptions,
+    url,
 };
 
 /// One stream of one server. Cheap to clone.
@@ -120,11 +120,7 @@ fn yes() -> bool {
 
 impl Client {
     /// One page of the streams whose path begins with `prefix`.
-    pub async fn streams(
-        &self,
-        prefix: &str,
-        cursor: Option<&str>,
-    ) -> Result<StreamPage, ClientError> {
+    pub async fn streams(&self, prefix: &str, cursor: Option<&str>) -> Result<StreamPage, ClientError> {
         let path = url::with_query("/v1/state", [("prefix", Some(prefix)), ("cursor", cursor)]);
         self.call_json(self.request(Method::GET, &path)).await
     }
@@ -132,11 +128,7 @@ impl Client {
 
 impl StreamHandle {
     pub(super) fn new(client: Client, path: &str) -> Self {
-        Self {
-            client,
-            path: path.trim_matches('/').to_owned(),
-            min_offset: None,
-        }
+        Self { client, path: path.trim_matches('/').to_owned(), min_offset: None }
     }
 
     pub fn path(&self) -> &str {
@@ -156,18 +148,13 @@ impl StreamHandle {
     /// Creates the stream as untyped JSON. A stream that a binding rules needs no such call: it exists.
     pub async fn create(&self) -> Result<(), ClientError> {
         let request = self.client.request(Method::PUT, &self.protocol_path()?);
-        self.client
-            .call(request.header(CONTENT_TYPE, "application/json"))
-            .await
-            .map(drop)
+        self.client.call(request.header(CONTENT_TYPE, "application/json")).await.map(drop)
     }
 
     /// What the server knows of the stream: schema, collections with live counts, offsets, producers.
     pub async fn inspect(&self) -> Result<Value, ClientError> {
         let path = format!("/v1/state/{}", url::path(&self.path)?);
-        self.client
-            .call_json(self.client.request(Method::GET, &path))
-            .await
+        self.client.call_json(self.client.request(Method::GET, &path)).await
     }
 
     /// The changes that were refused and kept, under a binding with `validation: quarantine`.
@@ -180,28 +167,17 @@ impl StreamHandle {
     }
 
     /// One entity; `None` where there is none, or no such stream.
-    pub async fn get(
-        &self,
-        entity_type: &str,
-        key: &str,
-    ) -> Result<Option<Versioned<Value>>, ClientError> {
+    pub async fn get(&self, entity_type: &str, key: &str) -> Result<Option<Versioned<Value>>, ClientError> {
         self.fetch(entity_type, key).await
     }
 
     /// One typed entity. An entity that does not fit `T` is an error.
-    pub async fn get_as<T: Entity + DeserializeOwned>(
-        &self,
-        key: &str,
-    ) -> Result<Option<Versioned<T>>, ClientError> {
+    pub async fn get_as<T: Entity + DeserializeOwned>(&self, key: &str) -> Result<Option<Versioned<T>>, ClientError> {
         self.fetch(T::TYPE, key).await
     }
 
-    /// One page of a collection, by key.
-    pub async fn list(
-        &self,
-        entity_type: &str,
-        query: &ListQuery,
-    ) -> Result<EntityPage, ClientError> {
+    /// One page of a collection, in the order of the entities' last changes.
+    pub async fn list(&self, entity_type: &str, query: &ListQuery) -> Result<EntityPage, ClientError> {
         let fields = (!query.fields.is_empty()).then(|| query.fields.join(","));
         let limit = query.limit.map(|limit| limit.to_string());
         let parameters = [
@@ -212,12 +188,7 @@ impl StreamHandle {
             ("min_offset", self.min_offset.as_deref()),
         ];
         let collection = self.resource(&format!("entities/{}", url::segment(entity_type)?))?;
-        self.client
-            .call_json(
-                self.client
-                    .request(Method::GET, &url::with_query(&collection, parameters)),
-            )
-            .await
+        self.client.call_json(self.client.request(Method::GET, &url::with_query(&collection, parameters))).await
     }
 
     /// Makes the entity's value this one. The value's primary key must equal `key`.
@@ -235,13 +206,7 @@ impl StreamHandle {
     /// Makes a typed entity's value this one.
     pub async fn put_entity<T: Entity>(&self, entity: &T) -> Result<Receipt, ClientError> {
         let Change { key, value, .. } = Change::of(entity)?;
-        self.put(
-            T::TYPE,
-            &key,
-            &value.unwrap_or_default(),
-            &Precondition::None,
-        )
-        .await
+        self.put(T::TYPE, &key, &value.unwrap_or_default(), &Precondition::None).await
     }
 
     /// Merges into an existing entity. Source: RFC 7396.
@@ -253,11 +218,7 @@ impl StreamHandle {
         precondition: &Precondition,
     ) -> Result<Receipt, ClientError> {
         let request = self.entity(Method::PATCH, entity_type, key)?.json(merge);
-        self.write(
-            request.header(CONTENT_TYPE, "application/merge-patch+json"),
-            precondition,
-        )
-        .await
+        self.write(request.header(CONTENT_TYPE, "application/merge-patch+json"), precondition).await
     }
 
     pub async fn delete(
@@ -266,15 +227,12 @@ impl StreamHandle {
         key: &str,
         precondition: &Precondition,
     ) -> Result<Receipt, ClientError> {
-        self.write(self.entity(Method::DELETE, entity_type, key)?, precondition)
-            .await
+        self.write(self.entity(Method::DELETE, entity_type, key)?, precondition).await
     }
 
     /// Makes all of these changes or none, over all collections of the stream.
     pub async fn apply(&self, changes: &[Change]) -> Result<Applied, ClientError> {
-        let request = self
-            .client
-            .request(Method::POST, &self.resource("changes")?);
+        let request = self.client.request(Method::POST, &self.resource("changes")?);
         self.client.call_json(request.json(changes)).await
     }
 
@@ -309,24 +267,12 @@ impl StreamHandle {
     }
 
     fn read(&self, name: &str) -> Result<RequestBuilder, ClientError> {
-        let path = url::with_query(
-            &self.resource(name)?,
-            [("min_offset", self.min_offset.as_deref())],
-        );
+        let path = url::with_query(&self.resource(name)?, [("min_offset", self.min_offset.as_deref())]);
         Ok(self.client.request(Method::GET, &path))
     }
 
-    fn entity(
-        &self,
-        method: Method,
-        entity_type: &str,
-        key: &str,
-    ) -> Result<RequestBuilder, ClientError> {
-        let name = format!(
-            "entities/{}/{}",
-            url::segment(entity_type)?,
-            url::segment(key)?
-        );
+    fn entity(&self, method: Method, entity_type: &str, key: &str) -> Result<RequestBuilder, ClientError> {
+        let name = format!("entities/{}/{}", url::segment(entity_type)?, url::segment(key)?);
         Ok(self.client.request(method, &self.resource(&name)?))
     }
 
@@ -335,17 +281,12 @@ impl StreamHandle {
         entity_type: &str,
         key: &str,
     ) -> Result<Option<Versioned<T>>, ClientError> {
-        let name = format!(
-            "entities/{}/{}",
-            url::segment(entity_type)?,
-            url::segment(key)?
-        );
+        let name = format!("entities/{}/{}", url::segment(entity_type)?, url::segment(key)?);
         let response = match self.client.call(self.read(&name)?).await {
             Err(error) if error.status() == Some(StatusCode::NOT_FOUND) => return Ok(None),
             answer => answer?,
         };
-        let offset = etag(response.headers())
-            .ok_or_else(|| ClientError::Answer("no ETag on an entity".into()))?;
+        let offset = etag(response.headers()).ok_or_else(|| ClientError::Answer("no ETag on an entity".into()))?;
         let value: Value = self.client.json(response).await?;
         let value = serde_json::from_value(value).map_err(|cause| ClientError::Entity {
             entity_type: entity_type.to_owned(),
@@ -355,11 +296,7 @@ impl StreamHandle {
         Ok(Some(Versioned { value, offset }))
     }
 
-    async fn write(
-        &self,
-        request: RequestBuilder,
-        precondition: &Precondition,
-    ) -> Result<Receipt, ClientError> {
+    async fn write(&self, request: RequestBuilder, precondition: &Precondition) -> Result<Receipt, ClientError> {
         let request = match precondition {
             Precondition::None => request,
             Precondition::Unchanged(offset) => request.header(IF_MATCH, format!("\"{offset}\"")),
@@ -371,15 +308,8 @@ impl StreamHandle {
     async fn receipt(&self, response: Response) -> Result<Receipt, ClientError> {
         let created = response.status() == StatusCode::CREATED;
         if response.status() == StatusCode::NO_CONTENT {
-            return Ok(Receipt {
-                offset: etag(response.headers()),
-                applied: true,
-                created,
-            });
+            return Ok(Receipt { offset: etag(response.headers()), applied: true, created });
         }
-        Ok(Receipt {
-            created,
-            ..self.client.json(response).await?
-        })
+        Ok(Receipt { created, ..self.client.json(response).await? })
     }
 }

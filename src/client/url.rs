@@ -27,9 +27,7 @@ const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
 /// `.` and `..` cannot be addressed: URL parsers resolve them, encoded or not, and would call another resource.
 pub fn segment(text: &str) -> Result<String, ClientError> {
     if matches!(text, "" | "." | "..") {
-        return Err(ClientError::Unsendable(format!(
-            "{text:?} cannot be part of a URL"
-        )));
+        return Err(ClientError::Unsendable(format!("{text:?} cannot be part of a URL")));
     }
     Ok(utf8_percent_encode(text, SEGMENT).to_string())
 }
@@ -41,16 +39,10 @@ pub fn path(text: &str) -> Result<String, ClientError> {
 }
 
 /// The path with those parameters that have a value.
-pub fn with_query<'a>(
-    path: &str,
-    query: impl IntoIterator<Item = (&'a str, Option<&'a str>)>,
-) -> String {
+pub fn with_query<'a>(path: &str, query: impl IntoIterator<Item = (&'a str, Option<&'a str>)>) -> String {
     let mut url = path.to_owned();
     let mut mark = '?';
-    for (name, value) in query
-        .into_iter()
-        .filter_map(|(name, value)| Some((name, value?)))
-    {
+    for (name, value) in query.into_iter().filter_map(|(name, value)| Some((name, value?))) {
         url.push(mark);
         url.push_str(name);
         url.push('=');
@@ -74,10 +66,7 @@ mod tests {
 
     #[test]
     fn parameters_without_a_value_are_left_out() {
-        assert_eq!(
-            with_query("/a", [("x", None), ("y", Some("1 &")), ("z", Some(""))]),
-            "/a?y=1%20%26&z="
-        );
+        assert_eq!(with_query("/a", [("x", None), ("y", Some("1 &")), ("z", Some(""))]), "/a?y=1%20%26&z=");
         assert_eq!(with_query("/a", [("x", None)]), "/a");
     }
 

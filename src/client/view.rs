@@ -1,6 +1,6 @@
 //! The latest value of every entity of a type, kept current in the background.
 //!
-//! It decides how changes fold into rows; where they come from and how a cut is survived is [`super::Watch`]'s. What it
+//! It decides what a change does to the rows; where changes come from and how a cut is survived is [`super::Watch`]'s. What it
 //! shows equals the log's fold whenever it has caught up, and memory holds the live entities only.
 
 use std::collections::BTreeMap;
@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
 use super::{Change, ClientError, Entity, StreamHandle, WatchEvent, WatchOptions};
+use crate::fold::View;
 
 /// Entities of type `T` by key. Ends its subscription when dropped.
 pub struct EntityView<T> {
@@ -37,27 +38,19 @@ impl<T: Entity + DeserializeOwned + Send + Sync + 'static> EntityView<T> {
         let rows = Arc::new(RwLock::new(Rows::default()));
         let (sender, progress) = watch::channel(Progress::default());
         let task = tokio::spawn(follow(stream, Arc::clone(&rows), sender)).abort_handle();
-        Self {
-            rows,
-            progress,
-            seen: 0,
-            task,
-        }
+        Self { rows, progress, seen: 0, task }
     }
 
     /// The entity as far as it is known here.
     pub fn get(&self, key: &str) -> Option<Arc<T>> {
-        self.rows.read().live.get(key).cloned()
+        self.rows.read().live.get(T::TYPE, key).cloned()
     }
 
     /// All entities by key, as of one moment.
     pub fn iter(&self) -> impl Iterator<Item = (String, Arc<T>)> + use<T> {
         let rows = self.rows.read();
-        let copied: Vec<_> = rows
-            .live
-            .iter()
-            .map(|(key, entity)| (key.clone(), Arc::clone(entity)))
-            .collect();
+        let copied: Vec<_> =
+            rows.live.of_type(T::TYPE).map(|(key, entity)| (key.to_owned(), Arc::clone(entity))).collect();
         copied.into_iter()
     }
 
@@ -71,17 +64,14 @@ impl<T: Entity + DeserializeOwned + Send + Sync + 'static> EntityView<T> {
 
     /// Live entities that do not fit `T`, by key, with why. They are missing everywhere else.
     pub fn faults(&self) -> BTreeMap<String, String> {
-        self.rows.read().faults.clone()
+        self.rows.read().faults.of_type(T::TYPE).map(|(key, cause)| (key.to_owned(), cause.clone())).collect()
     }
 
     /// Waits until the view holds everything that was written when it began to follow.
     ///
     /// Fails where following cannot succeed: no such stream, no permission.
     pub async fn ready(&mut self) -> Result<(), ClientError> {
-        let progress = self
-            .progress
-            .wait_for(|progress| progress.ready || progress.failure.is_some())
-            .await;
+        let progress = self.progress.wait_for(|progress| progress.ready || progress.failure.is_some()).await;
         let progress = progress.map_err(|_| ClientError::Stopped)?;
         progress.failure.clone().map_or(Ok(()), Err)
     }
@@ -95,10 +85,7 @@ impl<T: Entity + DeserializeOwned + Send + Sync + 'static> EntityView<T> {
     }
 
     /// Waits until `accept` holds for the view, looking again after every change.
-    pub async fn wait_until(
-        &mut self,
-        mut accept: impl FnMut(&Self) -> bool,
-    ) -> Result<(), ClientError> {
+    pub async fn wait_until(&mut self, mut accept: impl FnMut(&Self) -> bool) -> Result<(), ClientError> {
         loop {
             let seen = self.progress.borrow().revision;
             if accept(self) {
@@ -110,11 +97,7 @@ impl<T: Entity + DeserializeOwned + Send + Sync + 'static> EntityView<T> {
 
     async fn changed_since(&mut self, seen: u64) -> Result<u64, ClientError> {
         let moved = |progress: &Progress| progress.revision != seen || progress.failure.is_some();
-        let progress = self
-            .progress
-            .wait_for(moved)
-            .await
-            .map_err(|_| ClientError::Stopped)?;
+        let progress = self.progress.wait_for(moved).await.map_err(|_| ClientError::Stopped)?;
         progress.failure.clone().map_or(Ok(progress.revision), Err)
     }
 }
@@ -130,10 +113,7 @@ async fn follow<T: Entity + DeserializeOwned>(
     rows: Arc<RwLock<Rows<T>>>,
     progress: watch::Sender<Progress>,
 ) {
-    let mut watch = stream.watch(WatchOptions {
-        entity_type: Some(T::TYPE.to_owned()),
-        ..WatchOptions::default()
-    });
+    let mut watch = stream.watch(WatchOptions { entity_type: Some(T::TYPE.to_owned()), ..WatchOptions::default() });
     loop {
         match watch.next().await {
             Ok(Some(WatchEvent::Change { change, .. })) => {
@@ -144,9 +124,7 @@ async fn follow<T: Entity + DeserializeOwned>(
                 rows.write().clear();
                 progress.send_modify(|progress| progress.revision += 1);
             }
-            Ok(Some(WatchEvent::Ready { .. })) => {
-                progress.send_modify(|progress| progress.ready = true)
-            }
+            Ok(Some(WatchEvent::Ready { .. })) => progress.send_modify(|progress| progress.ready = true),
             Ok(Some(WatchEvent::Disconnected { .. })) => {}
             // A closed stream changes no more: what is known stays true, and waiters learn that nothing will come.
             Ok(None) => return,
@@ -155,34 +133,32 @@ async fn follow<T: Entity + DeserializeOwned>(
     }
 }
 
-/// The fold: the newest value per key.
+/// What is live, apart by whether it fits `T`.
 struct Rows<T> {
-    live: BTreeMap<String, Arc<T>>,
-    faults: BTreeMap<String, String>,
+    live: View<Arc<T>>,
+    faults: View<String>,
 }
 
 impl<T> Default for Rows<T> {
     fn default() -> Self {
-        Self {
-            live: BTreeMap::new(),
-            faults: BTreeMap::new(),
-        }
+        Self { live: View::new(), faults: View::new() }
     }
 }
 
 impl<T: Entity + DeserializeOwned> Rows<T> {
     fn apply(&mut self, change: Change) {
-        if change.entity_type != T::TYPE {
+        let (entity_type, key, deletes) = (&change.entity_type, &change.key, change.is_delete());
+        if entity_type != T::TYPE {
             return;
         }
-        self.live.remove(&change.key);
-        self.faults.remove(&change.key);
-        if change.is_delete() {
+        self.live.remove(entity_type, key);
+        self.faults.remove(entity_type, key);
+        if deletes {
             return;
         }
         match serde_json::from_value(change.value.unwrap_or_default()) {
-            Ok(entity) => drop(self.live.insert(change.key, Arc::new(entity))),
-            Err(cause) => drop(self.faults.insert(change.key, cause.to_string())),
+            Ok(entity) => drop(self.live.insert(entity_type, key, Arc::new(entity))),
+            Err(cause) => drop(self.faults.insert(entity_type, key, cause.to_string())),
         }
     }
 
@@ -216,44 +192,28 @@ mod tests {
     }
 
     fn job(id: &str, runs: u32) -> Change {
-        Change::of(&Job {
-            id: id.into(),
-            runs,
-        })
-        .unwrap()
+        Change::of(&Job { id: id.into(), runs }).unwrap()
     }
 
     #[test]
     fn rows_are_the_fold_of_the_changes() {
         let mut rows = Rows::<Job>::default();
-        for change in [
-            job("a", 1),
-            job("b", 1),
-            job("a", 2),
-            Change::delete("job", "b"),
-            Change::delete("job", "c"),
-        ] {
+        for change in [job("a", 1), job("b", 1), job("a", 2), Change::delete("job", "b"), Change::delete("job", "c")]
+        {
             rows.apply(change);
         }
         rows.apply(Change::upsert("other", "a", json!({"id": "a", "runs": 9})));
-        assert_eq!(
-            rows.live.values().map(|job| job.runs).collect::<Vec<_>>(),
-            [2]
-        );
+        assert_eq!(rows.live.of_type("job").map(|(_, job)| job.runs).collect::<Vec<_>>(), [2]);
     }
 
     #[test]
     fn an_entity_that_does_not_fit_is_listed_apart_until_it_does() {
         let mut rows = Rows::<Job>::default();
         rows.apply(job("a", 1));
-        rows.apply(Change::upsert(
-            "job",
-            "a",
-            json!({"id": "a", "runs": "many"}),
-        ));
-        assert!(rows.live.is_empty() && rows.faults.contains_key("a"));
+        rows.apply(Change::upsert("job", "a", json!({"id": "a", "runs": "many"})));
+        assert!(rows.live.is_empty() && rows.faults.get("job", "a").is_some());
         rows.apply(job("a", 2));
-        assert!(rows.faults.is_empty() && rows.live["a"].runs == 2);
+        assert!(rows.faults.is_empty() && rows.live.get("job", "a").unwrap().runs == 2);
     }
 
     #[tokio::test]
@@ -262,21 +222,11 @@ mod tests {
                       \"headers\":{\"operation\":\"upsert\"}}\n\nevent: reset\ndata: {}\n\n\
                       id: 2\ndata: {\"type\":\"job\",\"key\":\"b\",\"value\":{\"id\":\"b\",\"runs\":2},\
                       \"headers\":{\"operation\":\"upsert\"}}\n\nevent: ready\ndata: {\"offset\":\"2\"}\n\n";
-        let (_, client) = Script::start([Reply(
-            200,
-            vec![("content-type", "text/event-stream")],
-            events,
-        )])
-        .await;
+        let (_, client) = Script::start([Reply(200, vec![("content-type", "text/event-stream")], events)]).await;
         let mut view = client.stream("jobs").view::<Job>();
         view.ready().await.unwrap();
         view.changed().await.unwrap();
-        assert_eq!(
-            view.iter()
-                .map(|(key, job)| (key, job.runs))
-                .collect::<Vec<_>>(),
-            [("b".into(), 2)]
-        );
+        assert_eq!(view.iter().map(|(key, job)| (key, job.runs)).collect::<Vec<_>>(), [("b".into(), 2)]);
         assert_eq!((view.len(), view.get("a")), (1, None));
         // The script is used up: the next connection is refused for good.
         assert!(view.changed().await.is_err());

@@ -66,14 +66,7 @@ struct ReadyData {
 impl Watch {
     pub(super) fn new(stream: StreamHandle, options: WatchOptions) -> Self {
         let last_id = options.after.clone();
-        Self {
-            stream,
-            options,
-            last_id,
-            connection: None,
-            failures: 0,
-            wait: None,
-        }
+        Self { stream, options, last_id, connection: None, failures: 0, wait: None }
     }
 
     /// The next event; `None` once the stream is closed and everything has been told.
@@ -93,7 +86,7 @@ impl Watch {
                     Ok(Some(connection)) => self.connection.insert(connection),
                     Ok(None) => return Ok(None),
                     Err(error) if error.is_transient() => {
-                        return Ok(Some(self.disconnected(&error)));
+                        return Ok(Some(self.disconnected(&error, None)));
                     }
                     Err(error) => return Err(error),
                 },
@@ -107,10 +100,10 @@ impl Watch {
                 }
                 Some(Err(EventStreamError::Transport(cause))) => {
                     let error = ClientError::transport(self.stream.client().base_url(), cause);
-                    return Ok(Some(self.disconnected(&error)));
+                    return Ok(Some(self.disconnected(&error, None)));
                 }
                 Some(Err(cause)) => return Err(ClientError::Answer(cause.to_string())),
-                None => return Ok(Some(self.disconnected(&"the server ended the response"))),
+                None => return Ok(Some(self.disconnected(&"the server ended the response", None))),
             }
         }
     }
@@ -140,9 +133,7 @@ impl Watch {
         ];
         let path = url::with_query(&self.stream.resource("events")?, query);
         let client = self.stream.client();
-        let mut request = client
-            .request(Method::GET, &path)
-            .header(ACCEPT, "text/event-stream");
+        let mut request = client.request(Method::GET, &path).header(ACCEPT, "text/event-stream");
         if let Some(id) = &self.last_id {
             request = request.header("Last-Event-ID", id);
         }
@@ -150,14 +141,9 @@ impl Watch {
         if response.status() == StatusCode::NO_CONTENT {
             return Ok(None);
         }
-        let content_type = response
-            .headers()
-            .get(CONTENT_TYPE)
-            .and_then(|value| value.to_str().ok());
+        let content_type = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
         if !content_type.is_some_and(|text| text.starts_with("text/event-stream")) {
-            return Err(ClientError::Answer(format!(
-                "expected an event stream, got {content_type:?}"
-            )));
+            return Err(ClientError::Answer(format!("expected an event stream, got {content_type:?}")));
         }
         Ok(Some(response.bytes_stream().eventsource().boxed()))
     }
@@ -170,20 +156,12 @@ impl Watch {
         Ok(match event.event.as_str() {
             "message" => {
                 let change = serde_json::from_str(&event.data).map_err(|cause| {
-                    ClientError::Answer(format!(
-                        "an event at {:?} is not a change: {cause}",
-                        event.id
-                    ))
+                    ClientError::Answer(format!("an event at {:?} is not a change: {cause}", event.id))
                 })?;
-                Some(WatchEvent::Change {
-                    change,
-                    offset: event.id,
-                })
+                Some(WatchEvent::Change { change, offset: event.id })
             }
             "ready" => {
-                let offset = serde_json::from_str(&event.data)
-                    .ok()
-                    .map(|data: ReadyData| data.offset);
+                let offset = serde_json::from_str(&event.data).ok().map(|data: ReadyData| data.offset);
                 self.last_id = offset.clone().or(self.last_id.take());
                 Some(WatchEvent::Ready { offset })
             }
@@ -192,15 +170,12 @@ impl Watch {
         })
     }
 
-    fn disconnected(&mut self, reason: &dyn std::fmt::Display) -> WatchEvent {
+    fn disconnected(&mut self, reason: &dyn std::fmt::Display, asked: Option<Duration>) -> WatchEvent {
         self.connection = None;
-        let retry_in = self.options.backoff.delay(self.failures, None);
+        let retry_in = self.options.backoff.delay(self.failures, asked);
         self.failures += 1;
         self.wait = Some(Instant::now() + retry_in);
-        WatchEvent::Disconnected {
-            reason: reason.to_string(),
-            retry_in,
-        }
+        WatchEvent::Disconnected { reason: reason.to_string(), retry_in }
     }
 }
 
@@ -212,15 +187,8 @@ mod tests {
     const EVENT_STREAM: (&str, &str) = ("content-type", "text/event-stream");
 
     fn quick() -> WatchOptions {
-        let backoff = Backoff {
-            base: Duration::from_millis(1),
-            max: Duration::from_millis(5),
-        };
-        WatchOptions {
-            entity_type: Some("job".into()),
-            backoff,
-            ..WatchOptions::default()
-        }
+        let backoff = Backoff { base: Duration::from_millis(1), max: Duration::from_millis(5) };
+        WatchOptions { entity_type: Some("job".into()), backoff, ..WatchOptions::default() }
     }
 
     async fn tell(watch: &mut Watch) -> String {
@@ -253,15 +221,9 @@ mod tests {
         while told.last().is_none_or(|last| last != "end") {
             told.push(tell(&mut watch).await);
         }
-        assert_eq!(
-            told,
-            ["a at 1", "ready at 2", "cut", "cut", "b at 3", "cut", "end"]
-        );
+        assert_eq!(told, ["a at 1", "ready at 2", "cut", "cut", "b at 3", "cut", "end"]);
         let asked = script.asked();
-        let ids: Vec<_> = asked
-            .iter()
-            .map(|request| request.header("last-event-id"))
-            .collect();
+        let ids: Vec<_> = asked.iter().map(|request| request.header("last-event-id")).collect();
         assert_eq!(ids, [None, Some("2"), Some("2"), Some("3")]);
         assert_eq!(asked[0].target, "/v1/state/acme/jobs/-/events?type=job");
     }
@@ -269,20 +231,12 @@ mod tests {
     #[tokio::test]
     async fn a_lasting_refusal_ends_the_subscription() {
         let (_, client) = Script::start([Reply(404, vec![], "")]).await;
-        assert_eq!(
-            tell(&mut client.stream("jobs").watch(quick())).await,
-            "404 Not Found"
-        );
+        assert_eq!(tell(&mut client.stream("jobs").watch(quick())).await, "404 Not Found");
     }
 
     #[tokio::test]
     async fn what_is_no_event_stream_is_not_read_as_one() {
-        let (_, client) =
-            Script::start([Reply(200, vec![("content-type", "text/html")], "<html>")]).await;
-        assert!(
-            tell(&mut client.stream("jobs").watch(quick()))
-                .await
-                .contains("expected an event stream")
-        );
+        let (_, client) = Script::start([Reply(200, vec![("content-type", "text/html")], "<html>")]).await;
+        assert!(tell(&mut client.stream("jobs").watch(quick())).await.contains("expected an event stream"));
     }
 }

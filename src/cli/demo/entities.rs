@@ -62,10 +62,7 @@ impl Execution {
     }
 
     pub fn is_over(&self) -> bool {
-        matches!(
-            self.status.as_str(),
-            "completed" | "failed" | "timeout" | "cancelled"
-        )
+        matches!(self.status.as_str(), "completed" | "failed" | "timeout" | "cancelled")
     }
 
     /// The next step of its life. `fate` in 0..1 decides how it ends; `since_started` how long it ran.
@@ -80,11 +77,7 @@ impl Execution {
             "running" => self.end(fate, now, since_started_ms),
             // Tried again after a failure.
             _ => {
-                let retried = Self {
-                    status: "queued".into(),
-                    attempt: self.attempt + 1,
-                    ..self.clone()
-                };
+                let retried = Self { status: "queued".into(), attempt: self.attempt + 1, ..self.clone() };
                 *self = Self {
                     started_at: None,
                     completed_at: None,
@@ -102,11 +95,7 @@ impl Execution {
         let (status, exit_code, error) = match fate {
             ..0.82 => ("completed", Some(0), None),
             ..0.92 => ("failed", Some(1), Some("upstream answered 502")),
-            ..0.97 => (
-                "timeout",
-                None,
-                Some("no heartbeat within the time allowed"),
-            ),
+            ..0.97 => ("timeout", None, Some("no heartbeat within the time allowed")),
             _ => ("cancelled", None, None),
         };
         self.status = status.into();
@@ -146,11 +135,7 @@ impl Job {
         vec![
             job("resize-images", "Resize uploaded images", "media"),
             job("send-receipts", "Send receipts", "mail"),
-            job(
-                "sync-inventory",
-                "Copy stock from the warehouse",
-                "catalogue",
-            ),
+            job("sync-inventory", "Copy stock from the warehouse", "catalogue"),
             job("nightly-report", "Nightly report", "reports"),
         ]
     }
@@ -188,12 +173,7 @@ impl Entity for Saga {
 }
 
 impl Saga {
-    const STEPS: [&str; 4] = [
-        "reserve-stock",
-        "charge-card",
-        "create-shipment",
-        "send-receipt",
-    ];
+    const STEPS: [&str; 4] = ["reserve-stock", "charge-card", "create-shipment", "send-receipt"];
 
     pub fn started(order: u64, now: Timestamp) -> Self {
         let correlation_key = format!("order-{order}");
@@ -224,25 +204,16 @@ impl Saga {
             "pending" => self.status = "running".into(),
             "running" if fate > 0.93 && !done.is_empty() => {
                 self.status = "compensating".into();
-                self.error = Some(format!(
-                    "{} was declined",
-                    Self::STEPS[done.len().min(Self::STEPS.len() - 1)]
-                ));
+                self.error = Some(format!("{} was declined", Self::STEPS[done.len().min(Self::STEPS.len() - 1)]));
             }
-            "running" if done.len() < Self::STEPS.len() => {
-                done.push(Self::STEPS[done.len()].to_owned())
-            }
+            "running" if done.len() < Self::STEPS.len() => done.push(Self::STEPS[done.len()].to_owned()),
             "running" => self.over("completed", now),
             "compensating" if done.pop().is_none() => self.over("failed", now),
             _ => {}
         }
-        let next = Self::STEPS
-            .get(done.len())
-            .filter(|_| self.status == "running");
+        let next = Self::STEPS.get(done.len()).filter(|_| self.status == "running");
         let undone = done.last().filter(|_| self.status == "compensating");
-        self.current_step = next
-            .map(|step| (*step).to_owned())
-            .or(undone.map(|step| format!("undo {step}")));
+        self.current_step = next.map(|step| (*step).to_owned()).or(undone.map(|step| format!("undo {step}")));
         self.state["done"] = done.into();
         self.version += 1;
         self.message_count += 1;
@@ -251,9 +222,7 @@ impl Saga {
 
     fn done(&self) -> Vec<String> {
         let steps = self.state["done"].as_array().into_iter().flatten();
-        steps
-            .filter_map(|step| step.as_str().map(str::to_owned))
-            .collect()
+        steps.filter_map(|step| step.as_str().map(str::to_owned)).collect()
     }
 
     fn over(&mut self, status: &str, now: Timestamp) {
@@ -269,14 +238,8 @@ mod tests {
     fn accepts(document: &str, collection: &str, value: &Value) {
         let document: Value = serde_json::from_str(document).unwrap();
         let schema = &document["collections"][collection]["schema"];
-        let validator = jsonschema::options()
-            .should_validate_formats(true)
-            .build(schema)
-            .unwrap();
-        let faults: Vec<_> = validator
-            .iter_errors(value)
-            .map(|fault| fault.to_string())
-            .collect();
+        let validator = jsonschema::options().should_validate_formats(true).build(schema).unwrap();
+        let faults: Vec<_> = validator.iter_errors(value).map(|fault| fault.to_string()).collect();
         assert!(faults.is_empty(), "{value}: {faults:?}");
     }
 
@@ -288,19 +251,11 @@ mod tests {
             let mut execution = Execution::triggered(id, &Job::all()[0], now);
             let mut steps = 0;
             while !execution.is_over() {
-                accepts(
-                    super::super::WORKERS,
-                    "execution",
-                    &serde_json::to_value(&execution).unwrap(),
-                );
+                accepts(super::super::WORKERS, "execution", &serde_json::to_value(&execution).unwrap());
                 execution.advance("worker-1", fate, now, 12);
                 steps += 1;
             }
-            accepts(
-                super::super::WORKERS,
-                "execution",
-                &serde_json::to_value(&execution).unwrap(),
-            );
+            accepts(super::super::WORKERS, "execution", &serde_json::to_value(&execution).unwrap());
             assert_eq!(steps, 3);
         }
     }
@@ -313,20 +268,9 @@ mod tests {
             while !saga.is_over() {
                 // A fate that always fails would never get past the first step, and so have nothing to undo.
                 let before = saga.version;
-                saga.advance(
-                    if saga.done().len() < 2 && saga.error.is_none() {
-                        0.5
-                    } else {
-                        fate
-                    },
-                    now,
-                );
+                saga.advance(if saga.done().len() < 2 && saga.error.is_none() { 0.5 } else { fate }, now);
                 assert_eq!(saga.version, before + 1);
-                accepts(
-                    super::super::SAGAS,
-                    "sagaInstance",
-                    &serde_json::to_value(&saga).unwrap(),
-                );
+                accepts(super::super::SAGAS, "sagaInstance", &serde_json::to_value(&saga).unwrap());
             }
             assert_eq!(saga.status, ends);
         }
@@ -335,11 +279,7 @@ mod tests {
     #[test]
     fn jobs_fit_their_schema() {
         for job in Job::all() {
-            accepts(
-                super::super::WORKERS,
-                "job",
-                &serde_json::to_value(&job).unwrap(),
-            );
+            accepts(super::super::WORKERS, "job", &serde_json::to_value(&job).unwrap());
         }
     }
 }

@@ -33,13 +33,7 @@ pub struct FleetOptions {
 
 impl Default for FleetOptions {
     fn default() -> Self {
-        Self {
-            workers: 12,
-            sagas: 6,
-            kept: 20,
-            pace: Duration::from_millis(400),
-            stop_after: None,
-        }
+        Self { workers: 12, sagas: 6, kept: 20, pace: Duration::from_millis(400), stop_after: None }
     }
 }
 
@@ -51,7 +45,7 @@ pub struct FleetProgress {
     pub sagas: ProducerStats,
 }
 
-/// Registers what the fleet writes, binds its streams, and writes until it is told to stop or a write is refused.
+/// Writes until it is told to stop or a write is refused. Its streams are bound already: see [`prepare`].
 ///
 /// `progress` is called about every five seconds.
 pub async fn run_fleet(
@@ -59,9 +53,7 @@ pub async fn run_fleet(
     options: FleetOptions,
     mut progress: impl FnMut(FleetProgress),
 ) -> Result<FleetProgress, ClientError> {
-    let workers = client
-        .stream(WORKERS_STREAM)
-        .producer_with(ProducerOptions::new("demo-workers"));
+    let workers = client.stream(WORKERS_STREAM).producer_with(ProducerOptions::new("demo-workers"));
     let sagas = client.stream(SAGAS_STREAM).producer::<Saga>("demo-sagas");
     let jobs = workers.typed::<Job>();
     for job in Job::all() {
@@ -73,15 +65,8 @@ pub async fn run_fleet(
     steps.set_missed_tick_behavior(MissedTickBehavior::Delay);
     // The first tick is immediate, and there is nothing to tell yet.
     reports.tick().await;
-    let so_far = || FleetProgress {
-        elapsed: begun.elapsed(),
-        executions: workers.stats(),
-        sagas: sagas.stats(),
-    };
-    while options
-        .stop_after
-        .is_none_or(|limit| begun.elapsed() < limit)
-    {
+    let so_far = || FleetProgress { elapsed: begun.elapsed(), executions: workers.stats(), sagas: sagas.stats() };
+    while options.stop_after.is_none_or(|limit| begun.elapsed() < limit) {
         tokio::select! {
             _ = steps.tick() => fleet.step().await?,
             _ = reports.tick() => progress(so_far()),
@@ -95,17 +80,14 @@ pub async fn run_fleet(
 /// Registers the published documents and binds the streams that they rule.
 pub async fn prepare(client: &Client) -> Result<(), ClientError> {
     for (subject, document) in super::DOCUMENTS {
-        let document = serde_json::from_str(document)
-            .expect("a published document is JSON: a test reads each");
+        let document = serde_json::from_str(document).expect("a published document is JSON: a test reads each");
         client.register(subject, &document).await?;
     }
     for (subject, pattern) in super::PATTERNS {
         let binding = Binding::new(pattern, subject).with("validation", "quarantine");
         // These producers start at epoch 0 in every process, and one of their tools closes streams.
         let binding = if pattern.starts_with("netscript/") {
-            binding
-                .with("producers", "epoch_floor")
-                .with("close", "ignore")
+            binding.with("producers", "epoch_floor").with("close", "ignore")
         } else {
             binding
         };
@@ -163,12 +145,7 @@ impl Fleet {
             if self.random.bool() {
                 let worker = format!("worker-{}", index + 1);
                 let (execution, since) = &mut self.running[index];
-                execution.advance(
-                    &worker,
-                    self.random.f64(),
-                    now,
-                    now.since(*since).as_millis() as u64,
-                );
+                execution.advance(&worker, self.random.f64(), now, now.since(*since).as_millis() as u64);
                 if execution.status == "running" {
                     *since = now;
                 }
@@ -185,21 +162,14 @@ impl Fleet {
     }
 
     /// Tries a failed execution again, keeps a finished one for a while, deletes the oldest.
-    async fn retire_execution(
-        &mut self,
-        execution: Execution,
-        now: Timestamp,
-    ) -> Result<(), ClientError> {
+    async fn retire_execution(&mut self, execution: Execution, now: Timestamp) -> Result<(), ClientError> {
         if execution.status == "failed" && execution.attempt < 3 {
             self.running.push((execution, now));
             return Ok(());
         }
         self.over.push_back(execution);
         if self.over.len() > self.options.kept {
-            let oldest = self
-                .over
-                .pop_front()
-                .expect("just found to be longer than a bound");
+            let oldest = self.over.pop_front().expect("just found to be longer than a bound");
             self.executions.delete(&oldest.id).await?;
         }
         Ok(())
@@ -209,10 +179,7 @@ impl Fleet {
         if self.open.len() < self.options.sagas && self.random.f64() < 0.6 {
             // Unique over restarts of the demo on the same data: a saga's version only grows.
             self.orders += 1;
-            let saga = Saga::started(
-                now.as_millis() / 1000 % 1_000_000 * 100 + self.orders % 100,
-                now,
-            );
+            let saga = Saga::started(now.as_millis() / 1000 % 1_000_000 * 100 + self.orders % 100, now);
             self.sagas.upsert(&saga).await?;
             self.open.push(saga);
         }
@@ -222,17 +189,12 @@ impl Fleet {
                 self.sagas.upsert(saga).await?;
             }
         }
-        let (over, open) = std::mem::take(&mut self.open)
-            .into_iter()
-            .partition(Saga::is_over);
+        let (over, open) = std::mem::take(&mut self.open).into_iter().partition(Saga::is_over);
         self.open = open;
         let over: Vec<Saga> = over;
         self.closed.extend(over);
         while self.closed.len() > self.options.kept {
-            let oldest = self
-                .closed
-                .pop_front()
-                .expect("just found to be longer than a bound");
+            let oldest = self.closed.pop_front().expect("just found to be longer than a bound");
             self.sagas.delete(&oldest.instance_id).await?;
         }
         Ok(())
@@ -243,14 +205,7 @@ impl Fleet {
 fn uuid(random: &mut fastrand::Rng) -> String {
     let bits = (random.u128(..) & !(0xf << 76) & !(0x3 << 62)) | (0x4 << 76) | (0x2 << 62);
     let hex = format!("{bits:032x}");
-    [
-        &hex[..8],
-        &hex[8..12],
-        &hex[12..16],
-        &hex[16..20],
-        &hex[20..],
-    ]
-    .join("-")
+    [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
 }
 
 #[cfg(test)]

@@ -17,15 +17,9 @@ pub(crate) const SAGAS: &str = include_str!("../../../schemas/documents/sagas.js
 pub(crate) const DOCUMENTS: [(&str, &str); 5] = [
     ("workers", WORKERS),
     ("sagas", SAGAS),
-    (
-        "triggers",
-        include_str!("../../../schemas/documents/triggers.json"),
-    ),
+    ("triggers", include_str!("../../../schemas/documents/triggers.json")),
     ("auth", include_str!("../../../schemas/documents/auth.json")),
-    (
-        "sessions",
-        include_str!("../../../schemas/documents/sessions.json"),
-    ),
+    ("sessions", include_str!("../../../schemas/documents/sessions.json")),
 ];
 
 /// Which streams each subject rules.
@@ -89,11 +83,7 @@ fn guide(url: &str) -> String {
 
 /// One line of progress.
 fn progress_line(progress: FleetProgress) -> String {
-    let FleetProgress {
-        elapsed,
-        executions,
-        sagas,
-    } = progress;
+    let FleetProgress { elapsed, executions, sagas } = progress;
     format!(
         "{:>5} s: {} changes of executions and {} of sagas acknowledged, {} requests repeated",
         elapsed.as_secs(),
