@@ -1,0 +1,96 @@
+//! `keyfold put`: writes one entity.
+
+use std::io::Read;
+
+use clap::Args;
+use serde_json::Value;
+
+use super::Remote;
+use super::failure::Failure;
+use super::output::Out;
+use crate::client::{Precondition, Receipt};
+
+#[derive(Args)]
+pub struct PutArgs {
+    /// The stream's path, for example `netscript/workers`.
+    stream: String,
+    /// The entity's type, for example `execution`.
+    #[arg(value_name = "TYPE")]
+    entity_type: String,
+    /// The entity's key.
+    key: String,
+    /// The entity as JSON; `@FILE` reads a file, `-` standard input.
+    value: String,
+    /// Merge into what is there (RFC 7396) instead of replacing it.
+    #[arg(long)]
+    merge: bool,
+    #[command(flatten)]
+    condition: Condition,
+}
+
+/// What must hold for the write to be made.
+#[derive(Args)]
+pub struct Condition {
+    /// Write only if the entity is still at this offset.
+    #[arg(long, value_name = "OFFSET")]
+    if_match: Option<String>,
+    /// Write only if there is no such entity.
+    #[arg(long, conflicts_with = "if_match")]
+    if_absent: bool,
+}
+
+impl Condition {
+    fn precondition(&self) -> Precondition {
+        match &self.if_match {
+            Some(offset) => Precondition::Unchanged(offset.trim_matches('"').to_owned()),
+            None if self.if_absent => Precondition::Absent,
+            None => Precondition::None,
+        }
+    }
+}
+
+pub async fn run(Remote { args, connection }: Remote<PutArgs>) -> Result<(), Failure> {
+    let value = read_json(&args.value)?;
+    let stream = connection.client()?.stream(&args.stream);
+    let condition = args.condition.precondition();
+    let receipt = if args.merge {
+        stream.patch(&args.entity_type, &args.key, &value, &condition).await?
+    } else {
+        stream.put(&args.entity_type, &args.key, &value, &condition).await?
+    };
+    let verb = if receipt.created { "created" } else { "updated" };
+    print_receipt(&mut connection.out(), &receipt, verb, &args.key)
+}
+
+/// Says what became of a write.
+pub fn print_receipt(out: &mut Out, receipt: &Receipt, verb: &str, key: &str) -> Result<(), Failure> {
+    let at = receipt.offset.as_ref().map_or_else(String::new, |offset| format!(" at {offset}"));
+    if out.is_json() {
+        out.json(receipt)?;
+    } else if receipt.applied {
+        out.line(&format!("{verb}: {key}{at}"))?;
+    } else {
+        out.line(&format!("not applied: a newer version of {key} is stored"))?;
+    }
+    Ok(out.flush()?)
+}
+
+/// A JSON argument: itself, a file's (`@FILE`) or standard input's (`-`).
+pub fn read_json(source: &str) -> Result<Value, Failure> {
+    let (name, text) = match source.strip_prefix('@') {
+        Some(file) => {
+            let text = std::fs::read_to_string(file);
+            (file, text.map_err(|cause| Failure::Usage(format!("cannot read {file}: {cause}")))?)
+        }
+        None if source == "-" => {
+            let mut text = String::new();
+            std::io::stdin().read_to_string(&mut text)?;
+            ("standard input", text)
+        }
+        None => ("the value", source.to_owned()),
+    };
+    serde_json::from_str(&text).map_err(|cause| {
+        let hint = if name == "the value" { "; text needs its quotes, a file is given as @FILE" } else { "" };
+        Failure::Usage(format!("{name} is not JSON: {cause}{hint}"))
+    })
+}
