@@ -4,6 +4,8 @@
 //! `journal_simulated::…`, `memory::…`. What is said of restarts and power loss has no meaning for a store in memory,
 //! which keeps nothing: those cases are listed apart, for the journals.
 
+mod crash;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, channel};
@@ -17,7 +19,7 @@ use keyfold::model::{
 use keyfold::runtime::Clock;
 use keyfold::storage::disk::SimDisk;
 use keyfold::storage::{
-    AppendError, Health, Journal, JournalOptions, MemoryStore, OpenError, Placed, Run, SharedStore,
+    AppendError, Journal, JournalOptions, MemoryStore, OpenError, Placed, Run, SharedStore,
     Staged, Store,
 };
 use keyfold::stream::{

@@ -116,8 +116,10 @@ struct Tail {
     in_flight: Vec<Found>,
     /// Journal position up to which everything is proven.
     proven: u64,
-    /// Where in the bytes the first record begins that does not verify.
+    /// Where in the bytes the break is.
     end: usize,
+    /// After what is proven come marks and zeros only.
+    clean: bool,
 }
 
 fn load_manifest(disk: &dyn Disk, segment_bytes: u64) -> Result<Manifest, OpenError> {
@@ -231,13 +233,13 @@ impl Recovery<'_> {
             let bytes = read_up_to(&*file, len).map_err(|error| self.reading(live.file, error))?;
             let scan = segment::scan(&bytes, live.base, live.life);
             let end = live.base + scan.end as u64;
-            self.refuse_newer(&live, &scan)?;
+            refuse_newer(live.file, end, scan.fault)?;
             if let Some(known_end) = known_end
                 && end != known_end
             {
                 return Err(self.damaged(live.file, end));
             }
-            if known_end.is_none() && !self.goes_on(end) {
+            if known_end.is_none() && !self.goes_on(end)? {
                 return self.end(live, file, bytes, scan);
             }
             self.segments.push(Arc::new(Segment::new(
@@ -253,22 +255,19 @@ impl Recovery<'_> {
     }
 
     /// Whether a ready segment begins at the break; it is one of the live ones then.
-    fn goes_on(&mut self, end: u64) -> bool {
-        let next = self.ready.iter().position(|(ready, _, bytes)| {
-            bytes
-                .as_ref()
-                .is_some_and(|bytes| first_position(bytes, ready.life) == Some(end))
-        });
-        if let Some(at) = next {
-            let (ready, ..) = self.ready.remove(at);
-            self.live.push(Live {
-                file: ready.file,
-                life: ready.life,
-                base: end,
-                size: ready.size,
-            });
+    fn goes_on(&mut self, end: u64) -> Result<bool, OpenError> {
+        for at in 0..self.ready.len() {
+            let (ready, _, bytes) = &self.ready[at];
+            let Some(bytes) = bytes else { continue };
+            let begins_at = first_position(bytes, ready.life);
+            refuse_newer(ready.file, end, begins_at.err())?;
+            if begins_at == Ok(Some(end)) {
+                let (ready, ..) = self.ready.remove(at);
+                self.live.push(Live { file: ready.file, life: ready.life, base: end, size: ready.size });
+                return Ok(true);
+            }
         }
-        next.is_some()
+        Ok(false)
     }
 
     fn load_ready(&mut self) -> Result<(), OpenError> {
@@ -297,33 +296,38 @@ impl Recovery<'_> {
         }
         let whole_end = found.last().map_or(0, |last| last.at + last.len);
         let break_at = live.base + whole_end as u64;
-        let elsewhere = self
-            .ready
-            .iter()
-            .filter_map(|(ready, _, bytes)| proven_by_any(bytes.as_ref()?, 0, None, ready.life));
-        let beyond = proven_by_any(&bytes, whole_end, Some(live.base), live.life)
-            .into_iter()
-            .chain(elsewhere)
-            .max();
-        if beyond.is_some_and(|beyond| beyond > break_at) {
-            return Err(self.damaged(live.file, break_at));
+        let here = proven_by_any(&bytes, whole_end, Some(live.base), live.life);
+        let here = here.map(|proven| (proven, live.file));
+        // Where this segment ends in zeros, a ready one that proves more has lost its own first record.
+        let rest_is_zeros = bytes[whole_end..].iter().all(|byte| *byte == 0);
+        let elsewhere = self.ready.iter().filter_map(|(ready, _, bytes)| {
+            let proven = proven_by_any(bytes.as_ref()?, 0, None, ready.life)?;
+            Some((proven, if rest_is_zeros { ready.file } else { live.file }))
+        });
+        let beyond = here.into_iter().chain(elsewhere).max_by_key(|(proven, _)| *proven);
+        if let Some((proven, file)) = beyond
+            && proven > break_at
+        {
+            return Err(self.damaged(file, break_at));
         }
         if self.covered.through > break_at {
             return Ok(Walked::CatalogueIsAhead);
         }
-        let proven = found
+        let told = found.iter().map(|found| found.durable_to);
+        let told = told.chain(beyond.map(|(proven, _)| proven)).max().unwrap_or(0);
+        let mut proven = told.max(live.base).max(self.covered.through);
+        let in_flight: Vec<Found> = found
             .iter()
-            .map(|found| found.durable_to)
-            .chain(beyond)
-            .max()
-            .unwrap_or(0);
-        let proven = proven.max(live.base).max(self.covered.through);
-        let kept = (proven - live.base) as usize;
-        let in_flight = found
-            .iter()
-            .filter(|f| f.at >= kept && !f.is_mark)
+            .filter(|found| live.base + found.at as u64 >= proven && !found.is_mark)
             .copied()
             .collect();
+        let clean = in_flight.is_empty() && rest_is_zeros;
+        let only_marks = found.iter().filter(|found| !found.is_mark).count() == in_flight.len();
+        if !clean && only_marks && self.covered.through <= live.base {
+            // Nothing but marks to keep: the segment is replaced as a whole.
+            proven = live.base;
+        }
+        let kept = (proven - live.base) as usize;
         found.retain(|found| found.at < kept);
         let bytes = Bytes::from(bytes);
         self.apply(&live, &bytes, &found)?;
@@ -333,7 +337,8 @@ impl Recovery<'_> {
             bytes,
             in_flight,
             proven,
-            end: scan.end,
+            end: whole_end,
+            clean,
         }))
     }
 
@@ -385,10 +390,9 @@ impl Recovery<'_> {
     /// Makes the end one that the journal can go on from.
     fn finish(mut self, tail: Tail) -> Result<Recovered, OpenError> {
         self.manifest.term += 1;
-        let rest_is_zeros = tail.bytes[tail.end..].iter().all(|byte| *byte == 0);
         let has_room = tail.proven + SLACK <= tail.live.base + tail.live.size;
         let spares = self.renew_ready();
-        let in_place = tail.in_flight.is_empty() && rest_is_zeros && has_room;
+        let in_place = tail.clean && has_room;
         let (segment, position, old) = match in_place {
             true => self.go_on_in_place(tail)?,
             false => self.move_on(tail)?,
@@ -599,23 +603,6 @@ impl Recovery<'_> {
             .map_err(|error| self.reading(number, error))
     }
 
-    fn refuse_newer(&self, live: &Live, scan: &Scan) -> Result<(), OpenError> {
-        let (file, position) = (segment_name(live.file), live.base + scan.end as u64);
-        match scan.fault {
-            Some(Fault::UnknownKind(kind)) => Err(OpenError::UnknownKind {
-                file,
-                position,
-                kind,
-            }),
-            Some(Fault::NewerFormat(format)) => Err(OpenError::NewerFormat {
-                file,
-                position,
-                format,
-            }),
-            _ => Ok(()),
-        }
-    }
-
     fn damaged(&self, file: u64, position: u64) -> OpenError {
         OpenError::Damaged {
             file: segment_name(file),
@@ -625,6 +612,16 @@ impl Recovery<'_> {
 
     fn reading(&self, file: u64, error: io::Error) -> OpenError {
         OpenError::io(&format!("read {}", segment_name(file)), error)
+    }
+}
+
+/// A record that verifies but for what this version does not know must not be taken for the end.
+fn refuse_newer(file: u64, position: u64, fault: Option<Fault>) -> Result<(), OpenError> {
+    let file = segment_name(file);
+    match fault {
+        Some(Fault::UnknownKind(kind)) => Err(OpenError::UnknownKind { file, position, kind }),
+        Some(Fault::NewerFormat(format)) => Err(OpenError::NewerFormat { file, position, format }),
+        _ => Ok(()),
     }
 }
 
