@@ -19,8 +19,8 @@ use keyfold::model::{
 use keyfold::runtime::Clock;
 use keyfold::storage::disk::SimDisk;
 use keyfold::storage::{
-    AppendError, Journal, JournalOptions, MemoryStore, OpenError, Placed, Run, SharedStore,
-    Staged, Store,
+    AppendError, Journal, JournalOptions, MemoryStore, OpenError, Placed, Run, SharedStore, Staged,
+    Store,
 };
 use keyfold::stream::{
     Body, Creation, Lengths, Lifetime, Record, SchemaRef, StreamState, StreamVersion,

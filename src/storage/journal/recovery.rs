@@ -263,7 +263,12 @@ impl Recovery<'_> {
             refuse_newer(ready.file, end, begins_at.err())?;
             if begins_at == Ok(Some(end)) {
                 let (ready, ..) = self.ready.remove(at);
-                self.live.push(Live { file: ready.file, life: ready.life, base: end, size: ready.size });
+                self.live.push(Live {
+                    file: ready.file,
+                    life: ready.life,
+                    base: end,
+                    size: ready.size,
+                });
                 return Ok(true);
             }
         }
@@ -304,7 +309,10 @@ impl Recovery<'_> {
             let proven = proven_by_any(bytes.as_ref()?, 0, None, ready.life)?;
             Some((proven, if rest_is_zeros { ready.file } else { live.file }))
         });
-        let beyond = here.into_iter().chain(elsewhere).max_by_key(|(proven, _)| *proven);
+        let beyond = here
+            .into_iter()
+            .chain(elsewhere)
+            .max_by_key(|(proven, _)| *proven);
         if let Some((proven, file)) = beyond
             && proven > break_at
         {
@@ -314,7 +322,10 @@ impl Recovery<'_> {
             return Ok(Walked::CatalogueIsAhead);
         }
         let told = found.iter().map(|found| found.durable_to);
-        let told = told.chain(beyond.map(|(proven, _)| proven)).max().unwrap_or(0);
+        let told = told
+            .chain(beyond.map(|(proven, _)| proven))
+            .max()
+            .unwrap_or(0);
         let mut proven = told.max(live.base).max(self.covered.through);
         let in_flight: Vec<Found> = found
             .iter()
@@ -619,8 +630,16 @@ impl Recovery<'_> {
 fn refuse_newer(file: u64, position: u64, fault: Option<Fault>) -> Result<(), OpenError> {
     let file = segment_name(file);
     match fault {
-        Some(Fault::UnknownKind(kind)) => Err(OpenError::UnknownKind { file, position, kind }),
-        Some(Fault::NewerFormat(format)) => Err(OpenError::NewerFormat { file, position, format }),
+        Some(Fault::UnknownKind(kind)) => Err(OpenError::UnknownKind {
+            file,
+            position,
+            kind,
+        }),
+        Some(Fault::NewerFormat(format)) => Err(OpenError::NewerFormat {
+            file,
+            position,
+            format,
+        }),
         _ => Ok(()),
     }
 }
