@@ -93,14 +93,20 @@ struct Recovery<'a> {
     manifest: Manifest,
     /// Segments that hold the journal, those found on the way included.
     live: Vec<Live>,
-    /// The ready segments that are not among them, and what they hold if not zeros.
-    ready: Vec<(Ready, Arc<dyn DiskFile>, Option<Vec<u8>>)>,
+    /// The ready segments that are not among them.
+    ready: Vec<(Ready, Arc<dyn DiskFile>, Contents)>,
     segments: Segments,
     durable: Durable,
     catalogue: Option<Catalogue>,
     covered: Facts,
     last_time: Timestamp,
 }
+
+/// What a ready segment holds; `None` for zeros.
+type Contents = Option<Vec<u8>>;
+
+/// The open segment, the next position in it, and the sealed file to shorten, if there is one, with its length.
+type Opened = (Arc<Segment>, u64, Option<(Arc<dyn DiskFile>, u64)>);
 
 enum Walked {
     Tail(Tail),
@@ -458,11 +464,7 @@ impl Recovery<'_> {
     }
 
     /// After a clean close: proves the end again, in the page that the next group is written to.
-    #[expect(clippy::type_complexity, reason = "the same answer as `move_on`")]
-    fn go_on_in_place(
-        &mut self,
-        tail: Tail,
-    ) -> Result<(Arc<Segment>, u64, Option<(Arc<dyn DiskFile>, u64)>), OpenError> {
+    fn go_on_in_place(&mut self, tail: Tail) -> Result<Opened, OpenError> {
         let mut bytes = Vec::new();
         self.write_mark(tail.live.life, tail.proven, &mut bytes);
         let position = tail.proven + bytes.len() as u64;
@@ -483,14 +485,7 @@ impl Recovery<'_> {
     }
 
     /// After anything else: copies what was in flight into a new segment.
-    #[expect(
-        clippy::type_complexity,
-        reason = "segment, position, and the file to shorten"
-    )]
-    fn move_on(
-        &mut self,
-        tail: Tail,
-    ) -> Result<(Arc<Segment>, u64, Option<(Arc<dyn DiskFile>, u64)>), OpenError> {
+    fn move_on(&mut self, tail: Tail) -> Result<Opened, OpenError> {
         self.live.retain(|live| live.file != tail.live.file);
         let kept = tail.proven - tail.live.base;
         if kept > 0 {
@@ -665,7 +660,7 @@ fn read_up_to(file: &dyn DiskFile, len: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn contents_unless_zeros(file: &dyn DiskFile) -> io::Result<Option<Vec<u8>>> {
+fn contents_unless_zeros(file: &dyn DiskFile) -> io::Result<Contents> {
     let zeros = |bytes: &[u8]| bytes.iter().all(|byte| *byte == 0);
     if zeros(&read_up_to(file, PROBE)?) {
         return Ok(None);

@@ -113,7 +113,10 @@ impl Model {
     }
 }
 
-fn seen(journal: &Journal) -> BTreeMap<StreamId, (String, Vec<u8>)> {
+/// State and payloads of every stream.
+type Seen = BTreeMap<StreamId, (String, Vec<u8>)>;
+
+fn seen(journal: &Journal) -> Seen {
     let names = journal.list("", None, usize::MAX);
     let ids = names.iter().map(|name| journal.find(name).unwrap());
     ids.map(|id| {
@@ -890,7 +893,7 @@ impl OnDisk {
         journal.close();
     }
 
-    fn answers(&self) -> (BTreeMap<StreamId, (String, Vec<u8>)>, u64, StreamId) {
+    fn answers(&self) -> (Seen, u64, StreamId) {
         let journal = self.open();
         let answers = (seen(&journal), journal.start_position(), journal.next_id());
         journal.close();
@@ -971,6 +974,56 @@ fn damage_files(dir: &std::path::Path, round: usize, dice: &mut fastrand::Rng) {
         }
         std::fs::write(path, bytes).unwrap();
     }
+}
+
+#[test]
+fn readers_see_all_that_is_durable_while_segments_are_sealed() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = JournalOptions {
+        by_hand: false,
+        ..by_hand()
+    };
+    let journal = Journal::open_dir(dir.path(), options).unwrap();
+    let ids = ["a", "b", "c"].map(|name| Ask::make(&*journal, name));
+    let done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let readers: Vec<_> = ids
+            .iter()
+            .map(|id| {
+                scope.spawn(|| {
+                    let (journal, id, mut rounds) = (&journal, *id, 0);
+                    while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                        let tail = journal.load(id).unwrap().tail;
+                        let from = tail.saturating_sub(fastrand::u64(1..400));
+                        let heard = messages(&journal.read(id, from, tail, usize::MAX).unwrap());
+                        let numbers = heard
+                            .iter()
+                            .map(|message| message[1..7].parse::<u64>().unwrap());
+                        assert!(
+                            numbers.eq(from..tail),
+                            "{from}..{tail} of {id}: {}",
+                            heard.len()
+                        );
+                        rounds += 1;
+                    }
+                    rounds
+                })
+            })
+            .collect();
+        for id in ids {
+            let mut state = journal.load(id).unwrap();
+            let text = |n: u64| format!("\"{n:06}{}\"", "q".repeat(n as usize % 300));
+            let answers: Vec<_> = (0..600)
+                .map(|n| journal.send(vec![after(&mut state, &[&text(n)])]))
+                .collect();
+            answers
+                .into_iter()
+                .for_each(|answer| drop(answer.recv().unwrap().unwrap()));
+        }
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+        assert!(readers.into_iter().all(|reader| reader.join().unwrap() > 0));
+    });
+    assert!(journal.stats().segments > 20);
 }
 
 #[test]
