@@ -330,6 +330,18 @@ fn completions_do_not_run_on_the_callers_stack(backend: Backend) {
     }
 }
 
+fn a_completion_that_panics_harms_nobody_else(backend: Backend) {
+    let store = backend.store();
+    let id = store.make("a");
+    let mut state = store.load(id).unwrap();
+    store.append(
+        vec![after(&mut state, &["1"])],
+        Box::new(|_| panic!("on purpose")),
+    );
+    store.ask(vec![after(&mut state, &["2"])]).unwrap();
+    assert_eq!(store.everything(id), ["1", "2"]);
+}
+
 fn conflict_writes_nothing(backend: Backend) {
     let store = backend.store();
     let id = store.make("a");
@@ -783,6 +795,7 @@ contract! {
         what_was_appended_is_read_back
         completions_come_in_call_order_and_tell_rising_places
         completions_do_not_run_on_the_callers_stack
+        a_completion_that_panics_harms_nobody_else
         conflict_writes_nothing
         all_or_none_of_a_call_is_staged
         a_failure_fails_what_was_staged_after_it_on_the_stream

@@ -408,11 +408,11 @@ impl Recovery<'_> {
     fn finish(mut self, tail: Tail) -> Result<Recovered, OpenError> {
         self.manifest.term += 1;
         let has_room = tail.proven + SLACK <= tail.live.base + tail.live.size;
-        let spares = self.renew_ready();
+        let mut spares = self.renew_ready();
         let in_place = tail.clean && has_room;
         let (segment, position, old) = match in_place {
             true => self.go_on_in_place(tail)?,
-            false => self.move_on(tail)?,
+            false => self.move_on(tail, &mut spares)?,
         };
         self.manifest.live = self.live.clone();
         self.manifest.ready = spares
@@ -485,36 +485,30 @@ impl Recovery<'_> {
     }
 
     /// After anything else: copies what was in flight into a new segment.
-    fn move_on(&mut self, tail: Tail) -> Result<Opened, OpenError> {
+    fn move_on(&mut self, tail: Tail, spares: &mut Vec<Spare>) -> Result<Opened, OpenError> {
         self.live.retain(|live| live.file != tail.live.file);
         let kept = tail.proven - tail.live.base;
         if kept > 0 {
             self.live.push(tail.live);
-            let sealed = Segment::new(
-                spare(&tail.live, tail.file.clone()),
-                tail.live.base,
-                tail.proven,
-                true,
-            );
+            let sealed = spare(&tail.live, tail.file.clone());
+            let sealed = Segment::new(sealed, tail.live.base, tail.proven, true);
             self.segments.push(Arc::new(sealed));
             self.seal(tail.proven)?;
         }
-        let (file, life) = (self.manifest.take_file(), self.manifest.new_life());
         let (records, most) = self.in_flight(&tail)?;
+        let copying = |error| OpenError::io("copy what was in flight", error);
+        let new = self.take_spare(spares, most).map_err(copying)?;
         let live = Live {
-            file,
-            life,
+            file: new.number,
+            life: new.life,
             base: tail.proven,
-            size: segment_size(most, self.segment_bytes),
+            size: new.size,
         };
         let bytes = self.copy(&live, &records);
-        let position = live.base + bytes.len() as u64;
-        let copied = zeroed(self.disk, file, live.size).and_then(|file| {
-            file.write_at(&bytes, 0)?;
-            file.sync_data()?;
-            Ok(file)
-        });
-        let file = copied.map_err(|error| OpenError::io("copy what was in flight", error))?;
+        new.file
+            .write_at(&bytes, 0)
+            .and_then(|()| new.file.sync_data())
+            .map_err(copying)?;
         self.live.push(live);
         if kept == 0 {
             self.manifest.free.push(tail.live.file);
@@ -525,12 +519,24 @@ impl Recovery<'_> {
             "the journal did not end cleanly; {} whole records in flight were kept",
             records.len()
         );
-        let segment = Segment::new(spare(&live, file), live.base, position, true);
-        Ok((
-            Arc::new(segment),
-            position,
-            (kept > 0).then_some((tail.file, kept)),
-        ))
+        let position = live.base + bytes.len() as u64;
+        let segment = Arc::new(Segment::new(new, live.base, position, true));
+        Ok((segment, position, (kept > 0).then_some((tail.file, kept))))
+    }
+
+    /// A spare with room for `bytes`: one that is ready, so that a full disk can be started from, or a new one.
+    fn take_spare(&mut self, spares: &mut Vec<Spare>, bytes: u64) -> io::Result<Spare> {
+        if let Some(at) = spares.iter().position(|spare| spare.capacity() >= bytes) {
+            return Ok(spares.swap_remove(at));
+        }
+        let (number, life) = (self.manifest.take_file(), self.manifest.new_life());
+        let size = segment_size(bytes, self.segment_bytes);
+        Ok(Spare {
+            number,
+            file: zeroed(self.disk, number, size)?,
+            life,
+            size,
+        })
     }
 
     /// The records in flight, and the most that they take with the mark behind them.

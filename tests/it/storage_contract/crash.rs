@@ -768,6 +768,31 @@ fn a_full_disk_refuses_whole_calls_and_recovers() {
 }
 
 #[test]
+fn a_full_disk_can_be_started_from() {
+    let disk = SimDisk::new();
+    let journal = open(&disk).unwrap();
+    let id = make(&journal, "a");
+    let room_for_a_manifest = 2 << 10;
+    disk.set_capacity(Some(6 * SMALL + room_for_a_manifest));
+    while speak(&journal, id, &format!("\"{}\"", "u".repeat(900))).is_ok() {}
+    let count = journal.everything(id).len();
+    for round in 0..3 {
+        let journal = open_again(&disk, round);
+        assert!(journal.everything(id).len() == count);
+        assert!(!disk.list().unwrap().is_empty());
+    }
+    let journal = open_again(&disk, 9);
+    let end = staged(&journal.load(id).unwrap(), Body::Delete);
+    assert!(commit(&journal, vec![end]).is_ok());
+}
+
+/// Opens after power was lost without a mark.
+fn open_again(disk: &SimDisk, seed: u64) -> Arc<Journal> {
+    disk.power_loss(seed);
+    open(disk).unwrap()
+}
+
+#[test]
 fn a_full_disk_is_left_without_help() {
     let disk = SimDisk::new();
     let options = JournalOptions {
