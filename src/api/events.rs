@@ -12,7 +12,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use tokio::sync::watch;
 
-use crate::engine::{Engine, Fault, Handle, Published, PublishedStream, Selection, Start};
+use crate::engine::{Engine, Fault, Handle, LiveReader, Published, PublishedStream, Selection, Start};
 use crate::model::{Offset, ReadFrom, StreamId};
 use crate::protocol::{json, sse};
 
@@ -34,6 +34,7 @@ struct Reader {
     heartbeat: Duration,
     resets: bool,
     state: State,
+    _counted: LiveReader,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -100,6 +101,7 @@ pub async fn respond(
         selection,
         heartbeat: settings.heartbeat.mul_f64(0.8),
         state: State::Fresh,
+        _counted: engine.live_reader(),
         engine,
     };
     Ok(event_stream(stepwise(reader, Reader::step)))

@@ -12,7 +12,7 @@ use axum::response::{IntoResponse, Response};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::engine::{Engine, Fault, Handle, Published, PublishedStream, Selection};
+use crate::engine::{Engine, Fault, Handle, LiveReader, Published, PublishedStream, Selection};
 use crate::model::{Offset, StreamId};
 use crate::protocol::control::ControlEvent;
 use crate::protocol::{cursor::cursor, sse};
@@ -37,6 +37,7 @@ struct Reader {
     heartbeat: Duration,
     ends_at: Instant,
     state: State,
+    _counted: LiveReader,
 }
 
 #[derive(PartialEq, Eq)]
@@ -74,6 +75,7 @@ pub fn respond(
         heartbeat: settings.heartbeat.mul_f64(0.8),
         ends_at: Instant::now() + rotation,
         state: State::Fresh,
+        _counted: engine.live_reader(),
         engine,
     };
     let mut response = event_stream(stepwise(reader, Reader::step));
