@@ -58,7 +58,7 @@ pub async fn run(Remote { args, connection }: Remote<PutArgs>) -> Result<(), Fai
     } else {
         stream.put(&args.entity_type, &args.key, &value, &condition).await?
     };
-    let verb = if receipt.created { "created" } else { "updated" };
+    let verb = if args.merge { "merged" } else { "written" };
     print_receipt(&mut connection.out(), &receipt, verb, &args.key)
 }
 
@@ -70,7 +70,9 @@ pub fn print_receipt(out: &mut Out, receipt: &Receipt, verb: &str, key: &str) ->
     } else if receipt.applied {
         out.line(&format!("{verb}: {key}{at}"))?;
     } else {
-        out.line(&format!("not applied: a newer version of {key} is stored"))?;
+        out.line(&format!(
+            "not applied: a newer version of {key} is stored, or the value was refused and kept aside"
+        ))?;
     }
     Ok(out.flush()?)
 }

@@ -93,6 +93,8 @@ pub struct Problem {
     pub written: Written,
     /// What is wrong with which change; empty unless values were refused.
     pub errors: Vec<Fault>,
+    /// How many more faults there are than `errors` lists.
+    pub more_errors: u64,
     /// How long the server asks to be left alone.
     pub retry_after: Option<Duration>,
     /// The current version of an entity whose precondition failed.
@@ -107,19 +109,29 @@ pub enum Written {
     Unknown,
 }
 
-/// One violation of a schema by one change of a batch.
+/// One violation: by one change of a batch, at one place of a document, or by one stored entity.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default)]
 pub struct Fault {
     /// Which change of the batch, from 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub index: Option<u64>,
-    /// JSON pointer into the change's value.
+    /// JSON pointer to the place.
     pub pointer: String,
     /// The schema keyword that refused it, for example `enum`.
-    pub keyword: Option<String>,
-    pub schema_location: Option<String>,
+    pub keyword: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub schema_location: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub schema_version: Option<u64>,
     pub message: String,
+    /// Where the stored entity lies that does not fit a schema.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stream: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub entity_type: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
 }
 
 #[derive(Default, Deserialize)]
@@ -131,13 +143,19 @@ struct ProblemBody {
     #[serde(deserialize_with = "written")]
     written: Option<Written>,
     errors: Vec<Fault>,
+    more_errors: u64,
 }
 
+/// A boolean, or a text: `"no"`, `"yes"`, `"unknown"`.
 fn written<'de, D: Deserializer<'de>>(source: D) -> Result<Option<Written>, D::Error> {
     Ok(match serde_json::Value::deserialize(source)? {
-        serde_json::Value::Bool(false) => Some(Written::No),
         serde_json::Value::Bool(true) => Some(Written::Yes),
-        serde_json::Value::String(_) => Some(Written::Unknown),
+        serde_json::Value::Bool(false) => Some(Written::No),
+        serde_json::Value::String(text) => Some(match text.as_str() {
+            "no" => Written::No,
+            "yes" => Written::Yes,
+            _ => Written::Unknown,
+        }),
         _ => None,
     })
 }
@@ -172,6 +190,7 @@ impl Problem {
             detail: parsed.detail,
             written: parsed.written.unwrap_or(otherwise),
             errors: parsed.errors,
+            more_errors: parsed.more_errors,
             retry_after: retry_after(headers),
             current: etag(headers),
         }
@@ -227,7 +246,12 @@ mod tests {
 
     #[test]
     fn what_may_have_been_written_is_told_apart() {
-        for (text, expected) in [("false", Written::No), ("true", Written::Yes), (r#""unknown""#, Written::Unknown)] {
+        for (text, expected) in [
+            ("false", Written::No),
+            (r#""no""#, Written::No),
+            ("true", Written::Yes),
+            (r#""unknown""#, Written::Unknown),
+        ] {
             assert_eq!(parsed(503, &format!(r#"{{"written":{text}}}"#)).written, expected);
         }
     }
