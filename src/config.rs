@@ -1,1 +1,238 @@
-//! (being written)
+//! Settings: a file, the environment and flags become checked values. Nothing else reads the environment.
+//!
+//! A flag wins over the environment, that over the file, that over the default. One struct describes all three, so
+//! that the reference (`docs/configuration.md`, `schemas/config.json`) cannot say anything else than the program.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::api::ApiSettings;
+use crate::engine;
+use crate::model::Limits;
+use crate::telemetry::LogFormat;
+
+/// Run the server.
+#[derive(Args, Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ServeArgs {
+    /// TOML file with these settings, named as the flags with `_` for `-`
+    #[arg(long, value_name = "FILE", env = "KEYFOLD_CONFIG")]
+    #[serde(skip)]
+    pub config: Option<PathBuf>,
+    /// Address to listen on [default: 127.0.0.1]
+    #[arg(long, env = "KEYFOLD_HOST")]
+    pub host: Option<IpAddr>,
+    /// Port to listen on; 0 takes a free one; STREAMS_PORT works as well [default: 4437]
+    #[arg(long, env = "PORT")]
+    pub port: Option<u16>,
+    #[arg(long, env = "STREAMS_PORT", hide = true)]
+    #[serde(skip)]
+    pub streams_port: Option<u16>,
+    /// Directory of the data; made if it is missing [default: keyfold-data]
+    #[arg(long, value_name = "DIR", env = "STREAMS_DATA_DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// Where the log is kept [default: journal]
+    #[arg(long, env = "KEYFOLD_STORE")]
+    pub store: Option<StoreKind>,
+    /// Bearer token that guards everything but health; DURABLE_STREAMS_SECRET works as well [default: none]
+    #[arg(long, env = "STREAMS_SECRET", hide_env_values = true)]
+    pub token: Option<String>,
+    #[arg(long, env = "DURABLE_STREAMS_SECRET", hide = true, hide_env_values = true)]
+    #[serde(skip)]
+    pub durable_streams_token: Option<String>,
+    /// Size of a journal segment in bytes [default: 67108864]
+    #[arg(long, env = "KEYFOLD_SEGMENT_BYTES")]
+    pub segment_bytes: Option<u64>,
+    /// How long a long-poll waits for data, in milliseconds [default: 20000]
+    #[arg(long, env = "KEYFOLD_LONG_POLL_MS")]
+    pub long_poll_ms: Option<u64>,
+    /// Longest silence on a live connection, in milliseconds [default: 15000]
+    #[arg(long, env = "KEYFOLD_HEARTBEAT_MS")]
+    pub heartbeat_ms: Option<u64>,
+    /// About how long a protocol SSE response lasts, in milliseconds [default: 60000]
+    #[arg(long, env = "KEYFOLD_SSE_ROTATION_MS")]
+    pub sse_rotation_ms: Option<u64>,
+    /// How long a write to a connection may be stuck before it is closed, in milliseconds [default: 30000]
+    #[arg(long, env = "KEYFOLD_WRITE_TIMEOUT_MS")]
+    pub write_timeout_ms: Option<u64>,
+    /// Streams neither read nor written for so long give their memory back, in milliseconds [default: 300000]
+    #[arg(long, env = "KEYFOLD_STREAM_IDLE_MS")]
+    pub stream_idle_ms: Option<u64>,
+    /// Largest request body in bytes [default: 16777216]
+    #[arg(long, env = "KEYFOLD_REQUEST_BYTES_MAX")]
+    pub request_bytes_max: Option<usize>,
+    /// Largest value of a typed change in bytes [default: 1048576]
+    #[arg(long, env = "KEYFOLD_VALUE_BYTES_MAX")]
+    pub value_bytes_max: Option<usize>,
+    /// Largest page of a read in bytes [default: 4194304]
+    #[arg(long, env = "KEYFOLD_PAGE_BYTES_MAX")]
+    pub page_bytes_max: Option<usize>,
+    /// Largest registered document in bytes [default: 1048576]
+    #[arg(long, env = "KEYFOLD_SCHEMA_BYTES_MAX")]
+    pub schema_bytes_max: Option<usize>,
+    /// Producers remembered per stream [default: 10000]
+    #[arg(long, env = "KEYFOLD_PRODUCERS_MAX")]
+    pub producers_max: Option<usize>,
+    /// Bytes of one stream that may wait for the disk [default: 67108864]
+    #[arg(long, env = "KEYFOLD_STREAM_IN_FLIGHT_BYTES_MAX")]
+    pub stream_in_flight_bytes_max: Option<usize>,
+    /// Bytes of all streams that may wait for the disk [default: 268435456]
+    #[arg(long, env = "KEYFOLD_IN_FLIGHT_BYTES_MAX")]
+    pub in_flight_bytes_max: Option<usize>,
+    /// Open connections [default: 20000]
+    #[arg(long, env = "KEYFOLD_CONNECTIONS_MAX")]
+    pub connections_max: Option<usize>,
+    /// What is logged, as a filter such as `info` or `keyfold=debug` [default: info]
+    #[arg(long, env = "KEYFOLD_LOG")]
+    pub log: Option<String>,
+    /// How log lines look [default: text]
+    #[arg(long, env = "KEYFOLD_LOG_FORMAT")]
+    pub log_format: Option<LogFormat>,
+}
+
+/// Where the log is kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum StoreKind {
+    /// Files in the data directory; survives power loss.
+    #[default]
+    Journal,
+    /// Memory only; gone with the process.
+    Memory,
+}
+
+/// Checked settings of a server.
+#[derive(Clone, Debug)]
+pub struct ServerSettings {
+    pub address: SocketAddr,
+    pub data_dir: PathBuf,
+    pub store: StoreKind,
+    pub segment_bytes: u64,
+    pub write_timeout: Duration,
+    pub api: ApiSettings,
+    pub engine: engine::Settings,
+    pub log: String,
+    pub log_format: LogFormat,
+}
+
+/// Why the settings cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    #[error("cannot read {path}: {source}")]
+    Read { path: PathBuf, source: std::io::Error },
+    #[error("{path}: {reason}")]
+    Parse { path: PathBuf, reason: String },
+    #[error("{setting}: {reason}")]
+    Value { setting: &'static str, reason: &'static str },
+}
+
+impl ServeArgs {
+    /// Reads the file, if one is named, and checks everything.
+    pub fn settings(self) -> Result<ServerSettings, ConfigError> {
+        let file = match &self.config {
+            Some(path) => read_file(path)?,
+            None => Self::default(),
+        };
+        self.or(file).checked()
+    }
+
+    fn or(self, file: Self) -> Self {
+        macro_rules! first_given {
+            ($($field:ident),* $(,)?) => { Self { $($field: self.$field.or(file.$field)),* } };
+        }
+        first_given!(
+            config, host, port, streams_port, data_dir, store, token, durable_streams_token, segment_bytes,
+            long_poll_ms, heartbeat_ms, sse_rotation_ms, write_timeout_ms, stream_idle_ms, request_bytes_max,
+            value_bytes_max, page_bytes_max, schema_bytes_max, producers_max, stream_in_flight_bytes_max,
+            in_flight_bytes_max, connections_max, log, log_format,
+        )
+    }
+
+    fn checked(self) -> Result<ServerSettings, ConfigError> {
+        let bad = |setting, reason| Err(ConfigError::Value { setting, reason });
+        let segment_bytes = self.segment_bytes.unwrap_or(64 << 20);
+        if !(65_536..=1 << 32).contains(&segment_bytes) {
+            return bad("segment_bytes", "64 KiB to 4 GiB");
+        }
+        if self.page_bytes_max == Some(0) || self.request_bytes_max == Some(0) || self.connections_max == Some(0) {
+            return bad("page_bytes_max, request_bytes_max, connections_max", "at least 1");
+        }
+        let default = Limits::default();
+        let limits = Limits {
+            request_bytes_max: self.request_bytes_max.unwrap_or(default.request_bytes_max),
+            value_bytes_max: self.value_bytes_max.unwrap_or(default.value_bytes_max),
+            page_bytes_max: self.page_bytes_max.unwrap_or(default.page_bytes_max),
+            schema_bytes_max: self.schema_bytes_max.unwrap_or(default.schema_bytes_max),
+            producers_max: self.producers_max.unwrap_or(default.producers_max),
+            stream_in_flight_bytes_max: self.stream_in_flight_bytes_max.unwrap_or(default.stream_in_flight_bytes_max),
+            in_flight_bytes_max: self.in_flight_bytes_max.unwrap_or(default.in_flight_bytes_max),
+            connections_max: self.connections_max.unwrap_or(default.connections_max),
+            ..default
+        };
+        let millis = |given: Option<u64>, default: Duration| given.map_or(default, Duration::from_millis);
+        let api = ApiSettings::default();
+        // An empty variable is how shells unset one for a single command.
+        let token = self.token.or(self.durable_streams_token).filter(|token| !token.is_empty());
+        let engine = engine::Settings::default();
+        Ok(ServerSettings {
+            address: SocketAddr::new(
+                self.host.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+                self.port.or(self.streams_port).unwrap_or(4437),
+            ),
+            data_dir: self.data_dir.unwrap_or_else(|| PathBuf::from("keyfold-data")),
+            store: self.store.unwrap_or_default(),
+            segment_bytes,
+            write_timeout: millis(self.write_timeout_ms, Duration::from_secs(30)),
+            engine: engine::Settings {
+                limits,
+                stream_idle: millis(self.stream_idle_ms, engine.stream_idle),
+                ..engine
+            },
+            api: ApiSettings {
+                token,
+                long_poll: millis(self.long_poll_ms, api.long_poll),
+                heartbeat: millis(self.heartbeat_ms, api.heartbeat),
+                sse_rotation: millis(self.sse_rotation_ms, api.sse_rotation),
+                ..api
+            },
+            log: self.log.unwrap_or_else(|| "info".to_owned()),
+            log_format: self.log_format.unwrap_or_default(),
+        })
+    }
+}
+
+fn read_file(path: &Path) -> Result<ServeArgs, ConfigError> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+    toml::from_str(&text).map_err(|e| ConfigError::Parse { path: path.to_owned(), reason: e.to_string() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flag_wins_over_the_file_and_that_over_the_default() {
+        let file: ServeArgs = toml::from_str("port = 1\nvalue_bytes_max = 2\nstore = \"memory\"").unwrap();
+        let flags = ServeArgs { port: Some(9), ..ServeArgs::default() };
+        let settings = flags.or(file).checked().unwrap();
+        assert_eq!((settings.address.port(), settings.store), (9, StoreKind::Memory));
+        assert_eq!(settings.engine.limits.value_bytes_max, 2);
+        assert_eq!(settings.engine.limits.request_bytes_max, 16 << 20);
+    }
+
+    #[test]
+    fn a_misspelt_setting_is_refused() {
+        assert!(toml::from_str::<ServeArgs>("prot = 1").is_err());
+    }
+
+    #[test]
+    fn a_segment_too_small_is_refused() {
+        assert!(ServeArgs { segment_bytes: Some(1), ..ServeArgs::default() }.checked().is_err());
+    }
+}

@@ -1,1 +1,234 @@
-//! (being written)
+//! The one place that joins storage, engine, edge and sockets.
+//!
+//! The port opens first and answers 503 until the log is recovered. Stopping goes the other way round: no new
+//! connections, live responses end on a frame, requests in hand are answered, the log is closed.
+
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::time::Sleep;
+use tokio_util::task::TaskTracker;
+
+use crate::api::{self, Api};
+use crate::config::{ServerSettings, StoreKind};
+use crate::engine::{Engine, Fault, Health};
+use crate::runtime::Clock;
+use crate::storage::{Journal, JournalOptions, MemoryStore, OpenError, SharedStore};
+
+/// Why a server did not start, or could not go on.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    #[error("cannot listen on {address}: {source}")]
+    Listen { address: SocketAddr, source: std::io::Error },
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    #[error("cannot start: {0}")]
+    Start(#[from] Fault),
+    #[error("a barrier failed: what was being written is stored whole or not at all; restart once the disk is well")]
+    BarrierFailed,
+    #[error("a task of the server failed: {0}")]
+    Task(#[from] tokio::task::JoinError),
+}
+
+/// A running server.
+pub struct Running {
+    pub address: SocketAddr,
+    engine: Engine,
+    connections: TaskTracker,
+    stop: watch::Sender<bool>,
+    sweeper: tokio::task::JoinHandle<()>,
+}
+
+/// How long requests in hand may take once the server stops.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// Starts a server; resolves once it serves.
+pub async fn start(settings: ServerSettings) -> Result<Running, ServerError> {
+    let clock = Clock::system();
+    let listen = |source| ServerError::Listen { address: settings.address, source };
+    let listener = TcpListener::bind(settings.address).await.map_err(listen)?;
+    let address = listener.local_addr().map_err(listen)?;
+    let api = Api::new(settings.api.clone());
+    let (stop, stopped) = watch::channel(false);
+    let connections = TaskTracker::new();
+    let accepting = Accepting {
+        router: api::router(api.clone()),
+        connections: connections.clone(),
+        stopped,
+        write_timeout: settings.write_timeout,
+        room: Arc::new(Semaphore::new(settings.engine.limits.connections_max)),
+    };
+    connections.spawn(accepting.run(listener));
+    let engine_settings = settings.engine.clone();
+    let opened = tokio::task::spawn_blocking(move || -> Result<Engine, ServerError> {
+        let store: SharedStore = match settings.store {
+            StoreKind::Memory => MemoryStore::new(clock.clone()),
+            StoreKind::Journal => {
+                let options =
+                    JournalOptions { segment_bytes: settings.segment_bytes, ..JournalOptions::new(clock.clone()) };
+                Journal::open_dir(&settings.data_dir, options)?
+            }
+        };
+        Ok(Engine::start(store, clock, engine_settings)?)
+    });
+    let engine = match opened.await? {
+        Ok(engine) => engine,
+        Err(error) => {
+            stop.send_replace(true);
+            return Err(error);
+        }
+    };
+    api.serve_from(engine.clone());
+    let sweeper = tokio::spawn(engine.clone().sweep(Duration::from_secs(1)));
+    Ok(Running { address, engine, connections, stop, sweeper })
+}
+
+impl Running {
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Resolves when the log has failed and takes nothing more.
+    pub async fn failed(&self) {
+        while self.engine.health() != Health::Failed {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+
+    /// Stops: ends live responses on a frame, answers what is in hand, closes the log.
+    pub async fn stop(self) -> Result<(), ServerError> {
+        self.stop.send_replace(true);
+        self.engine.begin_stop();
+        self.connections.close();
+        if tokio::time::timeout(GRACE, self.connections.wait()).await.is_err() {
+            tracing::warn!(connections = self.connections.len(), "connections were cut: they took too long to end");
+        }
+        self.sweeper.await?;
+        let engine = self.engine;
+        Ok(tokio::task::spawn_blocking(move || engine.close()).await?)
+    }
+}
+
+/// Takes connections until told to stop.
+struct Accepting {
+    router: axum::Router,
+    connections: TaskTracker,
+    stopped: watch::Receiver<bool>,
+    write_timeout: Duration,
+    room: Arc<Semaphore>,
+}
+
+impl Accepting {
+    async fn run(mut self, listener: TcpListener) {
+        loop {
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                _ = self.stopped.wait_for(|stopped| *stopped) => return,
+            };
+            match accepted {
+                // Beyond the bound a connection is closed at once rather than left waiting.
+                Ok((socket, _)) => {
+                    if let Ok(place) = self.room.clone().try_acquire_owned() {
+                        let connection = self.connection(socket);
+                        self.connections.spawn(async move {
+                            connection.await;
+                            drop(place);
+                        });
+                    }
+                }
+                Err(error) => {
+                    // Out of file handles, mostly: give others time to close theirs.
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            }
+        }
+    }
+
+    fn connection(&self, socket: TcpStream) -> impl Future<Output = ()> + Send + 'static {
+        let service = TowerToHyperService::new(self.router.clone());
+        let mut stopped = self.stopped.clone();
+        let write_timeout = self.write_timeout;
+        async move {
+            // Small frames must leave at once; where the socket cannot, they leave a little later.
+            let _ = socket.set_nodelay(true);
+            let mut builder = auto::Builder::new(TokioExecutor::new());
+            builder.http1().timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(30));
+            builder.http2().timer(TokioTimer::new()).keep_alive_interval(Some(Duration::from_secs(20)));
+            let io = TokioIo::new(Timed { socket, timeout: write_timeout, stuck: None });
+            let connection = builder.serve_connection(io, service);
+            tokio::pin!(connection);
+            tokio::select! {
+                _ = connection.as_mut() => return,
+                _ = stopped.wait_for(|stopped| *stopped) => connection.as_mut().graceful_shutdown(),
+            }
+            // An error here is the client's: it went away, or did not read for too long.
+            let _ = connection.await;
+        }
+    }
+}
+
+/// A socket whose writes fail once one has been stuck for too long: the only reason to close a slow reader.
+struct Timed {
+    socket: TcpStream,
+    timeout: Duration,
+    stuck: Option<Pin<Box<Sleep>>>,
+}
+
+impl Timed {
+    fn watch<T>(&mut self, cx: &mut Context<'_>, write: Poll<std::io::Result<T>>) -> Poll<std::io::Result<T>> {
+        if write.is_ready() {
+            self.stuck = None;
+            return write;
+        }
+        let timeout = self.timeout;
+        let stuck = self.stuck.get_or_insert_with(|| Box::pin(tokio::time::sleep(timeout)));
+        match stuck.as_mut().poll(cx) {
+            Poll::Ready(()) => Poll::Ready(Err(std::io::ErrorKind::TimedOut.into())),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+impl AsyncRead for Timed {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.socket).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Timed {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<std::io::Result<usize>> {
+        let write = Pin::new(&mut self.socket).poll_write(cx, buf);
+        self.watch(cx, write)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[std::io::IoSlice<'_>],
+    ) -> Poll<std::io::Result<usize>> {
+        let write = Pin::new(&mut self.socket).poll_write_vectored(cx, bufs);
+        self.watch(cx, write)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.socket.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.socket).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.socket).poll_shutdown(cx)
+    }
+}

@@ -1,7 +1,7 @@
 //! Paths, queries and bodies, read once and strictly.
 
 use axum::body::{Body, Bytes};
-use axum::extract::{FromRequest, FromRequestParts, OriginalUri, Request};
+use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::Uri;
 use axum::http::request::Parts;
 use http_body_util::BodyExt;
@@ -40,9 +40,8 @@ pub struct StreamPath(pub StreamName);
 impl FromRequestParts<Api> for StreamPath {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
-        let OriginalUri(uri) = OriginalUri::from_request_parts(parts, api).await.unwrap_or_else(|never| match never {});
-        let raw = rest_of(&uri, "/v1/stream/");
+    async fn from_request_parts(parts: &mut Parts, _: &Api) -> Result<Self, Problem> {
+        let raw = rest_of(&parts.uri, "/v1/stream/");
         if raw == "__ds" || raw.starts_with("__ds/") {
             return Err(Problem::new(ProblemType::NotImplemented, "this server has no subscriptions"));
         }
@@ -107,9 +106,8 @@ fn entity_type(raw: &str) -> Result<EntityType, Problem> {
 impl FromRequestParts<Api> for StatePath {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
-        let OriginalUri(uri) = OriginalUri::from_request_parts(parts, api).await.unwrap_or_else(|never| match never {});
-        Self::parse(rest_of(&uri, "/v1/state/"))
+    async fn from_request_parts(parts: &mut Parts, _: &Api) -> Result<Self, Problem> {
+        Self::parse(rest_of(&parts.uri, "/v1/state/"))
     }
 }
 
@@ -134,7 +132,7 @@ impl Query {
     }
 
     /// The one value of a parameter; twice is refused.
-    pub fn one(&self, name: &str) -> Result<Option<&str>, Problem> {
+    pub fn one<'q>(&'q self, name: &'q str) -> Result<Option<&'q str>, Problem> {
         let mut values = self.all(name);
         match (values.next(), values.next()) {
             (first, None) => Ok(first),

@@ -133,6 +133,16 @@ struct Session {
     ack_timeout: Duration,
 }
 
+/// What an ingest waits for.
+enum Event {
+    Durable(u64, Result<Appended, Fault>),
+    /// The connection takes more acknowledgements.
+    Readable(mpsc::OwnedPermit<Bytes>),
+    /// The connection is gone, or has not read for too long.
+    Unread,
+    Line(Result<Option<Vec<u8>>, Problem>),
+}
+
 impl Session {
     async fn run(mut self) {
         let refused = self.write_lines().await;
@@ -159,49 +169,55 @@ impl Session {
         loop {
             let room = self.pending.len() < IN_FLIGHT_MAX;
             let deadline = slow_since.map(|since| since + self.ack_timeout);
-            tokio::select! {
+            let waits = deadline.unwrap_or_else(tokio::time::Instant::now);
+            let event = tokio::select! {
                 biased;
-                Some((seq, outcome)) = self.pending.next(), if !self.pending.is_empty() => match outcome {
-                    Ok(appended) => self.acknowledge(seq, &appended),
-                    Err(fault) => {
-                        self.pending.clear();
-                        return Some((seq, fault.into()));
-                    }
+                Some((seq, outcome)) = self.pending.next(), if !self.pending.is_empty() => Event::Durable(seq, outcome),
+                permit = self.acks.clone().reserve_owned(), if !self.unread.is_empty() => match permit {
+                    Ok(permit) => Event::Readable(permit),
+                    Err(_) => Event::Unread,
                 },
-                permit = self.acks.reserve(), if !self.unread.is_empty() => match permit {
-                    Ok(permit) => {
-                        slow_since = None;
-                        let lines: Vec<u8> = self.unread.drain(..).flatten().collect();
-                        self.unread_bytes = 0;
-                        permit.send(lines.into());
+                line = self.lines.next(), if room => Event::Line(line),
+                () = tokio::time::sleep_until(waits), if deadline.is_some() => Event::Unread,
+            };
+            match event {
+                Event::Durable(seq, Ok(appended)) => self.acknowledge(seq, &appended),
+                Event::Durable(seq, Err(fault)) => {
+                    self.pending.clear();
+                    return Some((seq, fault.into()));
+                }
+                Event::Readable(permit) => {
+                    slow_since = None;
+                    permit.send(self.take_unread());
+                }
+                // Nobody listens: what was decided becomes durable all the same, and the next try is a repeat.
+                Event::Unread | Event::Line(Ok(None)) => return None,
+                Event::Line(Err(problem)) => return Some((self.numbering.next, problem)),
+                Event::Line(Ok(Some(line))) => {
+                    if let Err(refused) = self.write_line(&line).await {
+                        return Some(refused);
                     }
-                    Err(_) => return None,
-                },
-                line = self.lines.next(), if room => match line {
-                    Ok(Some(line)) => {
-                        if line.iter().all(u8::is_ascii_whitespace) {
-                            continue;
-                        }
-                        let (seq, producer) = match self.numbering.take() {
-                            Ok(numbered) => numbered,
-                            Err(problem) => return Some((self.numbering.next, problem)),
-                        };
-                        match self.ingest.line(&line, producer).await {
-                            Ok(durable) => self.pending.push_back(numbered(seq, durable)),
-                            Err(fault) => return Some((seq, fault.into())),
-                        }
-                    }
-                    Ok(None) => return None,
-                    Err(problem) => return Some((self.numbering.next, problem)),
-                },
-                () = tokio::time::sleep_until(deadline.unwrap_or_else(tokio::time::Instant::now)), if deadline.is_some() => {
-                    return None;
                 }
             }
             if self.unread_bytes >= UNREAD_BYTES_MAX {
                 slow_since.get_or_insert_with(tokio::time::Instant::now);
             }
         }
+    }
+
+    async fn write_line(&mut self, line: &[u8]) -> Result<(), (u64, Problem)> {
+        if line.iter().all(u8::is_ascii_whitespace) {
+            return Ok(());
+        }
+        let (seq, producer) = self.numbering.take().map_err(|problem| (self.numbering.next, problem))?;
+        let durable = self.ingest.line(line, producer).await.map_err(|fault| (seq, fault.into()))?;
+        self.pending.push_back(numbered(seq, durable));
+        Ok(())
+    }
+
+    fn take_unread(&mut self) -> Bytes {
+        self.unread_bytes = 0;
+        self.unread.drain(..).flatten().collect::<Vec<u8>>().into()
     }
 
     fn acknowledge(&mut self, seq: u64, appended: &Appended) {
@@ -231,11 +247,11 @@ impl Session {
     }
 
     async fn flush(&mut self) -> Result<(), ()> {
-        let lines: Vec<u8> = self.unread.drain(..).flatten().collect();
+        let lines = self.take_unread();
         if lines.is_empty() {
             return Ok(());
         }
-        self.acks.send_timeout(lines.into(), self.ack_timeout).await.map_err(drop)
+        self.acks.send_timeout(lines, self.ack_timeout).await.map_err(drop)
     }
 }
 

@@ -16,6 +16,7 @@ mod list;
 mod output;
 mod put;
 mod schema;
+mod serve;
 mod snapshot;
 mod table;
 mod tail;
@@ -40,6 +41,8 @@ pub struct Cli {
 
 #[derive(Subcommand)]
 pub enum Command {
+    /// Run the server.
+    Serve(Box<crate::config::ServeArgs>),
     /// Register document versions and look at them.
     #[command(subcommand)]
     Schema(schema::SchemaCommand),
@@ -131,6 +134,7 @@ pub async fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 impl Command {
     async fn run(self) -> Result<(), Failure> {
         match self {
+            Self::Serve(args) => serve::run(*args).await,
             Self::Schema(command) => schema::run(command).await,
             Self::Bind(remote) => bind::run(remote).await,
             Self::Put(remote) => put::run(remote).await,

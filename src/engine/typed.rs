@@ -242,7 +242,7 @@ impl Engine {
         }
     }
 
-    /// Decides on a checked batch under the stream's lock. `None` where it must be checked again first.
+    /// Decides on a checked batch. `None` where it must be checked again first.
     pub(super) async fn decide_typed(
         &self,
         handle: &Arc<Handle>,
@@ -251,70 +251,79 @@ impl Engine {
         birth: Option<Birth>,
     ) -> Result<Option<DecidedTyped>, Fault> {
         self.ensure_fold(handle).await?;
-        let (decided, rests_on, tail, outcome) = {
-            let mut guard = handle.lock_fresh(&*self.store)?;
-            let core = &mut *guard;
-            let binding = self.binding_of(&handle.name, core);
-            self.reserve(core, batch.stored.len())?;
-            let born = match (&core.state, birth) {
-                (Some(state), _) if state.schema.as_ref() != Some(&batch.schema) => return Ok(None),
-                // The fold was dropped in between (the stream was made again): read it first.
-                (Some(_), _) if core.fold.is_none() => return Ok(None),
-                (Some(_), _) => None,
-                (None, None) => return Err(Fault::NoStream(handle.name.clone())),
-                (None, Some(birth)) => Some(self.born(handle, birth)),
-            };
-            let Some(state) = core.state.as_ref().or(born.as_ref().map(|(_, state)| state)) else {
-                return Err(Fault::NoStream(handle.name.clone()));
-            };
-            let tail = state.tail;
-            let append = Append {
-                content_type: Some(ContentType::json()),
-                producer: writer.producer.clone(),
-                stream_seq: writer.stream_seq.clone(),
-                closes: writer.closes,
-                schema_version: Some(batch.schema.version),
-                txid: batch.txid.clone(),
-                count: batch.received as u64,
-                lengths: Lengths::default(),
-                payload: Bytes::new(),
-            };
-            let admission = admit(state, &append, self.append_policy(binding.as_deref()), self.now());
-            let mut outcome = Outcome::default();
-            let decided = match admission {
-                Admission::Accept(mut record) => match judge(core, &batch, tail) {
-                    Err(fault) => {
-                        let rests_on = core.staged_steps;
-                        drop(guard);
-                        self.settle(handle, rests_on).await;
-                        return Err(fault);
-                    }
-                    Ok(judged) => {
-                        let content = judged.content(&batch);
-                        record.count = content.count;
-                        record.body = Body::Append { lengths: content.lengths, payload: content.payload };
-                        outcome = judged;
-                        let records = born.into_iter().map(|(record, _)| record).collect();
-                        self.stage_typed(handle, core, records, *record, &batch, &outcome)
-                    }
-                },
-                // Told here and not with the acknowledgement, so that a pipelining writer decides nothing after it.
-                Admission::Refuse(refusal) => {
-                    let rests_on = core.staged_steps;
-                    drop(guard);
-                    self.settle(handle, rests_on).await;
-                    return Err(match refusal {
-                        crate::stream::Refusal::Gone => Fault::NoStream(handle.name.clone()),
-                        refusal => refusal.into(),
-                    });
-                }
-                other => Decided::Other(other),
-            };
-            let state = core.state.as_ref();
-            let tail = state.map_or(Offset::BEGINNING, |state| Offset::at(state.tail));
-            (decided, core.staged_steps, (tail, state.is_some_and(|state| state.closed.is_some())), outcome)
+        match self.decide_locked(handle, batch, writer, birth)? {
+            Locked::Again => Ok(None),
+            Locked::Decided(decided) => Ok(Some(*decided)),
+            // Told here and not with the acknowledgement, so that a pipelining writer decides nothing after it.
+            Locked::Refused { fault, rests_on } => {
+                self.settle(handle, rests_on).await;
+                Err(fault)
+            }
+        }
+    }
+
+    /// The critical section of a typed write: tuple, preconditions, guards, and staging.
+    fn decide_locked(
+        &self,
+        handle: &Arc<Handle>,
+        batch: Batch,
+        writer: Writer,
+        birth: Option<Birth>,
+    ) -> Result<Locked, Fault> {
+        let mut guard = handle.lock_fresh(&*self.store)?;
+        let core = &mut *guard;
+        let binding = self.binding_of(&handle.name, core);
+        self.reserve(core, batch.stored.len())?;
+        let born = match (&core.state, birth) {
+            (Some(state), _) if state.schema.as_ref() != Some(&batch.schema) => return Ok(Locked::Again),
+            // The fold was dropped in between (the stream was made again): read it first.
+            (Some(_), _) if core.fold.is_none() => return Ok(Locked::Again),
+            (Some(_), _) => None,
+            (None, None) => return Err(Fault::NoStream(handle.name.clone())),
+            (None, Some(birth)) => Some(self.born(handle, birth)),
         };
-        Ok(Some(DecidedTyped { decided, rests_on, tail, outcome, batch, producer: writer.producer }))
+        let Some(state) = core.state.as_ref().or(born.as_ref().map(|(_, state)| state)) else {
+            return Err(Fault::NoStream(handle.name.clone()));
+        };
+        let first = state.tail;
+        let append = Append {
+            content_type: Some(ContentType::json()),
+            producer: writer.producer.clone(),
+            stream_seq: writer.stream_seq,
+            closes: writer.closes,
+            schema_version: Some(batch.schema.version),
+            txid: batch.txid.clone(),
+            count: batch.received as u64,
+            lengths: Lengths::default(),
+            payload: Bytes::new(),
+        };
+        let admission = admit(state, &append, self.append_policy(binding.as_deref()), self.now());
+        let rests_on = core.staged_steps;
+        let mut outcome = Outcome::default();
+        let decided = match admission {
+            Admission::Accept(mut record) => {
+                outcome = match judge(core, &batch, first) {
+                    Ok(judged) => judged,
+                    Err(fault) => return Ok(Locked::Refused { fault, rests_on }),
+                };
+                let content = outcome.content(&batch);
+                record.count = content.count;
+                record.body = Body::Append { lengths: content.lengths, payload: content.payload };
+                let records = born.into_iter().map(|(record, _)| record).collect();
+                self.stage_typed(handle, core, records, *record, &batch, &outcome)
+            }
+            Admission::Refuse(crate::stream::Refusal::Gone) => {
+                return Ok(Locked::Refused { fault: Fault::NoStream(handle.name.clone()), rests_on });
+            }
+            Admission::Refuse(refusal) => return Ok(Locked::Refused { fault: refusal.into(), rests_on }),
+            other => Decided::Other(other),
+        };
+        let state = core.state.as_ref();
+        let tail = state.map_or(Offset::BEGINNING, |state| Offset::at(state.tail));
+        let tail = (tail, state.is_some_and(|state| state.closed.is_some()));
+        let rests_on = core.staged_steps;
+        let producer = writer.producer;
+        Ok(Locked::Decided(Box::new(DecidedTyped { decided, rests_on, tail, outcome, batch, producer })))
     }
 
     /// Waits for what was decided, and says what became of it.
@@ -396,6 +405,15 @@ pub(super) struct DecidedTyped {
     outcome: Outcome,
     batch: Batch,
     producer: Option<Producer>,
+}
+
+/// What came of the critical section.
+enum Locked {
+    Decided(Box<DecidedTyped>),
+    /// Decided on what may not be durable yet.
+    Refused { fault: Fault, rests_on: u64 },
+    /// The stream is not as the batch was checked for.
+    Again,
 }
 
 /// What the version guards left of a batch, and where it goes.

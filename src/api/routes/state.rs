@@ -1,7 +1,7 @@
 //! Everything below `/v1/state/{path}`: which resource a path names, and who answers for it.
 
 use axum::extract::{FromRequest, FromRequestParts, Request, State};
-use axum::http::{Method, header};
+use axum::http::{HeaderMap, Method, header};
 use axum::response::{IntoResponse, Response};
 
 use crate::engine::Engine;
@@ -32,7 +32,15 @@ async fn answer(api: Api, request: Request) -> Result<Response, Problem> {
         let (handle, _) = engine.peek(&stream).await?;
         engine.reached(&handle, offset).await?;
     }
-    let whole = async |api: &Api| WholeBody::from_request(Request::from_parts(parts, body), api).await;
+    if resource == Resource::Changes && method == Method::POST && is_ndjson(&head) {
+        return ingest::respond(engine, api.settings(), &stream, &head, body).await;
+    }
+    let body = match method {
+        Method::PUT | Method::PATCH | Method::POST => {
+            WholeBody::from_request(Request::from_parts(parts, body), &api).await?
+        }
+        _ => WholeBody(axum::body::Bytes::new()),
+    };
     match (resource, method) {
         (Resource::Inspection, Method::GET) => inspect::stream(engine, stream).await,
         (Resource::Entities { entity_type }, Method::GET) => {
@@ -43,20 +51,12 @@ async fn answer(api: Api, request: Request) -> Result<Response, Problem> {
             match method {
                 Method::GET => entities::get(engine, name, &head).await,
                 Method::DELETE => entities::delete(engine, name, &head).await,
-                Method::PUT => entities::put(engine, name, &head, whole(&api).await?).await,
-                Method::PATCH => entities::patch(engine, name, &head, whole(&api).await?).await,
+                Method::PUT => entities::put(engine, name, &head, body).await,
+                Method::PATCH => entities::patch(engine, name, &head, body).await,
                 _ => Err(wrong_method("GET, PUT, PATCH and DELETE")),
             }
         }
-        (Resource::Changes, Method::POST) => {
-            let lines = head.get(header::CONTENT_TYPE).is_some_and(|kind| {
-                kind.to_str().is_ok_and(|kind| kind.trim().to_ascii_lowercase().starts_with("application/x-ndjson"))
-            });
-            match lines {
-                true => ingest::respond(engine, api.settings(), &stream, &head, body).await,
-                false => changes::post(engine, stream, &head, whole(&api).await?).await,
-            }
-        }
+        (Resource::Changes, Method::POST) => changes::post(engine, stream, &head, body).await,
         (Resource::Snapshot, Method::GET) => {
             let (handle, published) = engine.open(&stream).await?;
             Ok(snapshot::respond(engine, handle, published, &head).await?)
@@ -70,6 +70,11 @@ async fn answer(api: Api, request: Request) -> Result<Response, Problem> {
         (Resource::Changes, _) => Err(wrong_method("POST")),
         _ => Err(wrong_method("GET")),
     }
+}
+
+fn is_ndjson(head: &HeaderMap) -> bool {
+    let kind = head.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    kind.trim().to_ascii_lowercase().starts_with("application/x-ndjson")
 }
 
 fn wrong_method(known: &str) -> Problem {
