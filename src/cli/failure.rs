@@ -77,9 +77,15 @@ fn explain_problem(problem: &Problem) -> String {
     }
     let advice = match problem.status.as_u16() {
         401 => Some("give the server's token with --token or STREAMS_SECRET".to_owned()),
-        412 => problem.current.as_ref().map(|current| {
-            format!("the entity is at {current} now: read it again, then repeat with --if-match {current}")
-        }),
+        404 if problem.is("stream-not-found") => Some("`keyfold inspect` prints the streams there are".to_owned()),
+        404 if problem.is("collection-not-found") => {
+            Some("`keyfold inspect STREAM` prints the types that a stream holds".to_owned())
+        }
+        404 if problem.is("subject-not-found") => Some("`keyfold schema list` prints the subjects".to_owned()),
+        404 if problem.is("binding-not-found") => Some("`keyfold bind --list` prints the bindings".to_owned()),
+        412 => {
+            problem.current.as_ref().map(|current| format!("read it again, then repeat with --if-match {current}"))
+        }
         429 | 503 => problem.retry_after.map(|after| format!("try again in {} s", after.as_secs().max(1))),
         _ => None,
     };

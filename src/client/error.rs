@@ -52,6 +52,11 @@ impl ClientError {
         }
     }
 
+    /// Whether the server refused with the problem type that ends in `/slug`.
+    pub fn is_problem(&self, slug: &str) -> bool {
+        self.problem().is_some_and(|problem| problem.is(slug))
+    }
+
     /// How long the server asks to be left alone.
     pub fn retry_after(&self) -> Option<Duration> {
         self.problem().and_then(|problem| problem.retry_after)
@@ -59,6 +64,17 @@ impl ClientError {
 
     pub fn status(&self) -> Option<StatusCode> {
         self.problem().map(|problem| problem.status)
+    }
+
+    /// Whether a write that ended so may be stored all the same.
+    pub fn may_be_written(&self) -> bool {
+        match self {
+            Self::Transport { .. } | Self::Answer(_) => true,
+            Self::Problem(problem) => problem.written != Written::No,
+            Self::Url(_) | Self::Unreachable { .. } | Self::Unsendable(_) | Self::Entity { .. } | Self::Stopped => {
+                false
+            }
+        }
     }
 
     /// Whether the same call, sent again later, can succeed.
@@ -164,6 +180,11 @@ impl Problem {
     /// Longest body of a refusal that is not problem+json, in characters of the detail kept.
     const FOREIGN_DETAIL_MAX: usize = 500;
 
+    /// Whether the problem's type is the one that ends in `/slug`, for example `stream-not-found`.
+    pub fn is(&self, slug: &str) -> bool {
+        self.kind.rsplit('/').next() == Some(slug)
+    }
+
     /// Never fails: an answer that is not a problem document still has its status.
     pub(super) async fn read(response: Response) -> Self {
         let (status, headers) = (response.status(), response.headers().clone());
@@ -233,6 +254,7 @@ mod tests {
                 "errors":[{"index":2,"pointer":"/status","keyword":"enum","message":"not one of"}]}"#,
         );
         assert_eq!((problem.errors[0].index, problem.errors[0].pointer.as_str()), (Some(2), "/status"));
+        assert!(problem.is("invalid") && !problem.is("problems"));
         assert_eq!((problem.written, problem.to_string().as_str()), (Written::No, "422 Invalid: d"));
     }
 

@@ -166,7 +166,7 @@ impl StreamHandle {
         self.client.call_json(self.read("snapshot")?).await
     }
 
-    /// One entity; `None` where there is none, or no such stream.
+    /// One entity; `None` where there is none. A stream or a type that does not exist is an error.
     pub async fn get(&self, entity_type: &str, key: &str) -> Result<Option<Versioned<Value>>, ClientError> {
         self.fetch(entity_type, key).await
     }
@@ -283,7 +283,7 @@ impl StreamHandle {
     ) -> Result<Option<Versioned<T>>, ClientError> {
         let name = format!("entities/{}/{}", url::segment(entity_type)?, url::segment(key)?);
         let response = match self.client.call(self.read(&name)?).await {
-            Err(error) if error.status() == Some(StatusCode::NOT_FOUND) => return Ok(None),
+            Err(error) if error.is_problem("entity-not-found") => return Ok(None),
             answer => answer?,
         };
         let offset = etag(response.headers()).ok_or_else(|| ClientError::Answer("no ETag on an entity".into()))?;

@@ -115,7 +115,8 @@ impl Data {
         }
         let dir = std::env::temp_dir().join(format!("keyfold-demo-{}", std::process::id()));
         // Fails where it exists: what somebody else put there is neither served nor removed.
-        std::fs::create_dir(&dir).map_err(|cause| Failure::Failed(format!("cannot make {}: {cause}", dir.display())))?;
+        std::fs::create_dir(&dir)
+            .map_err(|cause| Failure::Failed(format!("cannot make {}: {cause}", dir.display())))?;
         Ok(Self::Passing(dir))
     }
 
