@@ -31,7 +31,11 @@ fn data_lines(out: &mut Vec<u8>, data: &[u8]) {
     let mut rest = data;
     loop {
         let end = rest.iter().position(|b| matches!(b, b'\n' | b'\r')).unwrap_or(rest.len());
-        out.extend_from_slice(b"data: ");
+        out.extend_from_slice(b"data:");
+        // A reader drops one space after the colon: it must not be one of the payload's.
+        if rest.first() == Some(&b' ') {
+            out.push(b' ');
+        }
         out.extend_from_slice(&rest[..end]);
         out.push(b'\n');
         rest = match &rest[end..] {
@@ -54,7 +58,11 @@ mod tests {
             event(&mut out, Some("data"), None, data.as_bytes());
             let text = String::from_utf8(out).unwrap();
             let body = text.strip_prefix("event: data\n").unwrap().strip_suffix("\n\n").unwrap();
-            let lines: Vec<&str> = body.split('\n').map(|line| line.strip_prefix("data: ").unwrap()).collect();
+            let lines: Vec<&str> = body
+                .split('\n')
+                .map(|line| line.strip_prefix("data:").unwrap())
+                .map(|line| line.strip_prefix(' ').unwrap_or(line))
+                .collect();
             prop_assert_eq!(lines.join("\n"), data.replace("\r\n", "\n").replace('\r', "\n"));
         }
     }

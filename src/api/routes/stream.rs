@@ -126,11 +126,11 @@ pub(in crate::api) async fn append(
     }
     let producer = names::producer(&head)?;
     let stream_seq = head.get(names::STREAM_SEQ).map(|value| Arc::from(value.as_bytes()));
-    let given = producer.clone();
+    let (given, has_data) = (producer.clone(), !body.is_empty());
     let request = AppendRequest { content_type, producer, stream_seq, closes, body };
     let appended = engine.append(&name, request).await?;
-    // New data of a producer is 200, a repeat 204; without a tuple it is always 204. Source: PROTOCOL.md §5.2.1.
-    let fresh = given.is_some() && !appended.duplicate;
+    // New data of a producer is 200; a repeat, a mere close and anything without a tuple are 204. Source: PROTOCOL.md §5.2.1.
+    let fresh = given.is_some() && !appended.duplicate && has_data;
     let mut response = if fresh { StatusCode::OK } else { StatusCode::NO_CONTENT }.into_response();
     let headers = response.headers_mut();
     names::write_next_offset(headers, appended.tail);
