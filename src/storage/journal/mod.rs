@@ -97,6 +97,8 @@ struct Shared {
     disk: Arc<dyn Disk>,
     options: JournalOptions,
     journal_id: u64,
+    /// Where the checksums of its records start from.
+    key: u32,
     queue: Mutex<Queue>,
     /// With the queue: something is staged, or the phase has changed.
     work: Condvar,
@@ -169,6 +171,7 @@ impl Journal {
         let shared = Arc::new(Shared {
             disk,
             journal_id: recovered.manifest.id,
+            key: recovered.manifest.key(),
             queue: Mutex::new(Queue::new(space)),
             work: Condvar::new(),
             room: Condvar::new(),
@@ -334,6 +337,7 @@ impl Shared {
                 number,
                 file,
                 life,
+                key: self.key,
                 size,
             })
         });
