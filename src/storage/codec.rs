@@ -1,14 +1,15 @@
 //! How a record lies on disk.
 //!
 //! ```text
-//! len u32 | header_crc u32 | payload_crc u32 | kind u8 | format u8 | header_len u16 | header | body | zeros to 4 bytes
+//! len u32 | header_crc u32 | payload_crc u32 | kind u8 | format u8 | header_len u16 | header | body | zeros
 //! ```
 //!
-//! Little-endian; `len` counts everything and is a multiple of 4. `header_crc` covers all of the prefix but itself, and
-//! the header; `payload_crc` covers all after it. Header checksums start from the journal's own key, which nobody outside
-//! knows: what a client has sent never passes for a record, nor does a record of another journal. The header is varints: where and when the record was written
-//! ([`Placement`]), then what it says. The body is `Stream-Seq`, txid, the packed table of message lengths and the
-//! payload. Strings without a bound lie in the body, so a header always fits its length.
+//! Little-endian; `len` counts everything, the zeros included, and is a multiple of 4. `header_crc` covers all of the
+//! prefix but itself, and the header; `payload_crc` covers all after it. Header checksums start from the journal's own
+//! key, which nobody outside knows: what a client has sent never passes for a record, nor does a record of another
+//! journal. The header is varints: where and when the record was written ([`Placement`]), then what it says. The body
+//! is `Stream-Seq`, txid, the packed table of message lengths and the payload. Strings without a bound lie in the body,
+//! so a header always fits its length.
 //!
 //! A record is encoded by its writer but for the placement, which only the committer knows. Numbers 8 to 10 of the
 //! kinds are kept for what clustering, forks and subscriptions will write; a store that meets one refuses to start.

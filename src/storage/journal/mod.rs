@@ -1,8 +1,8 @@
 //! The journal: one sequential log of all streams, with one barrier per group of writers.
 //!
-//! What is appended is encoded by its writer, takes its place in the [`queue`], and is made durable by the
-//! [`committer`] together with everything staged beside it. [`durable`] is what readers see, [`read`] how bytes are
-//! found again, [`recovery`] how a journal comes up, [`space`] when a disk counts as full, [`manifest`] which files
+//! What is appended is encoded by its writer, takes its place in the `queue`, and is made durable by the
+//! `committer` together with everything staged beside it. `durable` is what readers see, `read` how bytes are
+//! found again, `recovery` how a journal comes up, `space` when a disk counts as full, `manifest` which files
 //! there are. Decides nothing about streams: [`crate::stream::StreamState`] moves itself.
 //!
 //! Invariant: a byte is shown to anyone only after the barrier that made it durable; positions are contiguous from the
