@@ -1172,6 +1172,14 @@ fn every_mutant_is_caught() {
             Mutant::ForgetProducer,
             "storage_contract::journal_simulated::producers_survive_a_restart",
         ),
+        (
+            Mutant::RefuseBeforeBarrier,
+            "engine::a_refusal_waits_for_what_it_rests_on",
+        ),
+        (
+            Mutant::RefuseBeforeBarrier,
+            "engine::a_repeat_waits_for_its_original",
+        ),
     ] {
         assert!(run(test, None), "{test} fails without a mutant");
         assert!(
