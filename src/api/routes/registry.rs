@@ -104,7 +104,7 @@ pub async fn register(
     engine: Engine,
     Path(subject): Path<String>,
     head: HeaderMap,
-    WholeBody(body): WholeBody,
+    WholeBody(body, _held): WholeBody,
 ) -> Result<Response, Problem> {
     expect_json(&head)?;
     let name = SubjectName::parse(&subject).ok_or_else(|| {
@@ -201,7 +201,7 @@ pub async fn bind(
     engine: Engine,
     Path(name): Path<String>,
     head: HeaderMap,
-    WholeBody(body): WholeBody,
+    WholeBody(body, _held): WholeBody,
 ) -> Result<Response, Problem> {
     expect_json(&head)?;
     let body: BindingBody = serde_json::from_slice(&body).map_err(|e| {
