@@ -104,8 +104,7 @@ impl Engine {
             let basis = Some(Condition::Matches(Some(entity.offset)));
             match self.write_entity(name, message, basis, producer.clone()).await {
                 Err(Fault::Precondition { .. }) => {
-                    let steps = handle.lock().staged_steps;
-                    handle.settled(steps).await;
+                    handle.quiet().await;
                 }
                 outcome => return outcome,
             }
@@ -198,9 +197,8 @@ impl Engine {
                 names.map(message).filter_map(|message| String::from_utf8(message).ok()).collect()
             };
             if messages.is_empty() {
-                let steps = handle.lock().staged_steps;
-                self.settle(handle, steps).await;
-                return Ok(());
+                let basis = handle.basis(&handle.lock());
+                return self.settle(handle, basis).await;
             }
             let messages: Vec<&str> = messages.iter().map(String::as_str).collect();
             // Each must still be there: whatever was written in between is deleted in the next round.

@@ -68,6 +68,8 @@ pub struct Inner {
     streams: DashMap<StreamName, Arc<Handle>>,
     registry: registry::RegistryHost,
     in_flight_bytes: AtomicUsize,
+    /// Above every position of every stream that is staged to go.
+    start_floor: AtomicU64,
     started_at: Timestamp,
     stopping: watch::Sender<bool>,
     pub counters: Counters,
@@ -111,6 +113,7 @@ impl Engine {
             streams: DashMap::new(),
             registry,
             in_flight_bytes: AtomicUsize::new(0),
+            start_floor: AtomicU64::new(0),
             started_at,
             stopping: watch::Sender::new(false),
             counters: Counters::default(),

@@ -16,7 +16,7 @@ use crate::protocol::json::{self, Duplicates};
 use crate::registry::{Compiled, CompiledCollection, Egress, Validation};
 use crate::stream::{Admission, Append, Body, Creation, Lengths, Lifetime, Record, SchemaRef, StreamState, admit};
 
-use super::handle::{Core, Handle};
+use super::handle::{Basis, Core, Handle};
 use super::stage::Step;
 use super::write::{AppendRequest, Appended, Content, Decided};
 use super::{ChangeFault, Counters, Engine, Fault};
@@ -204,7 +204,7 @@ impl Engine {
     /// Whether a refused batch is a repeat of an accepted one; its tuple alone decides that.
     pub(super) async fn repeat_or(&self, handle: &Arc<Handle>, writer: &Writer, fault: Fault) -> Result<Fault, Fault> {
         let Some(producer) = &writer.producer else { return Ok(fault) };
-        let (refusal, rests_on) = {
+        let (refusal, basis) = {
             let mut core = handle.lock_fresh(&*self.store)?;
             let binding = self.binding_of(&handle.name, &mut core);
             let Some(state) = &core.state else { return Ok(fault) };
@@ -220,11 +220,11 @@ impl Engine {
                 payload: Bytes::new(),
             };
             match admit(state, &probe, self.append_policy(binding.as_deref()), self.now()) {
-                Admission::Refuse(refusal) => (refusal, core.staged_steps),
+                Admission::Refuse(refusal) => (refusal, handle.basis(&core)),
                 _ => return Ok(fault),
             }
         };
-        self.settle(handle, rests_on).await;
+        self.settle(handle, basis).await?;
         Ok(refusal.into())
     }
 
@@ -255,8 +255,8 @@ impl Engine {
             Locked::Again => Ok(None),
             Locked::Decided(decided) => Ok(Some(*decided)),
             // Told here and not with the acknowledgement, so that a pipelining writer decides nothing after it.
-            Locked::Refused { fault, rests_on } => {
-                self.settle(handle, rests_on).await;
+            Locked::Refused { fault, basis } => {
+                self.settle(handle, basis).await?;
                 Err(fault)
             }
         }
@@ -298,13 +298,13 @@ impl Engine {
             payload: Bytes::new(),
         };
         let admission = admit(state, &append, self.append_policy(binding.as_deref()), self.now());
-        let rests_on = core.staged_steps;
+        let basis = handle.basis(core);
         let mut outcome = Outcome::default();
         let decided = match admission {
             Admission::Accept(mut record) => {
                 outcome = match judge(core, &batch, first) {
                     Ok(judged) => judged,
-                    Err(fault) => return Ok(Locked::Refused { fault, rests_on }),
+                    Err(fault) => return Ok(Locked::Refused { fault, basis }),
                 };
                 let content = outcome.content(&batch);
                 record.count = content.count;
@@ -313,17 +313,16 @@ impl Engine {
                 self.stage_typed(handle, core, records, *record, &batch, &outcome)
             }
             Admission::Refuse(crate::stream::Refusal::Gone) => {
-                return Ok(Locked::Refused { fault: Fault::NoStream(handle.name.clone()), rests_on });
+                return Ok(Locked::Refused { fault: Fault::NoStream(handle.name.clone()), basis });
             }
-            Admission::Refuse(refusal) => return Ok(Locked::Refused { fault: refusal.into(), rests_on }),
+            Admission::Refuse(refusal) => return Ok(Locked::Refused { fault: refusal.into(), basis }),
             other => Decided::Other(other),
         };
         let state = core.state.as_ref();
         let tail = state.map_or(Offset::BEGINNING, |state| Offset::at(state.tail));
         let tail = (tail, state.is_some_and(|state| state.closed.is_some()));
-        let rests_on = core.staged_steps;
         let producer = writer.producer;
-        Ok(Locked::Decided(Box::new(DecidedTyped { decided, rests_on, tail, outcome, batch, producer })))
+        Ok(Locked::Decided(Box::new(DecidedTyped { decided, basis, tail, outcome, batch, producer })))
     }
 
     /// Waits for what was decided, and says what became of it.
@@ -332,8 +331,8 @@ impl Engine {
         handle: &Arc<Handle>,
         decided: DecidedTyped,
     ) -> Result<Appended, Fault> {
-        let DecidedTyped { decided, rests_on, tail, outcome, batch, producer } = decided;
-        let mut appended = self.conclude(handle, decided, rests_on, tail, producer).await?;
+        let DecidedTyped { decided, basis, tail, outcome, batch, producer } = decided;
+        let mut appended = self.conclude(handle, decided, basis, tail, producer).await?;
         if !appended.duplicate {
             Counters::add(&self.counters.changes, outcome.kept.len() as u64);
             Counters::add(&self.counters.quarantined_changes, batch.set_aside.len() as u64);
@@ -348,7 +347,7 @@ impl Engine {
             name: handle.name.clone(),
             content_type: ContentType::json(),
             lifetime: birth.lifetime,
-            start: self.store.start_position(),
+            start: self.start_position(),
             schema: Some(birth.schema),
         };
         let record = self.creation_record(creation, false);
@@ -399,7 +398,7 @@ impl Engine {
 /// A batch that is decided on and perhaps not durable yet.
 pub(super) struct DecidedTyped {
     decided: Decided,
-    rests_on: u64,
+    basis: Basis,
     /// The staged tail after it, and whether the stream is closed there.
     tail: (Offset, bool),
     outcome: Outcome,
@@ -411,7 +410,7 @@ pub(super) struct DecidedTyped {
 enum Locked {
     Decided(Box<DecidedTyped>),
     /// Decided on what may not be durable yet.
-    Refused { fault: Fault, rests_on: u64 },
+    Refused { fault: Fault, basis: Basis },
     /// The stream is not as the batch was checked for.
     Again,
 }

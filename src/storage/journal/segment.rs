@@ -209,11 +209,11 @@ fn check(bytes: &[u8], position: u64, life: u32) -> Result<Header<'_>, Fault> {
     }
 }
 
-/// The position of the first record of a segment whose base is not known.
-pub(super) fn first_position(bytes: &[u8], life: u32) -> Option<u64> {
-    let header = Header::parse(bytes).ok()?;
-    header.verify_body(bytes).ok()?;
-    (header.placement.life == life).then_some(header.placement.position)
+/// The position of the first record of a segment whose base is not known; `None` where it is of another life.
+pub(super) fn first_position(bytes: &[u8], life: u32) -> Result<Option<u64>, Fault> {
+    let header = Header::parse(bytes)?;
+    header.verify_body(bytes)?;
+    Ok((header.placement.life == life).then_some(header.placement.position))
 }
 
 /// The highest `durable_to` that any header at or after `from` tells of; the bodies may be torn. `base` is `None`
