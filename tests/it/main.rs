@@ -1,1 +1,4 @@
 mod storage_contract;
+mod drift;
+mod http;
+mod layers;
