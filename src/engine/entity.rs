@@ -81,7 +81,12 @@ impl Engine {
             json::strict_value(text, depth_max, Duplicates::Refuse).map_err(|e| JsonFault::Syntax(e.to_string()))
         };
         let patch = parse(self.one_value(patch)?)?;
-        let handle = self.handle(&name.stream);
+        let (handle, _) = self.peek(&name.stream).await?;
+        // A repeat was merged by its original: what the entity is now says nothing about it.
+        let writer = Writer { producer: producer.clone(), ..Writer::default() };
+        if let Some(repeat) = self.repeat(&handle, &writer).await? {
+            return Ok(repeat);
+        }
         for _ in 0..MERGE_ATTEMPTS {
             let current = self.entity(name).await;
             let entity = match (current, condition) {

@@ -93,6 +93,15 @@ impl Counters {
     }
 }
 
+/// Counts a live reader for as long as it is held.
+pub struct LiveReader(Engine);
+
+impl Drop for LiveReader {
+    fn drop(&mut self) {
+        self.0.counters.live_readers.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 impl Deref for Engine {
     type Target = Inner;
 
@@ -128,6 +137,12 @@ impl Engine {
         }
         let load = || Arc::new(Handle::load(name.clone(), &*self.store, self.started_at));
         self.streams.entry(name.clone()).or_insert_with(load).value().clone()
+    }
+
+    /// Counts a live reader until what this gives is dropped.
+    pub fn live_reader(&self) -> LiveReader {
+        self.counters.live_readers.fetch_add(1, Ordering::Relaxed);
+        LiveReader(self.clone())
     }
 
     /// Ends live readers and lets no new ones begin. Writes go on until the server stops sending them.

@@ -114,7 +114,12 @@ impl Engine {
             // A repeat is a repeat even if today's schema would refuse it.
             let mut batch = match self.prepare(handle, &schema, messages) {
                 Ok(batch) => batch,
-                Err(fault) => return Err(self.repeat_or(handle, &writer, fault).await?),
+                Err(fault) => {
+                    return match self.repeat(handle, &writer).await? {
+                        Some(repeat) => Ok(repeat),
+                        None => Err(self.repeat_or(handle, &writer, fault).await?),
+                    };
+                }
             };
             if let Some(condition) = condition {
                 batch.changes.iter_mut().for_each(|change| change.condition = Some(condition));
@@ -201,13 +206,34 @@ impl Engine {
         Ok(registered.compiled.clone())
     }
 
-    /// Whether a refused batch is a repeat of an accepted one; its tuple alone decides that.
+    /// What a batch is refused for that is not valid: where its tuple is refused as well, that comes first.
     pub(super) async fn repeat_or(&self, handle: &Arc<Handle>, writer: &Writer, fault: Fault) -> Result<Fault, Fault> {
-        let Some(producer) = &writer.producer else { return Ok(fault) };
-        let (refusal, basis) = {
+        match self.judge_tuple(handle, writer).await? {
+            Some(Admission::Refuse(refusal)) => Ok(refusal.into()),
+            _ => Ok(fault),
+        }
+    }
+
+    /// A repeat of what was accepted before; its tuple alone decides that.
+    pub(super) async fn repeat(&self, handle: &Arc<Handle>, writer: &Writer) -> Result<Option<Appended>, Fault> {
+        match self.judge_tuple(handle, writer).await? {
+            Some(Admission::Duplicate { last_seq, closed }) => {
+                Counters::add(&self.counters.duplicates, 1);
+                let tail = handle.stream().map_or(Offset::BEGINNING, |stream| stream.tail_offset());
+                let last_seq = Some(last_seq);
+                Ok(Some(Appended { tail, closed, duplicate: true, last_seq, ..Appended::default() }))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// What admission says of a tuple, whatever it carries; `None` without one. Settled.
+    async fn judge_tuple(&self, handle: &Arc<Handle>, writer: &Writer) -> Result<Option<Admission>, Fault> {
+        let Some(producer) = &writer.producer else { return Ok(None) };
+        let (admission, basis) = {
             let mut core = handle.lock_fresh(&*self.store)?;
             let binding = self.binding_of(&handle.name, &mut core);
-            let Some(state) = &core.state else { return Ok(fault) };
+            let Some(state) = &core.state else { return Ok(None) };
             let probe = Append {
                 content_type: Some(ContentType::json()),
                 producer: Some(producer.clone()),
@@ -219,13 +245,11 @@ impl Engine {
                 lengths: Lengths::default(),
                 payload: Bytes::new(),
             };
-            match admit(state, &probe, self.append_policy(binding.as_deref()), self.now()) {
-                Admission::Refuse(refusal) => (refusal, handle.basis(&core)),
-                _ => return Ok(fault),
-            }
+            let admission = admit(state, &probe, self.append_policy(binding.as_deref()), self.now());
+            (admission, handle.basis(&core))
         };
         self.settle(handle, basis).await?;
-        Ok(refusal.into())
+        Ok(Some(admission))
     }
 
     /// Decides on a checked batch and waits until that is durable. `None` where it must be checked again first.
@@ -497,7 +521,8 @@ fn judge(core: &Core, batch: &Batch, tail: Position) -> Result<Outcome, Fault> {
                 continue;
             }
             let at = (change.operation != Operation::Delete).then_some(tail + outcome.kept.len() as u64);
-            seen.insert(name, Known { at, version: change.version });
+            // A deletion keeps the version it deletes, here as in the fold.
+            seen.insert(name, Known { at, version: change.version.or(known.version) });
         }
         outcome.kept.push(nth);
     }

@@ -1,3 +1,4 @@
+mod engine;
 mod storage_contract;
 mod drift;
 mod http;

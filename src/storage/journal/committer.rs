@@ -151,7 +151,7 @@ impl Committer {
             durable_to: self.durable_to,
             at,
         };
-        let (len, payload_at) = encoded.write(&placement, buffer);
+        let (len, payload_at) = encoded.write(self.segment.key, &placement, buffer);
         let written = Written {
             at: self.position,
             len: len as u32,

@@ -171,7 +171,7 @@ fn read_records(
     for posting in group {
         let at = (posting.at - begin) as usize;
         let record = part(&bytes, at..at + posting.len as usize, sparse);
-        let header = Header::parse(&record).ok().filter(|header| {
+        let header = Header::parse(segment.key, &record).ok().filter(|header| {
             header.stream == stream
                 && header.first == posting.first
                 && header.placement.position == posting.at

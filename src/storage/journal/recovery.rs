@@ -224,7 +224,7 @@ impl Recovery<'_> {
             let file = self.open_segment(live.file)?;
             let end = self.live[self.live.partition_point(|other| other.base <= live.base)].base;
             self.segments.push(Arc::new(Segment::new(
-                spare(live, file),
+                self.spare(live, file),
                 live.base,
                 end,
                 false,
@@ -237,7 +237,7 @@ impl Recovery<'_> {
             let known_end = self.live.get(at + 1).map(|next| next.base);
             let len = known_end.map_or(live.size, |end| end - live.base);
             let bytes = read_up_to(&*file, len).map_err(|error| self.reading(live.file, error))?;
-            let scan = segment::scan(&bytes, live.base, live.life);
+            let scan = segment::scan(self.manifest.key(), &bytes, live.base, live.life);
             let end = live.base + scan.end as u64;
             refuse_newer(live.file, end, scan.fault)?;
             if let Some(known_end) = known_end
@@ -249,7 +249,7 @@ impl Recovery<'_> {
                 return self.end(live, file, bytes, scan);
             }
             self.segments.push(Arc::new(Segment::new(
-                spare(&live, file),
+                self.spare(&live, file),
                 live.base,
                 end,
                 true,
@@ -265,7 +265,7 @@ impl Recovery<'_> {
         for at in 0..self.ready.len() {
             let (ready, _, bytes) = &self.ready[at];
             let Some(bytes) = bytes else { continue };
-            let begins_at = first_position(bytes, ready.life);
+            let begins_at = first_position(self.manifest.key(), bytes, ready.life);
             refuse_newer(ready.file, end, begins_at.err())?;
             if begins_at == Ok(Some(end)) {
                 let (ready, ..) = self.ready.remove(at);
@@ -307,12 +307,13 @@ impl Recovery<'_> {
         }
         let whole_end = found.last().map_or(0, |last| last.at + last.len);
         let break_at = live.base + whole_end as u64;
-        let here = proven_by_any(&bytes, whole_end, Some(live.base), live.life);
+        let key = self.manifest.key();
+        let here = proven_by_any(key, &bytes, whole_end, Some(live.base), live.life);
         let here = here.map(|proven| (proven, live.file));
         // Where this segment ends in zeros, a ready one that proves more has lost its own first record.
         let rest_is_zeros = bytes[whole_end..].iter().all(|byte| *byte == 0);
         let elsewhere = self.ready.iter().filter_map(|(ready, _, bytes)| {
-            let proven = proven_by_any(bytes.as_ref()?, 0, None, ready.life)?;
+            let proven = proven_by_any(key, bytes.as_ref()?, 0, None, ready.life)?;
             Some((proven, if rest_is_zeros { ready.file } else { live.file }))
         });
         let beyond = here
@@ -367,7 +368,8 @@ impl Recovery<'_> {
                 continue;
             }
             let record = segment::slice(bytes, found);
-            let header = Header::parse(&record).map_err(|_| self.damaged(live.file, at))?;
+            let header = Header::parse(self.manifest.key(), &record)
+                .map_err(|_| self.damaged(live.file, at))?;
             self.last_time = self.last_time.max(header.placement.at);
             if let Some(record) = header
                 .record(&record)
@@ -455,6 +457,7 @@ impl Recovery<'_> {
                     number: ready.file,
                     file,
                     life: self.manifest.new_life(),
+                    key: self.manifest.key(),
                     size: ready.size,
                 }),
                 Some(_) => self.manifest.free.push(ready.file),
@@ -480,7 +483,12 @@ impl Recovery<'_> {
             .write_at(&bytes, tail.proven - tail.live.base)
             .and_then(|()| tail.file.sync_data());
         written.map_err(|error| OpenError::io("prove the journal's end", error))?;
-        let segment = Segment::new(spare(&tail.live, tail.file), tail.live.base, position, true);
+        let segment = Segment::new(
+            self.spare(&tail.live, tail.file),
+            tail.live.base,
+            position,
+            true,
+        );
         Ok((Arc::new(segment), position, None))
     }
 
@@ -490,7 +498,7 @@ impl Recovery<'_> {
         let kept = tail.proven - tail.live.base;
         if kept > 0 {
             self.live.push(tail.live);
-            let sealed = spare(&tail.live, tail.file.clone());
+            let sealed = self.spare(&tail.live, tail.file.clone());
             let sealed = Segment::new(sealed, tail.live.base, tail.proven, true);
             self.segments.push(Arc::new(sealed));
             self.seal(tail.proven)?;
@@ -535,6 +543,7 @@ impl Recovery<'_> {
             number,
             file: zeroed(self.disk, number, size)?,
             life,
+            key: self.manifest.key(),
             size,
         })
     }
@@ -546,7 +555,7 @@ impl Recovery<'_> {
             let at = tail.live.base + found.at as u64;
             let bytes = segment::slice(&tail.bytes, found);
             let damaged = |_: Fault| self.damaged(tail.live.file, at);
-            let header = Header::parse(&bytes).map_err(damaged)?;
+            let header = Header::parse(self.manifest.key(), &bytes).map_err(damaged)?;
             if let Some(record) = header.record(&bytes).map_err(damaged)? {
                 records.push((Encoded::of(&record, found.chained), InFlight { record }));
             }
@@ -564,7 +573,7 @@ impl Recovery<'_> {
         for (encoded, InFlight { record }) in records {
             let at = live.base + bytes.len() as u64;
             let placement = self.placement(live.life, at, live.base, record.at);
-            let (len, _) = encoded.write(&placement, &mut bytes);
+            let (len, _) = encoded.write(self.manifest.key(), &placement, &mut bytes);
             self.last_time = self.last_time.max(record.at);
             self.durable.apply(record, at, len as u32);
         }
@@ -573,8 +582,19 @@ impl Recovery<'_> {
         bytes
     }
 
+    fn spare(&self, live: &Live, file: Arc<dyn DiskFile>) -> Spare {
+        Spare {
+            number: live.file,
+            file,
+            life: live.life,
+            key: self.manifest.key(),
+            size: live.size,
+        }
+    }
+
     fn write_mark(&self, life: u32, position: u64, bytes: &mut Vec<u8>) {
         Encoded::mark().write(
+            self.manifest.key(),
             &self.placement(life, position, position, self.last_time),
             bytes,
         );
@@ -647,15 +667,6 @@ fn refuse_newer(file: u64, position: u64, fault: Option<Fault>) -> Result<(), Op
 
 struct InFlight {
     record: crate::stream::Record,
-}
-
-fn spare(live: &Live, file: Arc<dyn DiskFile>) -> Spare {
-    Spare {
-        number: live.file,
-        file,
-        life: live.life,
-        size: live.size,
-    }
 }
 
 /// The first `len` bytes of a file, or all where it is shorter: what is missing does not verify.

@@ -53,11 +53,26 @@ fn segments(disk: &SimDisk) -> Vec<(String, Vec<u8>)> {
         .collect()
 }
 
-/// Journal position and bytes of each record of a segment.
-fn records(bytes: &[u8]) -> Vec<(Placement, std::ops::Range<usize>)> {
+/// The key that the records' checksums start from, out of the manifest.
+fn key(manifest: &[u8]) -> u32 {
+    let text = std::str::from_utf8(manifest).unwrap();
+    let id = text
+        .lines()
+        .find_map(|line| line.strip_prefix("id "))
+        .unwrap();
+    let id: u64 = id.parse().unwrap();
+    (id >> 32) as u32 ^ id as u32
+}
+
+fn key_of(disk: &SimDisk) -> u32 {
+    key(&disk.contents("MANIFEST").unwrap())
+}
+
+/// Where each record of a segment was written, and its bytes.
+fn records(key: u32, bytes: &[u8]) -> Vec<(Placement, std::ops::Range<usize>)> {
     let mut at = 0;
     std::iter::from_fn(|| {
-        let header = Header::parse(&bytes[at..]).ok()?;
+        let header = Header::parse(key, &bytes[at..]).ok()?;
         at += header.len;
         Some((header.placement, at - header.len..at))
     })
@@ -420,7 +435,7 @@ fn with_torn_group(keep: impl Fn(usize) -> bool) -> (SimDisk, StreamId) {
     journal.step();
     drop(journal);
     let (name, mut bytes) = segments(&disk).remove(0);
-    let written: Vec<_> = records(&bytes)
+    let written: Vec<_> = records(key_of(&disk), &bytes)
         .into_iter()
         .map(|(_, range)| range)
         .collect();
@@ -470,7 +485,7 @@ fn damage_below_what_was_proven_refuses_and_says_where() {
     let all = segments(&disk);
     let held: Vec<_> = all
         .iter()
-        .map(|(name, bytes)| (name, bytes, records(bytes)))
+        .map(|(name, bytes)| (name, bytes, records(key_of(&disk), bytes)))
         .filter(|s| !s.2.is_empty())
         .collect();
     assert!(held.len() >= 2, "sealed and open segments are tried");
@@ -540,7 +555,7 @@ fn any_flipped_bit_is_refused_or_changes_nothing() {
 /// A journal of one message, and a record that would come next, in a file that is ready to be used.
 fn with_record_in_spare(
     change: impl Fn(&mut Placement),
-    patch: impl Fn(&mut Vec<u8>),
+    patch: impl Fn(u32, &mut Vec<u8>),
 ) -> (SimDisk, StreamId) {
     let disk = SimDisk::new();
     let journal = open(&disk).unwrap();
@@ -565,12 +580,12 @@ fn with_record_in_spare(
     let life = life.split(' ').next().unwrap().parse().unwrap();
     let (last, _) = all
         .iter()
-        .flat_map(|(_, bytes)| records(bytes))
+        .flat_map(|(_, bytes)| records(key_of(&disk), bytes))
         .max_by_key(|(placement, _)| placement.position)
         .unwrap();
     let end = all
         .iter()
-        .flat_map(|(_, bytes)| records(bytes))
+        .flat_map(|(_, bytes)| records(key_of(&disk), bytes))
         .map(|(p, range)| p.position + range.len() as u64)
         .max();
     let mut placement = Placement {
@@ -581,8 +596,8 @@ fn with_record_in_spare(
     };
     change(&mut placement);
     let mut bytes = Vec::new();
-    Encoded::of(&next.record, false).write(&placement, &mut bytes);
-    patch(&mut bytes);
+    Encoded::of(&next.record, false).write(key_of(&disk), &placement, &mut bytes);
+    patch(key_of(&disk), &mut bytes);
     bytes.resize(zeros.len(), 0);
     disk.overwrite(spare, bytes);
     (disk, id)
@@ -590,15 +605,15 @@ fn with_record_in_spare(
 
 #[test]
 fn a_record_of_a_former_life_does_not_pass() {
-    let (disk, id) = with_record_in_spare(|_| (), |_| ());
+    let (disk, id) = with_record_in_spare(|_| (), |_, _| ());
     assert_eq!(
         open(&disk).unwrap().everything(id).len(),
         17,
         "in this life it does"
     );
-    let (disk, id) = with_record_in_spare(|placement| placement.life -= 1, |_| ());
+    let (disk, id) = with_record_in_spare(|placement| placement.life -= 1, |_, _| ());
     assert_eq!(open(&disk).unwrap().everything(id).len(), 16);
-    let (disk, id) = with_record_in_spare(|placement| placement.position += 4, |_| ());
+    let (disk, id) = with_record_in_spare(|placement| placement.position += 4, |_, _| ());
     assert_eq!(
         open(&disk).unwrap().everything(id).len(),
         16,
@@ -606,7 +621,7 @@ fn a_record_of_a_former_life_does_not_pass() {
     );
     let ahead =
         |placement: &mut Placement| (placement.position, placement.durable_to) = (1 << 20, 1 << 20);
-    let (disk, id) = with_record_in_spare(ahead, |_| ());
+    let (disk, id) = with_record_in_spare(ahead, |_, _| ());
     assert!(
         matches!(open(&disk), Err(OpenError::Damaged { .. })),
         "it proves more than there is: {id}"
@@ -614,12 +629,27 @@ fn a_record_of_a_former_life_does_not_pass() {
 }
 
 #[test]
+fn what_a_client_sends_never_passes_for_a_record() {
+    let foreign = |key: u32, bytes: &mut Vec<u8>| {
+        // As good as a forger can make it without the key.
+        let end = 16 + usize::from(bytes[14]);
+        let crc =
+            crc32c::crc32c_append(crc32c::crc32c_append(key ^ 1, &bytes[..4]), &bytes[8..end]);
+        bytes[4..8].copy_from_slice(&crc.to_le_bytes());
+    };
+    let ahead = |placement: &mut Placement| placement.durable_to = placement.position;
+    let (disk, id) = with_record_in_spare(ahead, foreign);
+    assert_eq!(open(&disk).unwrap().everything(id).len(), 16);
+}
+
+#[test]
 fn what_a_newer_version_wrote_refuses_to_start() {
     let forge = |at: usize, value: u8| {
-        move |bytes: &mut Vec<u8>| {
+        move |key: u32, bytes: &mut Vec<u8>| {
             bytes[at] = value;
             let end = 16 + usize::from(bytes[14]);
-            let crc = crc32c::crc32c_append(crc32c::crc32c(&bytes[..4]), &bytes[8..end]);
+            let crc =
+                crc32c::crc32c_append(crc32c::crc32c_append(key, &bytes[..4]), &bytes[8..end]);
             bytes[4..8].copy_from_slice(&crc.to_le_bytes());
         }
     };
@@ -691,7 +721,7 @@ fn segments_that_recovery_replaces_are_used_again() {
         let written = segments(&disk);
         disk.power_loss(round);
         for (name, mut bytes) in written {
-            let group = records(&bytes)
+            let group = records(key_of(&disk), &bytes)
                 .into_iter()
                 .find(|(_, range)| range.len() > 60);
             if let Some((_, range)) = group {
@@ -1079,7 +1109,8 @@ fn a_covered_segment_is_checked_before_its_first_byte_is_served() {
     store.grow(6);
     let first = store.dir.path().join("journal/segment-00000001");
     let mut bytes = std::fs::read(&first).unwrap();
-    let last = records(&bytes).pop().unwrap().1;
+    let manifest = std::fs::read(store.dir.path().join("journal/MANIFEST")).unwrap();
+    let last = records(key(&manifest), &bytes).pop().unwrap().1;
     bytes[last.end - 20] ^= 1;
     std::fs::write(&first, bytes).unwrap();
     let journal = store.open();
@@ -1140,6 +1171,14 @@ fn every_mutant_is_caught() {
         (
             Mutant::ForgetProducer,
             "storage_contract::journal_simulated::producers_survive_a_restart",
+        ),
+        (
+            Mutant::RefuseBeforeBarrier,
+            "engine::a_refusal_waits_for_what_it_rests_on",
+        ),
+        (
+            Mutant::RefuseBeforeBarrier,
+            "engine::a_repeat_waits_for_its_original",
         ),
     ] {
         assert!(run(test, None), "{test} fails without a mutant");
