@@ -74,8 +74,7 @@ async fn main() -> anyhow::Result<()> {
     jobs.upsert(&Job { id: "resize".into(), name: "Resize images".into() }).await?;
     jobs.close().await?;
     let mirror = stream.producer::<Execution>("worker-1");
-    let mut execution =
-        Execution { id: "ex-1".into(), job_id: "resize".into(), status: Status::Pending, attempt: 1 };
+    let mut execution = Execution { id: "ex-1".into(), job_id: "resize".into(), status: Status::Pending, attempt: 1 };
     for status in [Status::Pending, Status::Running, Status::Failed] {
         execution.status = status;
         mirror.upsert(&execution).await?;

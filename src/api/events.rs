@@ -12,11 +12,11 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use tokio::sync::watch;
 
-use crate::engine::{Engine, Fault, Handle, Published, PublishedStream, Selection, Start};
+use crate::engine::{Engine, Fault, Handle, LiveReader, Published, PublishedStream, Selection, Start};
 use crate::model::{Offset, ReadFrom, StreamId};
 use crate::protocol::{json, sse};
 
-use super::body::stepwise;
+use super::body::{CutShort, Next, stepwise};
 use super::extract::Query;
 use super::headers as names;
 use super::live::event_stream;
@@ -34,6 +34,7 @@ struct Reader {
     heartbeat: Duration,
     resets: bool,
     state: State,
+    _counted: LiveReader,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -100,6 +101,7 @@ pub async fn respond(
         selection,
         heartbeat: settings.heartbeat.mul_f64(0.8),
         state: State::Fresh,
+        _counted: engine.live_reader(),
         engine,
     };
     Ok(event_stream(stepwise(reader, Reader::step)))
@@ -131,18 +133,18 @@ fn check_types(engine: &Engine, handle: &Handle, selection: &Selection) -> Resul
 }
 
 impl Reader {
-    async fn step(mut self) -> Option<(Bytes, Self)> {
+    async fn step(mut self) -> Result<Next<Self>, CutShort> {
         match self.state {
-            State::Ended => return None,
+            State::Ended => return Ok(None),
             State::CaughtUp => {
                 let changed = self.engine.changed_since(&mut self.published, self.id, self.at.position);
                 match tokio::time::timeout(self.heartbeat, changed).await {
                     Ok(true) => {}
-                    Ok(false) => return None,
+                    Ok(false) => return Ok(None),
                     Err(_) => {
                         let mut out = Vec::new();
                         sse::heartbeat(&mut out);
-                        return Some((out.into(), self));
+                        return Ok(Some((out.into(), self)));
                     }
                 }
             }
@@ -153,12 +155,12 @@ impl Reader {
                 if *self.engine.stopping().borrow() {
                     self.state = State::Ended;
                 }
-                Some((out, self))
+                Ok(Some((out, self)))
             }
-            Ok(None) => None,
+            Ok(None) => Ok(None),
             Err(fault) => {
-                tracing::warn!(stream.name = %self.handle.name, error = %fault, "a live read ended early");
-                None
+                tracing::warn!(stream.name = %self.handle.name, error = %fault, "a live read was cut short");
+                Err(CutShort)
             }
         }
     }

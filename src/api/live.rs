@@ -12,12 +12,12 @@ use axum::response::{IntoResponse, Response};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::engine::{Engine, Fault, Handle, Published, PublishedStream, Selection};
+use crate::engine::{Engine, Fault, Handle, LiveReader, Published, PublishedStream, Selection};
 use crate::model::{Offset, StreamId};
 use crate::protocol::control::ControlEvent;
 use crate::protocol::{cursor::cursor, sse};
 
-use super::body::stepwise;
+use super::body::{CutShort, Next, stepwise};
 use super::headers as names;
 use super::state::ApiSettings;
 use super::routes::stream::{Page, View};
@@ -37,6 +37,7 @@ struct Reader {
     heartbeat: Duration,
     ends_at: Instant,
     state: State,
+    _counted: LiveReader,
 }
 
 #[derive(PartialEq, Eq)]
@@ -74,6 +75,7 @@ pub fn respond(
         heartbeat: settings.heartbeat.mul_f64(0.8),
         ends_at: Instant::now() + rotation,
         state: State::Fresh,
+        _counted: engine.live_reader(),
         engine,
     };
     let mut response = event_stream(stepwise(reader, Reader::step));
@@ -94,9 +96,9 @@ pub fn event_stream(body: Body) -> Response {
 }
 
 impl Reader {
-    async fn step(mut self) -> Option<(Bytes, Self)> {
+    async fn step(mut self) -> Result<Next<Self>, CutShort> {
         if self.state == State::Ended {
-            return None;
+            return Ok(None);
         }
         if self.state == State::CaughtUp {
             let wait_until = self.ends_at.min(Instant::now() + self.heartbeat);
@@ -105,29 +107,29 @@ impl Reader {
             match tokio::time::timeout_at(wait_until, changed).await {
                 Ok(true) => {}
                 // Stopping, or time to reconnect: what was sent last is a control event.
-                Ok(false) => return None,
-                Err(_) if Instant::now() >= self.ends_at => return None,
+                Ok(false) => return Ok(None),
+                Err(_) if Instant::now() >= self.ends_at => return Ok(None),
                 Err(_) => {
                     let mut out = Vec::new();
                     self.control(&mut out, true, false);
-                    return Some((out.into(), self));
+                    return Ok(Some((out.into(), self)));
                 }
             }
         }
         let out = match self.page().await {
             Ok(Some(page)) => self.frames(page),
             // The stream is gone; a new request will be told so.
-            Ok(None) => return None,
+            Ok(None) => return Ok(None),
             Err(fault) => {
-                tracing::warn!(stream.name = %self.handle.name, error = %fault, "a live read ended early");
-                return None;
+                tracing::warn!(stream.name = %self.handle.name, error = %fault, "a live read was cut short");
+                return Err(CutShort);
             }
         };
         let stopping = *self.engine.stopping().borrow();
         if stopping || (self.state == State::Behind && Instant::now() >= self.ends_at) {
             self.state = State::Ended;
         }
-        Some((out, self))
+        Ok(Some((out, self)))
     }
 
     async fn page(&mut self) -> Result<Option<Page>, Fault> {

@@ -1,23 +1,80 @@
 //! Metrics in the OpenMetrics text format; names by the Prometheus conventions, listed in `docs/metrics.md`.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
-use axum::http::{HeaderValue, header};
+use axum::extract::State;
+use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
-use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::counter::{ConstCounter, Counter};
+use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::ConstGauge;
-use prometheus_client::registry::Registry;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
 
 use crate::engine::Engine;
 
 use super::problem::{Problem, ProblemType};
+use super::state::Api;
+
+/// Requests since start, by method and status.
+#[derive(Debug)]
+pub struct Requests {
+    answered: Family<RequestLabels, Counter>,
+    seconds: Family<MethodLabel, Histogram, fn() -> Histogram>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RequestLabels {
+    method: &'static str,
+    status: u16,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct MethodLabel {
+    method: &'static str,
+}
+
+impl Default for Requests {
+    fn default() -> Self {
+        Self { answered: Family::default(), seconds: Family::new_with_constructor(histogram) }
+    }
+}
+
+impl Requests {
+    /// Notes an answer: `took` until its head was ready; live responses go on after that.
+    pub fn answered(&self, method: &Method, status: StatusCode, took: Duration) {
+        let method = known(method);
+        self.answered.get_or_create(&RequestLabels { method, status: status.as_u16() }).inc();
+        self.seconds.get_or_create(&MethodLabel { method }).observe(took.as_secs_f64());
+    }
+}
+
+fn histogram() -> Histogram {
+    Histogram::new([0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0])
+}
+
+/// Clients may send any word as a method; only these become labels.
+fn known(method: &Method) -> &'static str {
+    match method.as_str() {
+        "GET" => "GET",
+        "HEAD" => "HEAD",
+        "POST" => "POST",
+        "PUT" => "PUT",
+        "PATCH" => "PATCH",
+        "DELETE" => "DELETE",
+        "OPTIONS" => "OPTIONS",
+        _ => "other",
+    }
+}
 
 /// Metrics for Prometheus.
 #[utoipa::path(get, path = "/metrics", tag = "operations", responses((status = 200, body = String)))]
-pub async fn scrape(engine: Engine) -> Result<Response, Problem> {
+pub async fn scrape(State(api): State<Api>, engine: Engine) -> Result<Response, Problem> {
     let mut text = String::new();
-    encode(&mut text, &collect(&engine))
+    encode(&mut text, &collect(&engine, api.requests()))
         .map_err(|_| Problem::new(ProblemType::Internal, "the metrics could not be written"))?;
     let mut response = text.into_response();
     let kind = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
@@ -25,8 +82,11 @@ pub async fn scrape(engine: Engine) -> Result<Response, Problem> {
     Ok(response)
 }
 
-fn collect(engine: &Engine) -> Registry {
+fn collect(engine: &Engine, requests: &Requests) -> Registry {
     let mut registry = Registry::with_prefix("keyfold");
+    registry.register("http_requests", "Requests answered", requests.answered.clone());
+    let help = "Time until the head of an answer was ready";
+    registry.register_with_unit("http_request_duration", help, Unit::Seconds, requests.seconds.clone());
     let stats = engine.store_stats();
     let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
     let counters = &engine.counters;

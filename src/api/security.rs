@@ -21,7 +21,7 @@ use super::state::Api;
 /// Wraps the routes in what every answer needs.
 pub fn guard(routes: Router, api: Api) -> Router {
     routes
-        .layer(middleware::from_fn_with_state(api, authorise))
+        .layer(middleware::from_fn_with_state(api.clone(), authorise))
         .layer(CatchPanicLayer::custom(|panic: Box<dyn std::any::Any + Send>| {
             let reason = panic.downcast_ref::<String>().map(String::as_str);
             let reason = reason.or(panic.downcast_ref::<&str>().copied()).unwrap_or("unknown");
@@ -30,6 +30,24 @@ pub fn guard(routes: Router, api: Api) -> Router {
         }))
         .layer(cors())
         .layer(middleware::from_fn(browser_headers))
+        .layer(middleware::from_fn_with_state(api, note))
+}
+
+/// Counts the request and, where the log asks for it, tells of it: no bodies, no tokens, no query.
+async fn note(State(api): State<Api>, request: Request, next: Next) -> Response {
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let began = tokio::time::Instant::now();
+    let response = next.run(request).await;
+    let (status, took) = (response.status(), began.elapsed());
+    api.requests().answered(&method, status, took);
+    tracing::debug!(
+        http.method = %method,
+        http.path = path,
+        http.status = status.as_u16(),
+        duration_us = took.as_micros() as u64,
+        "answered"
+    );
+    response
 }
 
 async fn authorise(State(api): State<Api>, request: Request, next: Next) -> Response {

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 
@@ -11,7 +11,7 @@ use crate::engine::entity::value_of;
 use crate::engine::{Engine, Fault, FoldedItem, Handle, Pin, PublishedStream, Selection, Start};
 use crate::model::Offset;
 
-use super::body::stepwise;
+use super::body::{CutShort, Next, stepwise};
 use super::headers as names;
 
 /// Which text a snapshot is written as.
@@ -95,20 +95,19 @@ fn empty(form: Form, collections: &VecDeque<(String, String)>) -> String {
 }
 
 impl Writer {
-    async fn step(mut self) -> Option<(Bytes, Self)> {
+    async fn step(mut self) -> Result<Next<Self>, CutShort> {
         if self.ended {
-            return None;
+            return Ok(None);
         }
         let mut out = Vec::new();
         if !std::mem::replace(&mut self.began, true) && self.form == Form::Document {
             out.extend_from_slice(format!("{{\"offset\":\"{}\",\"collections\":{{", Offset::at(self.pin.mark)).as_bytes());
         }
         if let Err(fault) = self.write(&mut out).await {
-            // The status is sent; cutting the body short is the only way left to say that it is not whole.
             tracing::warn!(stream.name = %self.handle.name, error = %fault, "a snapshot was cut short");
-            return None;
+            return Err(CutShort);
         }
-        Some((out.into(), self))
+        Ok(Some((out.into(), self)))
     }
 
     async fn write(&mut self, out: &mut Vec<u8>) -> Result<(), Fault> {

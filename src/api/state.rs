@@ -8,6 +8,7 @@ use axum::http::request::Parts;
 
 use crate::engine::Engine;
 
+use super::metrics::Requests;
 use super::problem::{Problem, ProblemType};
 
 /// Settings of the edge.
@@ -44,11 +45,12 @@ pub struct Api(Arc<Inner>);
 struct Inner {
     engine: OnceLock<Engine>,
     settings: ApiSettings,
+    requests: Requests,
 }
 
 impl Api {
     pub fn new(settings: ApiSettings) -> Self {
-        Self(Arc::new(Inner { engine: OnceLock::new(), settings }))
+        Self(Arc::new(Inner { engine: OnceLock::new(), settings, requests: Requests::default() }))
     }
 
     /// Lets requests through from now on. Only the first engine counts.
@@ -58,6 +60,10 @@ impl Api {
 
     pub fn settings(&self) -> &ApiSettings {
         &self.0.settings
+    }
+
+    pub fn requests(&self) -> &Requests {
+        &self.0.requests
     }
 
     /// `None` while recovering.

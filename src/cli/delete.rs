@@ -26,5 +26,5 @@ pub async fn run(Remote { args, connection }: Remote<DeleteArgs>) -> Result<(), 
     let condition = args.if_match.as_ref().map_or(Precondition::None, unquoted);
     let stream = connection.client()?.stream(&args.stream);
     let receipt = stream.delete(&args.entity_type, &args.key, &condition).await?;
-    print_receipt(&mut connection.out(), &receipt, "deleted", &args.key)
+    print_receipt(&mut connection.out(), &receipt, "deleted", &args.stream, &args.key)
 }

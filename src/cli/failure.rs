@@ -72,11 +72,20 @@ fn explain(error: &ClientError) -> String {
 fn explain_problem(problem: &Problem) -> String {
     let mut lines = vec![problem.to_string()];
     lines.extend(problem.errors.iter().map(|fault| format!("  {}", fault_line(fault))));
+    if problem.more_errors > 0 {
+        lines.push(format!("  and {} more", problem.more_errors));
+    }
     let advice = match problem.status.as_u16() {
         401 => Some("give the server's token with --token or STREAMS_SECRET".to_owned()),
-        412 => problem.current.as_ref().map(|current| {
-            format!("the entity is at {current} now: read it again, then repeat with --if-match {current}")
-        }),
+        404 if problem.is("stream-not-found") => Some("`keyfold inspect` prints the streams there are".to_owned()),
+        404 if problem.is("collection-not-found") => {
+            Some("`keyfold inspect STREAM` prints the types that a stream holds".to_owned())
+        }
+        404 if problem.is("subject-not-found") => Some("`keyfold schema list` prints the subjects".to_owned()),
+        404 if problem.is("binding-not-found") => Some("`keyfold bind --list` prints the bindings".to_owned()),
+        412 => {
+            problem.current.as_ref().map(|current| format!("read it again, then repeat with --if-match {current}"))
+        }
         429 | 503 => problem.retry_after.map(|after| format!("try again in {} s", after.as_secs().max(1))),
         _ => None,
     };
@@ -87,11 +96,13 @@ fn explain_problem(problem: &Problem) -> String {
     lines.join("\n")
 }
 
-fn fault_line(fault: &Fault) -> String {
-    let place = if fault.pointer.is_empty() { "the value" } else { &fault.pointer };
-    let change = fault.index.map_or_else(String::new, |index| format!("change {index}, "));
-    let keyword = fault.keyword.as_ref().map_or_else(String::new, |keyword| format!(" ({keyword})"));
-    format!("{change}{place}: {}{keyword}", fault.message)
+/// Which change or entity, where in it, and what is wrong.
+pub fn fault_line(fault: &Fault) -> String {
+    let mut subject: Vec<_> = fault.index.map(|index| format!("change {index}")).into_iter().collect();
+    subject.extend([&fault.stream, &fault.entity_type, &fault.key].into_iter().flatten().cloned());
+    subject.push(if fault.pointer.is_empty() { "as a whole".into() } else { fault.pointer.clone() });
+    let keyword = if fault.keyword.is_empty() { String::new() } else { format!(" ({})", fault.keyword) };
+    format!("{}: {}{keyword}", subject.join(" "), fault.message)
 }
 
 #[cfg(test)]
@@ -106,6 +117,7 @@ mod tests {
             detail: "because".into(),
             written: Written::No,
             errors: Vec::new(),
+            more_errors: 0,
             retry_after: None,
             current: None,
         }
@@ -116,12 +128,12 @@ mod tests {
         let fault = Fault {
             index: Some(2),
             pointer: "/status".into(),
-            keyword: Some("enum".into()),
+            keyword: "enum".into(),
             message: "\"sleeping\" is not allowed".into(),
             ..Fault::default()
         };
         let text = explain_problem(&Problem { errors: vec![fault], ..problem(422) });
-        assert_eq!(text, "422 Refused: because\n  change 2, /status: \"sleeping\" is not allowed (enum)");
+        assert_eq!(text, "422 Refused: because\n  change 2 /status: \"sleeping\" is not allowed (enum)");
     }
 
     #[test]

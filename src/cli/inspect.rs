@@ -1,11 +1,11 @@
 //! `keyfold inspect`: what the server knows of a stream, or which streams there are.
 
 use clap::Args;
-use serde_json::Value;
 
-use super::failure::Failure;
+use super::failure::{Failure, fault_line};
+use super::output::Out;
 use super::{Remote, table};
-use crate::client::{Client, StreamRow};
+use crate::client::{Client, Inspection, StreamHandle, StreamRow};
 
 #[derive(Args)]
 pub struct InspectArgs {
@@ -14,18 +14,41 @@ pub struct InspectArgs {
     /// Only streams whose path begins so.
     #[arg(long, conflicts_with = "stream", default_value = "", hide_default_value = true)]
     prefix: String,
+    /// Print the changes that were refused and kept aside.
+    #[arg(long, requires = "stream")]
+    quarantine: bool,
 }
 
 pub async fn run(Remote { args, connection }: Remote<InspectArgs>) -> Result<(), Failure> {
     let (client, mut out) = (connection.client()?, connection.out());
-    if let Some(path) = args.stream {
-        let known = client.stream(&path).inspect().await?;
-        out.document(&known)?;
-        return Ok(out.flush()?);
+    let Some(path) = args.stream else {
+        return print_streams(&client, &args.prefix, &mut out).await;
+    };
+    let stream = client.stream(&path);
+    if args.quarantine {
+        return print_quarantine(&stream, &mut out).await;
     }
-    let streams = all_streams(&client, &args.prefix).await?;
+    let known = stream.inspect().await?;
+    if out.is_json() {
+        out.json(&known)?;
+    } else {
+        print_inspection(&known, &mut out)?;
+    }
+    Ok(out.flush()?)
+}
+
+async fn print_streams(client: &Client, prefix: &str, out: &mut Out) -> Result<(), Failure> {
+    let (mut streams, mut cursor) = (Vec::new(), None);
+    loop {
+        let page = client.streams(prefix, cursor.as_deref()).await?;
+        streams.extend(page.streams);
+        match page.next {
+            Some(next) => cursor = Some(next),
+            None => break,
+        }
+    }
     if !out.is_json() {
-        return table::print(&mut out, ["stream", "known"], streams.iter().map(row));
+        return table::print(out, ["stream", "schema", "bytes", "tail"], streams.iter().map(stream_row));
     }
     for stream in &streams {
         out.json(stream)?;
@@ -33,20 +56,71 @@ pub async fn run(Remote { args, connection }: Remote<InspectArgs>) -> Result<(),
     Ok(out.flush()?)
 }
 
-async fn all_streams(client: &Client, prefix: &str) -> Result<Vec<StreamRow>, Failure> {
-    let (mut streams, mut cursor) = (Vec::new(), None);
+fn stream_row(stream: &StreamRow) -> [String; 4] {
+    let schema = stream.schema.as_ref().map(|schema| format!("{} {}", schema.subject, schema.version));
+    let tail = if stream.closed { format!("{} closed", stream.tail) } else { stream.tail.clone() };
+    let schema = schema.unwrap_or_else(|| stream.content_type.clone());
+    [stream.name.clone(), schema, stream.bytes.to_string(), tail]
+}
+
+/// One JSON document per kept change, or its faults in lines.
+async fn print_quarantine(stream: &StreamHandle, out: &mut Out) -> Result<(), Failure> {
+    let mut cursor = None;
     loop {
-        let page = client.streams(prefix, cursor.as_deref()).await?;
-        streams.extend(page.streams);
-        match page.next {
-            Some(next) => cursor = Some(next),
-            None => return Ok(streams),
+        let page = stream.quarantine(cursor.as_deref()).await?;
+        for kept in &page.entries {
+            if out.is_json() {
+                out.json(kept)?;
+                continue;
+            }
+            out.line(&format!("{}\t{}", kept.at, kept.change))?;
+            for fault in &kept.errors {
+                out.line(&format!("  {}", fault_line(fault)))?;
+            }
         }
+        if page.up_to_date || page.entries.is_empty() {
+            return Ok(out.flush()?);
+        }
+        cursor = Some(page.next);
     }
 }
 
-fn row(stream: &StreamRow) -> [String; 2] {
-    let told = stream.more.iter().filter(|(_, value)| !matches!(value, Value::Null | Value::Bool(false)));
-    let told: Vec<_> = told.map(|(name, value)| format!("{name}={}", table::cell(value))).collect();
-    [stream.name.clone(), told.join(" ")]
+/// Facts first, one per line, then what there are several of.
+fn print_inspection(known: &Inspection, out: &mut Out) -> Result<(), Failure> {
+    let schema = known.schema.as_ref().map(|schema| format!("{} version {}", schema.subject, schema.version));
+    let state = match (known.written, known.closed) {
+        (false, _) => "bound, not written yet",
+        (_, true) => "closed",
+        _ => "open",
+    };
+    let facts = [
+        ("stream", Some(known.name.clone())),
+        ("state", Some(state.to_owned())),
+        ("schema", schema),
+        ("binding", known.binding.clone()),
+        ("content type", Some(known.content_type.clone())),
+        ("length", Some(format!("{} ({} bytes)", known.length, known.bytes))),
+        ("from", Some(known.offsets.start.clone())),
+        ("to", Some(known.offsets.tail.clone())),
+        ("last used", known.last_used_at.clone()),
+        ("expires", known.expires_at.clone().or(known.ttl_s.map(|ttl| format!("{ttl} s after its last use")))),
+        ("readers", Some(known.readers.to_string())),
+        ("kept aside", (known.quarantined > 0).then(|| format!("{} (see --quarantine)", known.quarantined))),
+    ];
+    for (name, value) in facts.into_iter().filter_map(|(name, value)| Some((name, value?))) {
+        out.line(&format!("{name:<13} {value}"))?;
+    }
+    for collection in &known.collections {
+        let (name, entity_type) = (&collection.name, &collection.entity_type);
+        out.line(&format!("{:<13} {name}: {} live, type {entity_type}", "collection", collection.live))?;
+    }
+    for producer in &known.producers {
+        let former = match producer.former.len() {
+            0 => String::new(),
+            former => format!(", {former} former epochs"),
+        };
+        let (id, epoch, seq, seen) = (&producer.id, producer.epoch, producer.last_seq, &producer.last_seen_at);
+        out.line(&format!("{:<13} {id}: epoch {epoch}, seq {seq}, last seen {seen}{former}", "producer"))?;
+    }
+    Ok(())
 }

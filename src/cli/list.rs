@@ -27,6 +27,9 @@ pub struct ListArgs {
     limit: Option<usize>,
 }
 
+/// Entities asked for at a time.
+const PAGE_ENTITIES: usize = 1000;
+
 pub async fn run(Remote { args, connection }: Remote<ListArgs>) -> Result<(), Failure> {
     let stream = connection.client()?.stream(&args.stream);
     let mut out = connection.out();
@@ -36,7 +39,7 @@ pub async fn run(Remote { args, connection }: Remote<ListArgs>) -> Result<(), Fa
     // A terminal's table needs all rows to be laid out; everything else prints each page as it comes.
     let mut shown = BTreeMap::new();
     while left > 0 {
-        query.limit = args.limit.map(|_| u32::try_from(left).unwrap_or(u32::MAX).min(1000));
+        query.limit = Some(left.min(PAGE_ENTITIES) as u32);
         let page = stream.list(&args.entity_type, &query).await?;
         for EntityRow { key, value, offset } in page.entities.into_iter().take(left) {
             left -= 1;

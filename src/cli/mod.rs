@@ -43,6 +43,8 @@ pub struct Cli {
 pub enum Command {
     /// Run the server.
     Serve(Box<crate::config::ServeArgs>),
+    /// Run a server with a simulated fleet of workers and sagas, to look at and to try things on.
+    Demo(demo::DemoArgs),
     /// Register document versions and look at them.
     #[command(subcommand)]
     Schema(schema::SchemaCommand),
@@ -135,6 +137,7 @@ impl Command {
     async fn run(self) -> Result<(), Failure> {
         match self {
             Self::Serve(args) => serve::run(*args).await,
+            Self::Demo(args) => demo::run(args).await,
             Self::Schema(command) => schema::run(command).await,
             Self::Bind(remote) => bind::run(remote).await,
             Self::Put(remote) => put::run(remote).await,

@@ -58,21 +58,24 @@ pub async fn run(Remote { args, connection }: Remote<PutArgs>) -> Result<(), Fai
     } else {
         stream.put(&args.entity_type, &args.key, &value, &condition).await?
     };
-    let verb = if receipt.created { "created" } else { "updated" };
-    print_receipt(&mut connection.out(), &receipt, verb, &args.key)
+    let verb = if args.merge { "merged" } else { "written" };
+    print_receipt(&mut connection.out(), &receipt, verb, &args.stream, &args.key)
 }
 
-/// Says what became of a write.
-pub fn print_receipt(out: &mut Out, receipt: &Receipt, verb: &str, key: &str) -> Result<(), Failure> {
-    let at = receipt.offset.as_ref().map_or_else(String::new, |offset| format!(" at {offset}"));
+/// Says what became of a write; one that was not applied is a failure.
+pub fn print_receipt(out: &mut Out, receipt: &Receipt, verb: &str, stream: &str, key: &str) -> Result<(), Failure> {
     if out.is_json() {
         out.json(receipt)?;
     } else if receipt.applied {
+        let at = receipt.offset.as_ref().map_or_else(String::new, |offset| format!(" at {offset}"));
         out.line(&format!("{verb}: {key}{at}"))?;
-    } else {
-        out.line(&format!("not applied: a newer version of {key} is stored"))?;
     }
-    Ok(out.flush()?)
+    out.flush()?;
+    if receipt.applied {
+        return Ok(());
+    }
+    let next = format!("`keyfold inspect {stream} --quarantine` prints what was refused and kept aside");
+    Err(Failure::Failed(format!("not applied: {key} was refused, or is stored in a newer version\n  {next}")))
 }
 
 /// A JSON argument: itself, a file's (`@FILE`) or standard input's (`-`).

@@ -61,7 +61,9 @@ impl Columns {
             }
         }
         let mut left = usize::from(width).saturating_sub(key_width(rows) + 2 * Self::GAP + CHANGED_WIDTH);
-        let (first, rest): (Vec<_>, Vec<_>) = telling.into_iter().partition(|field| Self::FIRST.contains(field));
+        let (first, mut rest): (Vec<_>, Vec<_>) = telling.into_iter().partition(|field| Self::FIRST.contains(field));
+        // Narrow ones before wide ones: more of them fit.
+        rest.sort_by_key(|field| widths[field]);
         let fits = |field: &&str| {
             let needed = widths[field] + Self::GAP;
             let fits = needed <= left;

@@ -52,6 +52,11 @@ impl ClientError {
         }
     }
 
+    /// Whether the server refused with the problem type that ends in `/slug`.
+    pub fn is_problem(&self, slug: &str) -> bool {
+        self.problem().is_some_and(|problem| problem.is(slug))
+    }
+
     /// How long the server asks to be left alone.
     pub fn retry_after(&self) -> Option<Duration> {
         self.problem().and_then(|problem| problem.retry_after)
@@ -59,6 +64,17 @@ impl ClientError {
 
     pub fn status(&self) -> Option<StatusCode> {
         self.problem().map(|problem| problem.status)
+    }
+
+    /// Whether a write that ended so may be stored all the same.
+    pub fn may_be_written(&self) -> bool {
+        match self {
+            Self::Transport { .. } | Self::Answer(_) => true,
+            Self::Problem(problem) => problem.written != Written::No,
+            Self::Url(_) | Self::Unreachable { .. } | Self::Unsendable(_) | Self::Entity { .. } | Self::Stopped => {
+                false
+            }
+        }
     }
 
     /// Whether the same call, sent again later, can succeed.
@@ -93,6 +109,8 @@ pub struct Problem {
     pub written: Written,
     /// What is wrong with which change; empty unless values were refused.
     pub errors: Vec<Fault>,
+    /// How many more faults there are than `errors` lists.
+    pub more_errors: u64,
     /// How long the server asks to be left alone.
     pub retry_after: Option<Duration>,
     /// The current version of an entity whose precondition failed.
@@ -107,19 +125,29 @@ pub enum Written {
     Unknown,
 }
 
-/// One violation of a schema by one change of a batch.
+/// One violation: by one change of a batch, at one place of a document, or by one stored entity.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default)]
 pub struct Fault {
     /// Which change of the batch, from 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub index: Option<u64>,
-    /// JSON pointer into the change's value.
+    /// JSON pointer to the place.
     pub pointer: String,
     /// The schema keyword that refused it, for example `enum`.
-    pub keyword: Option<String>,
-    pub schema_location: Option<String>,
+    pub keyword: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub schema_location: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub schema_version: Option<u64>,
     pub message: String,
+    /// Where the stored entity lies that does not fit a schema.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stream: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub entity_type: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
 }
 
 #[derive(Default, Deserialize)]
@@ -131,13 +159,19 @@ struct ProblemBody {
     #[serde(deserialize_with = "written")]
     written: Option<Written>,
     errors: Vec<Fault>,
+    more_errors: u64,
 }
 
+/// A boolean, or a text: `"no"`, `"yes"`, `"unknown"`.
 fn written<'de, D: Deserializer<'de>>(source: D) -> Result<Option<Written>, D::Error> {
     Ok(match serde_json::Value::deserialize(source)? {
-        serde_json::Value::Bool(false) => Some(Written::No),
         serde_json::Value::Bool(true) => Some(Written::Yes),
-        serde_json::Value::String(_) => Some(Written::Unknown),
+        serde_json::Value::Bool(false) => Some(Written::No),
+        serde_json::Value::String(text) => Some(match text.as_str() {
+            "no" => Written::No,
+            "yes" => Written::Yes,
+            _ => Written::Unknown,
+        }),
         _ => None,
     })
 }
@@ -145,6 +179,11 @@ fn written<'de, D: Deserializer<'de>>(source: D) -> Result<Option<Written>, D::E
 impl Problem {
     /// Longest body of a refusal that is not problem+json, in characters of the detail kept.
     const FOREIGN_DETAIL_MAX: usize = 500;
+
+    /// Whether the problem's type is the one that ends in `/slug`, for example `stream-not-found`.
+    pub fn is(&self, slug: &str) -> bool {
+        self.kind.rsplit('/').next() == Some(slug)
+    }
 
     /// Never fails: an answer that is not a problem document still has its status.
     pub(super) async fn read(response: Response) -> Self {
@@ -172,6 +211,7 @@ impl Problem {
             detail: parsed.detail,
             written: parsed.written.unwrap_or(otherwise),
             errors: parsed.errors,
+            more_errors: parsed.more_errors,
             retry_after: retry_after(headers),
             current: etag(headers),
         }
@@ -214,6 +254,7 @@ mod tests {
                 "errors":[{"index":2,"pointer":"/status","keyword":"enum","message":"not one of"}]}"#,
         );
         assert_eq!((problem.errors[0].index, problem.errors[0].pointer.as_str()), (Some(2), "/status"));
+        assert!(problem.is("invalid") && !problem.is("problems"));
         assert_eq!((problem.written, problem.to_string().as_str()), (Written::No, "422 Invalid: d"));
     }
 
@@ -227,7 +268,12 @@ mod tests {
 
     #[test]
     fn what_may_have_been_written_is_told_apart() {
-        for (text, expected) in [("false", Written::No), ("true", Written::Yes), (r#""unknown""#, Written::Unknown)] {
+        for (text, expected) in [
+            ("false", Written::No),
+            (r#""no""#, Written::No),
+            ("true", Written::Yes),
+            (r#""unknown""#, Written::Unknown),
+        ] {
             assert_eq!(parsed(503, &format!(r#"{{"written":{text}}}"#)).written, expected);
         }
     }

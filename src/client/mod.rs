@@ -30,6 +30,7 @@ mod backoff;
 mod change;
 mod entity;
 mod error;
+mod inspect;
 mod producer;
 mod registry;
 #[cfg(test)]
@@ -50,11 +51,15 @@ pub use backoff::Backoff;
 pub use change::Change;
 pub use entity::{Document, Entity, document_of};
 pub use error::{ClientError, Fault, Problem, Written};
+pub use inspect::{
+    CollectionInspection, FormerEpoch, Inspection, OffsetsInspection, ProducerInspection, SchemaInspection,
+    StreamPage, StreamRow,
+};
 pub use producer::{ChangeProducer, Producer, ProducerOptions, ProducerStats};
 pub use registry::{Binding, Registered, SchemaVersion, Subject};
 pub use state::{
-    Applied, EntityPage, EntityRow, ListQuery, Precondition, Receipt, Snapshot, StreamHandle, StreamPage, StreamRow,
-    Versioned,
+    Applied, EntityPage, EntityRow, ListQuery, Precondition, QuarantinePage, Quarantined, Receipt, Snapshot,
+    StreamHandle, Versioned,
 };
 pub use view::EntityView;
 pub use watch::{Watch, WatchEvent, WatchOptions};

@@ -25,8 +25,8 @@ use crate::runtime::Clock;
 pub struct ProducerOptions {
     /// Its name across restarts; two live producers of one stream must not share it.
     pub id: String,
-    /// Its incarnation. By default the time of its start in milliseconds, so that a restart is a newer one: starting
-    /// again from 0 would have the first writes taken for repetitions.
+    /// Its incarnation. By default the time of its start in milliseconds, so that a restart is a newer one. Where it
+    /// turns out to be taken, the producer goes on above it.
     pub epoch: Option<u64>,
     /// Most changes handed in and not yet sent.
     pub buffer_changes_max: usize,
@@ -308,7 +308,7 @@ struct Sender {
 /// What stands between a batch and its delivery.
 #[derive(Debug, PartialEq, Eq)]
 enum Obstacle {
-    /// Another incarnation has written; go on above it.
+    /// Another incarnation has written, or writes under this very epoch; go on above it.
     Fenced {
         current: ProducerEpoch,
     },
@@ -344,15 +344,18 @@ impl Sender {
         let body = array(changes);
         let give_up = Instant::now() + self.options.retry_for;
         let (mut attempt, mut fenced) = (0, 0);
+        let mut may_be_written = false;
         loop {
-            let Err((obstacle, error)) = self.post(body.clone()).await else {
+            let Err((obstacle, error)) = self.post(body.clone(), may_be_written).await else {
                 return self.count(changes.len());
             };
+            may_be_written |= error.may_be_written();
             match obstacle {
                 Obstacle::Lasting => return Err(error),
                 Obstacle::Fenced { current } => {
                     fenced += 1;
                     self.overtake(current, fenced, &error)?;
+                    may_be_written = false;
                     if fenced == 1 {
                         continue;
                     }
@@ -369,8 +372,8 @@ impl Sender {
         }
     }
 
-    /// Sends once.
-    async fn post(&self, body: Bytes) -> Result<(), (Obstacle, ClientError)> {
+    /// Sends once. `may_be_written` says whether an earlier attempt under the same tuple may have arrived.
+    async fn post(&self, body: Bytes, may_be_written: bool) -> Result<(), (Obstacle, ClientError)> {
         let client = self.stream.client();
         let request = client
             .request(Method::POST, &self.path)
@@ -383,6 +386,12 @@ impl Sender {
         let transport = |cause| (Obstacle::Passing, ClientError::transport(client.base_url(), cause));
         let response = request.send().await.map_err(transport)?;
         match judge(response.status(), response.headers()) {
+            // Known to the server and not from us: it is somebody else's batch that was stored under this tuple.
+            None if response.status() == StatusCode::NO_CONTENT && !may_be_written => {
+                let taken =
+                    ClientError::Answer(format!("producer {} writes elsewhere under epoch {}", self.id, self.epoch));
+                Err((Obstacle::Fenced { current: self.epoch }, taken))
+            }
             None => Ok(()),
             Some(obstacle) => Err((obstacle, Problem::read(response).await.into())),
         }
@@ -405,7 +414,7 @@ impl Sender {
     }
 }
 
-/// What an answer puts in the batch's way. Source: PROTOCOL.md §5.2.1; a duplicate (204) is as good as new.
+/// What a status puts in the batch's way. Source: PROTOCOL.md §5.2.1.
 fn judge(status: StatusCode, headers: &HeaderMap) -> Option<Obstacle> {
     if status.is_success() {
         return None;
@@ -489,6 +498,19 @@ mod tests {
             producer.flush().await.unwrap();
         }
         assert_eq!(script.appends(), ["3.0 a", "3.1 b", "8.0 b", "8.1 c"]);
+    }
+
+    #[tokio::test]
+    async fn what_counts_as_repeated_without_having_been_sent_is_another_incarnations() {
+        let (script, client) =
+            Script::start([ok(), Reply(204, vec![], ""), ok(), Reply(429, vec![], ""), Reply(204, vec![], ""), ok()])
+                .await;
+        let producer = client.stream("jobs").producer_with(quick("p"));
+        for key in ["a", "b", "c"] {
+            producer.send(&change(key)).await.unwrap();
+            producer.flush().await.unwrap();
+        }
+        assert_eq!(script.appends(), ["3.0 a", "3.1 b", "4.0 b", "4.1 c", "4.1 c", "5.0 c"]);
     }
 
     #[tokio::test]

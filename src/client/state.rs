@@ -1,4 +1,4 @@
-//! One stream's entities: read, written, listed; and the streams there are.
+//! One stream's entities: read, written, listed.
 
 use std::collections::BTreeMap;
 
@@ -10,8 +10,8 @@ use serde_json::Value;
 
 use super::error::etag;
 use super::{
-    Change, ChangeProducer, Client, ClientError, Entity, EntityView, Producer, ProducerOptions, Watch, WatchOptions,
-    url,
+    Change, ChangeProducer, Client, ClientError, Entity, EntityView, Fault, Inspection, Producer, ProducerOptions,
+    Watch, WatchOptions, url,
 };
 
 /// One stream of one server. Cheap to clone.
@@ -45,24 +45,45 @@ pub enum Precondition {
 /// What became of an entity's write.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Receipt {
-    /// Offset of the write, or of what it was measured against where it was not applied.
+    /// The entity's offset, where the write was applied.
     #[serde(default)]
     pub offset: Option<String>,
-    /// `false` where the collection's `versionField` showed that it is older than what is stored.
+    /// `false` where the collection's `versionField` showed that the value is older than what is stored, or where the
+    /// binding kept it aside.
     #[serde(default = "yes")]
     pub applied: bool,
-    /// Whether the entity is new.
-    #[serde(default)]
-    pub created: bool,
 }
 
-/// What became of a batch; one entry per change.
+/// What became of a batch.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Applied {
+    /// Per change the offset just after it; `None` where it was not applied.
     pub offsets: Vec<Option<String>>,
-    /// Absent where everything was applied.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub applied: Option<Vec<bool>>,
+    /// Whether every change was applied.
+    #[serde(default = "yes")]
+    pub applied: bool,
+    /// How many changes the binding kept aside.
+    #[serde(default)]
+    pub quarantined: u64,
+}
+
+/// Changes that were refused and kept aside, oldest first.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct QuarantinePage {
+    pub entries: Vec<Quarantined>,
+    /// Where the next page begins.
+    pub next: String,
+    /// Whether there is nothing beyond this page yet.
+    pub up_to_date: bool,
+}
+
+/// A change that was refused and kept aside.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Quarantined {
+    pub at: String,
+    /// As it was sent; a text where it was no JSON.
+    pub change: Value,
+    pub errors: Vec<Fault>,
 }
 
 /// State as of an offset.
@@ -99,31 +120,8 @@ pub struct EntityRow {
     pub offset: String,
 }
 
-#[derive(Clone, Debug, Deserialize, Serialize)]
-pub struct StreamPage {
-    pub streams: Vec<StreamRow>,
-    /// Where the next page begins; `None` at the end.
-    pub next: Option<String>,
-}
-
-#[derive(Clone, Debug, Deserialize, Serialize)]
-pub struct StreamRow {
-    pub name: String,
-    /// Whatever else the server tells of it.
-    #[serde(flatten)]
-    pub more: serde_json::Map<String, Value>,
-}
-
 fn yes() -> bool {
     true
-}
-
-impl Client {
-    /// One page of the streams whose path begins with `prefix`.
-    pub async fn streams(&self, prefix: &str, cursor: Option<&str>) -> Result<StreamPage, ClientError> {
-        let path = url::with_query("/v1/state", [("prefix", Some(prefix)), ("cursor", cursor)]);
-        self.call_json(self.request(Method::GET, &path)).await
-    }
 }
 
 impl StreamHandle {
@@ -151,22 +149,24 @@ impl StreamHandle {
         self.client.call(request.header(CONTENT_TYPE, "application/json")).await.map(drop)
     }
 
-    /// What the server knows of the stream: schema, collections with live counts, offsets, producers.
-    pub async fn inspect(&self) -> Result<Value, ClientError> {
+    /// What the server knows of the stream.
+    pub async fn inspect(&self) -> Result<Inspection, ClientError> {
         let path = format!("/v1/state/{}", url::path(&self.path)?);
         self.client.call_json(self.client.request(Method::GET, &path)).await
     }
 
-    /// The changes that were refused and kept, under a binding with `validation: quarantine`.
-    pub async fn quarantine(&self) -> Result<Value, ClientError> {
-        self.client.call_json(self.read("quarantine")?).await
+    /// Changes that were refused and kept aside, under a binding with `validation: quarantine`. `cursor` is `next` of
+    /// the page before.
+    pub async fn quarantine(&self, cursor: Option<&str>) -> Result<QuarantinePage, ClientError> {
+        let path = url::with_query(&self.resource("quarantine")?, [("cursor", cursor)]);
+        self.client.call_json(self.client.request(Method::GET, &path)).await
     }
 
     pub async fn snapshot(&self) -> Result<Snapshot, ClientError> {
         self.client.call_json(self.read("snapshot")?).await
     }
 
-    /// One entity; `None` where there is none, or no such stream.
+    /// One entity; `None` where there is none. A stream or a type that does not exist is an error.
     pub async fn get(&self, entity_type: &str, key: &str) -> Result<Option<Versioned<Value>>, ClientError> {
         self.fetch(entity_type, key).await
     }
@@ -283,7 +283,7 @@ impl StreamHandle {
     ) -> Result<Option<Versioned<T>>, ClientError> {
         let name = format!("entities/{}/{}", url::segment(entity_type)?, url::segment(key)?);
         let response = match self.client.call(self.read(&name)?).await {
-            Err(error) if error.status() == Some(StatusCode::NOT_FOUND) => return Ok(None),
+            Err(error) if error.is_problem("entity-not-found") => return Ok(None),
             answer => answer?,
         };
         let offset = etag(response.headers()).ok_or_else(|| ClientError::Answer("no ETag on an entity".into()))?;
@@ -306,10 +306,9 @@ impl StreamHandle {
     }
 
     async fn receipt(&self, response: Response) -> Result<Receipt, ClientError> {
-        let created = response.status() == StatusCode::CREATED;
         if response.status() == StatusCode::NO_CONTENT {
-            return Ok(Receipt { offset: etag(response.headers()), applied: true, created });
+            return Ok(Receipt { offset: etag(response.headers()), applied: true });
         }
-        Ok(Receipt { created, ..self.client.json(response).await? })
+        self.client.json(response).await
     }
 }

@@ -81,7 +81,12 @@ impl Engine {
             json::strict_value(text, depth_max, Duplicates::Refuse).map_err(|e| JsonFault::Syntax(e.to_string()))
         };
         let patch = parse(self.one_value(patch)?)?;
-        let handle = self.handle(&name.stream);
+        let (handle, _) = self.peek(&name.stream).await?;
+        // A repeat was merged by its original: what the entity is now says nothing about it.
+        let writer = Writer { producer: producer.clone(), ..Writer::default() };
+        if let Some(repeat) = self.repeat(&handle, &writer).await? {
+            return Ok(repeat);
+        }
         for _ in 0..MERGE_ATTEMPTS {
             let current = self.entity(name).await;
             let entity = match (current, condition) {
@@ -104,8 +109,7 @@ impl Engine {
             let basis = Some(Condition::Matches(Some(entity.offset)));
             match self.write_entity(name, message, basis, producer.clone()).await {
                 Err(Fault::Precondition { .. }) => {
-                    let steps = handle.lock().staged_steps;
-                    handle.settled(steps).await;
+                    handle.quiet().await;
                 }
                 outcome => return outcome,
             }
@@ -198,9 +202,8 @@ impl Engine {
                 names.map(message).filter_map(|message| String::from_utf8(message).ok()).collect()
             };
             if messages.is_empty() {
-                let steps = handle.lock().staged_steps;
-                self.settle(handle, steps).await;
-                return Ok(());
+                let basis = handle.basis(&handle.lock());
+                return self.settle(handle, basis).await;
             }
             let messages: Vec<&str> = messages.iter().map(String::as_str).collect();
             // Each must still be there: whatever was written in between is deleted in the next round.

@@ -136,8 +136,7 @@ impl Engine {
             };
             let Some((next, done)) = walked else {
                 // Staged to be deleted: once that is durable the stream is gone for readers too.
-                let steps = handle.lock().staged_steps;
-                handle.settled(steps).await;
+                handle.quiet().await;
                 continue;
             };
             at.position = next;
@@ -237,8 +236,7 @@ impl Engine {
                 return Ok(());
             }
             // Typed writes need the fold, so what is staged now is all there will be while this is held.
-            let steps = handle.lock().staged_steps;
-            handle.settled(steps).await;
+            handle.quiet().await;
             let Some(stream) = handle.stream() else { continue };
             let versions = self.version_fields(&stream)?;
             let engine = self.clone();

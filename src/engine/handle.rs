@@ -47,6 +47,15 @@ pub struct Published {
     pub stream: Option<PublishedStream>,
     /// Steps of this name that are durable, or have failed.
     pub landed_steps: u64,
+    /// The newest of them that has failed; 0 while none has.
+    pub last_failed_step: u64,
+}
+
+/// The staged steps that a decision rests on: those staged and not landed when it was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Basis {
+    staged: u64,
+    landed: u64,
 }
 
 /// The durable state of a stream that exists.
@@ -87,7 +96,7 @@ impl Handle {
     /// Loads what the store knows. `started_at` counts as a use, since uses in memory do not survive a restart.
     pub(super) fn load(name: StreamName, store: &dyn Store, started_at: Timestamp) -> Self {
         let state = store.find(&name).and_then(|id| store.load(id));
-        let published = Published { stream: state.as_ref().map(Into::into), landed_steps: 0 };
+        let published = Published { stream: state.as_ref().map(Into::into), landed_steps: 0, last_failed_step: 0 };
         let used_at = state.as_ref().map_or(started_at, |state| state.used_at.max(started_at));
         let core = Core {
             state,
@@ -142,11 +151,26 @@ impl Handle {
         self.published.receiver_count()
     }
 
-    /// Waits until everything staged before `step` is durable or has failed.
-    pub(super) async fn settled(&self, step: u64) {
+    /// What a decision that is made now, under the lock, rests on.
+    pub(super) fn basis(&self, core: &Core) -> Basis {
+        Basis { staged: core.staged_steps, landed: self.published.borrow().landed_steps }
+    }
+
+    /// Waits until everything that a decision rests on is durable. Where some of it has failed, nothing was decided.
+    pub(super) async fn settled(&self, basis: Basis) -> Result<(), Fault> {
         let mut published = self.published.subscribe();
         // The sender lives as long as `self`, so this ends when the steps have landed.
-        let _ = published.wait_for(|p| p.landed_steps >= step).await;
+        match published.wait_for(|p| p.landed_steps >= basis.staged).await {
+            Ok(published) if published.last_failed_step <= basis.landed => Ok(()),
+            _ => Err(Fault::Busy { retry_after: std::time::Duration::from_secs(1) }),
+        }
+    }
+
+    /// As [`Handle::settled`], for everything staged so far, whether or not it failed.
+    pub(super) async fn quiet(&self) {
+        let basis = self.basis(&self.lock());
+        // What failed was not written, and is staged no longer.
+        let _ = self.settled(basis).await;
     }
 
     /// Called by the committer, in order: the record is durable, its payload lies at `place`.
@@ -189,7 +213,10 @@ impl Handle {
         core.in_flight -= 1;
         core.in_flight_bytes -= staged_bytes(record);
         core.stale = true;
-        self.published.send_modify(|published| published.landed_steps += 1);
+        self.published.send_modify(|published| {
+            published.landed_steps += 1;
+            published.last_failed_step = published.landed_steps;
+        });
     }
 }
 

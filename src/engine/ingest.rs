@@ -43,7 +43,12 @@ impl Ingest {
             let schema = self.engine.schema_of(&self.handle)?;
             let batch = match self.engine.prepare(&self.handle, &schema, &messages) {
                 Ok(batch) => batch,
-                Err(fault) => return Err(self.engine.repeat_or(&self.handle, &writer, fault).await?),
+                Err(fault) => {
+                    return match self.engine.repeat(&self.handle, &writer).await? {
+                        Some(repeat) => Ok(Box::pin(std::future::ready(Ok(repeat)))),
+                        None => Err(self.engine.repeat_or(&self.handle, &writer, fault).await?),
+                    };
+                }
             };
             let birth = Birth { lifetime: Lifetime::Unlimited, schema };
             if let Some(decided) =

@@ -68,6 +68,8 @@ pub struct Inner {
     streams: DashMap<StreamName, Arc<Handle>>,
     registry: registry::RegistryHost,
     in_flight_bytes: AtomicUsize,
+    /// Above every position of every stream that is staged to go.
+    start_floor: AtomicU64,
     started_at: Timestamp,
     stopping: watch::Sender<bool>,
     pub counters: Counters,
@@ -91,6 +93,15 @@ impl Counters {
     }
 }
 
+/// Counts a live reader for as long as it is held.
+pub struct LiveReader(Engine);
+
+impl Drop for LiveReader {
+    fn drop(&mut self) {
+        self.0.counters.live_readers.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 impl Deref for Engine {
     type Target = Inner;
 
@@ -111,6 +122,7 @@ impl Engine {
             streams: DashMap::new(),
             registry,
             in_flight_bytes: AtomicUsize::new(0),
+            start_floor: AtomicU64::new(0),
             started_at,
             stopping: watch::Sender::new(false),
             counters: Counters::default(),
@@ -125,6 +137,12 @@ impl Engine {
         }
         let load = || Arc::new(Handle::load(name.clone(), &*self.store, self.started_at));
         self.streams.entry(name.clone()).or_insert_with(load).value().clone()
+    }
+
+    /// Counts a live reader until what this gives is dropped.
+    pub fn live_reader(&self) -> LiveReader {
+        self.counters.live_readers.fetch_add(1, Ordering::Relaxed);
+        LiveReader(self.clone())
     }
 
     /// Ends live readers and lets no new ones begin. Writes go on until the server stops sending them.

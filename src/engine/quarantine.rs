@@ -47,7 +47,7 @@ impl Engine {
                     name: beside.name.clone(),
                     content_type: ContentType::json(),
                     lifetime: Lifetime::Unlimited,
-                    start: self.store.start_position(),
+                    start: self.start_position(),
                     schema: None,
                 };
                 let record = self.creation_record(creation, false);

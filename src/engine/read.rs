@@ -33,7 +33,7 @@ impl Engine {
         if stream.is_none() && self.binding(&handle).is_none() {
             return Err(Fault::NoStream(name.clone()));
         }
-        self.used(&handle)?;
+        self.used(&handle);
         Ok((handle, stream))
     }
 
@@ -52,7 +52,7 @@ impl Engine {
     pub fn check_offset(&self, stream: Option<&PublishedStream>, given: Offset) -> Result<(), Fault> {
         let tail = stream.map_or(0, |stream| stream.tail);
         // A position of a former incarnation of the name lies below every new stream's start.
-        let known = tail.max(self.store.start_position());
+        let known = tail.max(self.start_position());
         if given.position > known || given.walk_mark > known {
             return Err(Fault::BeyondTail { given, tail: Offset::at(tail) });
         }

@@ -206,14 +206,19 @@ impl Engine {
     }
 
     async fn registry_settled(&self, landing: Option<Landing>) -> Result<(), Fault> {
-        match landing {
+        let outcome = match landing {
             Some(landing) => landing.durable().await,
             None => {
-                let steps = self.registry.handle.lock().staged_steps;
-                self.settle(&self.registry.handle, steps).await;
-                Ok(())
+                let basis = self.registry.handle.basis(&self.registry.handle.lock());
+                self.settle(&self.registry.handle, basis).await
             }
+        };
+        if outcome.is_err() {
+            // What was staged behind it fails with it, so the durable registry is all there is.
+            let mut staged = self.registry.staged.lock().await;
+            *staged = Registry::clone(&self.registry.current());
         }
+        outcome
     }
 
     /// Stages an entry, and in the same step the re-pinning of the streams it governs.
@@ -258,7 +263,7 @@ impl Engine {
                         name: StreamName::registry(),
                         content_type: ContentType::json(),
                         lifetime: Lifetime::Unlimited,
-                        start: self.store.start_position(),
+                        start: self.start_position(),
                         schema: None,
                     },
                     false,
@@ -287,8 +292,7 @@ impl Engine {
                     continue;
                 }
                 let handle = self.handle(&name);
-                let steps = handle.lock().staged_steps;
-                handle.settled(steps).await;
+                handle.quiet().await;
                 let Some(stream) = handle.stream() else { continue };
                 if stream.schema.as_ref() == Some(&pin) {
                     continue;

@@ -12,6 +12,7 @@ use crate::stream::{Body, Record, StreamState, StreamVersion};
 
 use super::handle::{Core, Handle, staged_bytes};
 use super::{Engine, Fault};
+use crate::storage::mutant::{self, Mutant};
 use crate::storage::{AppendError, Staged};
 
 /// One stream's part of what is staged together.
@@ -45,6 +46,14 @@ impl Landing {
 pub(super) type Then = Box<dyn FnOnce() + Send>;
 
 impl Engine {
+    /// Where a new stream's positions begin: above every position of every stream that is gone, or staged to go.
+    pub(super) fn start_position(&self) -> u64 {
+        match mutant::is_on(Mutant::ReuseOffset) {
+            true => self.store.start_position(),
+            false => self.store.start_position().max(self.start_floor.load(Ordering::SeqCst)),
+        }
+    }
+
     /// Stages records, all or none, with their streams locked by the caller; moves the staged states.
     pub(super) fn stage(&self, steps: Vec<Step<'_>>, then: Option<Then>) -> Landing {
         let mut staged = Vec::with_capacity(steps.len());
@@ -57,6 +66,10 @@ impl Engine {
                     _ => core.state.as_ref().map_or(StreamVersion::default(), |state| state.version),
                 };
                 move_staged(core, &record);
+                if core.state.is_none() {
+                    // A name is free again as soon as its end is staged: whoever takes it starts above.
+                    self.start_floor.fetch_max(record.first + 1, Ordering::SeqCst);
+                }
                 core.staged_steps += 1;
                 core.in_flight += 1;
                 core.in_flight_bytes += staged_bytes(&record);

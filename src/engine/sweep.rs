@@ -25,15 +25,12 @@ impl Engine {
                     Ok(self.stage_gone(handle, &mut core, record))
                 }
                 Some(_) => return Ok(()),
-                None => Err(core.staged_steps),
+                None => Err(handle.basis(&core)),
             }
         };
         match landing {
             Ok(landing) => landing.durable().await,
-            Err(rests_on) => {
-                handle.settled(rests_on).await;
-                Ok(())
-            }
+            Err(basis) => handle.settled(basis).await,
         }
     }
 
@@ -50,17 +47,16 @@ impl Engine {
     }
 
     /// Notes a read. Only every tenth of the idle window does it reach the log, and nobody waits for that.
-    pub(super) fn used(&self, handle: &Arc<Handle>) -> Result<(), Fault> {
-        let mut core = handle.lock_fresh(&*self.store)?;
+    pub(super) fn used(&self, handle: &Arc<Handle>) {
+        let mut core = handle.lock();
         let now = self.now();
         core.used_at = core.used_at.max(now);
-        if let Some(state) = &core.state
+        if let Some(state) = core.state.as_ref().filter(|_| !core.stale)
             && state.creation.lifetime.must_journal_use(state.used_at, now)
         {
             let record = Record { body: Body::Renew, ..Record::plain(state.id, state.tail, now) };
             drop(self.stage(vec![Step::one(handle, &mut core, record)], None));
         }
-        Ok(())
     }
 
     /// Looks after streams until the engine stops: ends those whose lifetime is over, forgets idle ones.

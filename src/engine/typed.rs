@@ -16,7 +16,7 @@ use crate::protocol::json::{self, Duplicates};
 use crate::registry::{Compiled, CompiledCollection, Egress, Validation};
 use crate::stream::{Admission, Append, Body, Creation, Lengths, Lifetime, Record, SchemaRef, StreamState, admit};
 
-use super::handle::{Core, Handle};
+use super::handle::{Basis, Core, Handle};
 use super::stage::Step;
 use super::write::{AppendRequest, Appended, Content, Decided};
 use super::{ChangeFault, Counters, Engine, Fault};
@@ -114,7 +114,12 @@ impl Engine {
             // A repeat is a repeat even if today's schema would refuse it.
             let mut batch = match self.prepare(handle, &schema, messages) {
                 Ok(batch) => batch,
-                Err(fault) => return Err(self.repeat_or(handle, &writer, fault).await?),
+                Err(fault) => {
+                    return match self.repeat(handle, &writer).await? {
+                        Some(repeat) => Ok(repeat),
+                        None => Err(self.repeat_or(handle, &writer, fault).await?),
+                    };
+                }
             };
             if let Some(condition) = condition {
                 batch.changes.iter_mut().for_each(|change| change.condition = Some(condition));
@@ -201,13 +206,34 @@ impl Engine {
         Ok(registered.compiled.clone())
     }
 
-    /// Whether a refused batch is a repeat of an accepted one; its tuple alone decides that.
+    /// What a batch is refused for that is not valid: where its tuple is refused as well, that comes first.
     pub(super) async fn repeat_or(&self, handle: &Arc<Handle>, writer: &Writer, fault: Fault) -> Result<Fault, Fault> {
-        let Some(producer) = &writer.producer else { return Ok(fault) };
-        let (refusal, rests_on) = {
+        match self.judge_tuple(handle, writer).await? {
+            Some(Admission::Refuse(refusal)) => Ok(refusal.into()),
+            _ => Ok(fault),
+        }
+    }
+
+    /// A repeat of what was accepted before; its tuple alone decides that.
+    pub(super) async fn repeat(&self, handle: &Arc<Handle>, writer: &Writer) -> Result<Option<Appended>, Fault> {
+        match self.judge_tuple(handle, writer).await? {
+            Some(Admission::Duplicate { last_seq, closed }) => {
+                Counters::add(&self.counters.duplicates, 1);
+                let tail = handle.stream().map_or(Offset::BEGINNING, |stream| stream.tail_offset());
+                let last_seq = Some(last_seq);
+                Ok(Some(Appended { tail, closed, duplicate: true, last_seq, ..Appended::default() }))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// What admission says of a tuple, whatever it carries; `None` without one. Settled.
+    async fn judge_tuple(&self, handle: &Arc<Handle>, writer: &Writer) -> Result<Option<Admission>, Fault> {
+        let Some(producer) = &writer.producer else { return Ok(None) };
+        let (admission, basis) = {
             let mut core = handle.lock_fresh(&*self.store)?;
             let binding = self.binding_of(&handle.name, &mut core);
-            let Some(state) = &core.state else { return Ok(fault) };
+            let Some(state) = &core.state else { return Ok(None) };
             let probe = Append {
                 content_type: Some(ContentType::json()),
                 producer: Some(producer.clone()),
@@ -219,13 +245,11 @@ impl Engine {
                 lengths: Lengths::default(),
                 payload: Bytes::new(),
             };
-            match admit(state, &probe, self.append_policy(binding.as_deref()), self.now()) {
-                Admission::Refuse(refusal) => (refusal, core.staged_steps),
-                _ => return Ok(fault),
-            }
+            let admission = admit(state, &probe, self.append_policy(binding.as_deref()), self.now());
+            (admission, handle.basis(&core))
         };
-        self.settle(handle, rests_on).await;
-        Ok(refusal.into())
+        self.settle(handle, basis).await?;
+        Ok(Some(admission))
     }
 
     /// Decides on a checked batch and waits until that is durable. `None` where it must be checked again first.
@@ -255,8 +279,8 @@ impl Engine {
             Locked::Again => Ok(None),
             Locked::Decided(decided) => Ok(Some(*decided)),
             // Told here and not with the acknowledgement, so that a pipelining writer decides nothing after it.
-            Locked::Refused { fault, rests_on } => {
-                self.settle(handle, rests_on).await;
+            Locked::Refused { fault, basis } => {
+                self.settle(handle, basis).await?;
                 Err(fault)
             }
         }
@@ -298,13 +322,13 @@ impl Engine {
             payload: Bytes::new(),
         };
         let admission = admit(state, &append, self.append_policy(binding.as_deref()), self.now());
-        let rests_on = core.staged_steps;
+        let basis = handle.basis(core);
         let mut outcome = Outcome::default();
         let decided = match admission {
             Admission::Accept(mut record) => {
                 outcome = match judge(core, &batch, first) {
                     Ok(judged) => judged,
-                    Err(fault) => return Ok(Locked::Refused { fault, rests_on }),
+                    Err(fault) => return Ok(Locked::Refused { fault, basis }),
                 };
                 let content = outcome.content(&batch);
                 record.count = content.count;
@@ -313,17 +337,16 @@ impl Engine {
                 self.stage_typed(handle, core, records, *record, &batch, &outcome)
             }
             Admission::Refuse(crate::stream::Refusal::Gone) => {
-                return Ok(Locked::Refused { fault: Fault::NoStream(handle.name.clone()), rests_on });
+                return Ok(Locked::Refused { fault: Fault::NoStream(handle.name.clone()), basis });
             }
-            Admission::Refuse(refusal) => return Ok(Locked::Refused { fault: refusal.into(), rests_on }),
+            Admission::Refuse(refusal) => return Ok(Locked::Refused { fault: refusal.into(), basis }),
             other => Decided::Other(other),
         };
         let state = core.state.as_ref();
         let tail = state.map_or(Offset::BEGINNING, |state| Offset::at(state.tail));
         let tail = (tail, state.is_some_and(|state| state.closed.is_some()));
-        let rests_on = core.staged_steps;
         let producer = writer.producer;
-        Ok(Locked::Decided(Box::new(DecidedTyped { decided, rests_on, tail, outcome, batch, producer })))
+        Ok(Locked::Decided(Box::new(DecidedTyped { decided, basis, tail, outcome, batch, producer })))
     }
 
     /// Waits for what was decided, and says what became of it.
@@ -332,8 +355,8 @@ impl Engine {
         handle: &Arc<Handle>,
         decided: DecidedTyped,
     ) -> Result<Appended, Fault> {
-        let DecidedTyped { decided, rests_on, tail, outcome, batch, producer } = decided;
-        let mut appended = self.conclude(handle, decided, rests_on, tail, producer).await?;
+        let DecidedTyped { decided, basis, tail, outcome, batch, producer } = decided;
+        let mut appended = self.conclude(handle, decided, basis, tail, producer).await?;
         if !appended.duplicate {
             Counters::add(&self.counters.changes, outcome.kept.len() as u64);
             Counters::add(&self.counters.quarantined_changes, batch.set_aside.len() as u64);
@@ -348,7 +371,7 @@ impl Engine {
             name: handle.name.clone(),
             content_type: ContentType::json(),
             lifetime: birth.lifetime,
-            start: self.store.start_position(),
+            start: self.start_position(),
             schema: Some(birth.schema),
         };
         let record = self.creation_record(creation, false);
@@ -399,7 +422,7 @@ impl Engine {
 /// A batch that is decided on and perhaps not durable yet.
 pub(super) struct DecidedTyped {
     decided: Decided,
-    rests_on: u64,
+    basis: Basis,
     /// The staged tail after it, and whether the stream is closed there.
     tail: (Offset, bool),
     outcome: Outcome,
@@ -411,7 +434,7 @@ pub(super) struct DecidedTyped {
 enum Locked {
     Decided(Box<DecidedTyped>),
     /// Decided on what may not be durable yet.
-    Refused { fault: Fault, rests_on: u64 },
+    Refused { fault: Fault, basis: Basis },
     /// The stream is not as the batch was checked for.
     Again,
 }
@@ -498,7 +521,8 @@ fn judge(core: &Core, batch: &Batch, tail: Position) -> Result<Outcome, Fault> {
                 continue;
             }
             let at = (change.operation != Operation::Delete).then_some(tail + outcome.kept.len() as u64);
-            seen.insert(name, Known { at, version: change.version });
+            // A deletion keeps the version it deletes, here as in the fold.
+            seen.insert(name, Known { at, version: change.version.or(known.version) });
         }
         outcome.kept.push(nth);
     }

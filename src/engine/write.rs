@@ -7,10 +7,11 @@ use bytes::{Bytes, BytesMut};
 use crate::model::{ContentType, Offset, Producer, ProducerSeq, StreamName};
 use crate::protocol::json;
 use crate::registry::{Binding, ClosePolicy};
+use crate::storage::mutant::{self, Mutant};
 use crate::stream::admit::AppendPolicy;
 use crate::stream::{Admission, Append, Body, Creation, Lengths, Lifetime, Record, Refusal, SchemaRef, admit};
 
-use super::handle::{Core, Handle, PublishedStream};
+use super::handle::{Basis, Core, Handle, PublishedStream};
 use super::typed::{Birth, Writer};
 use super::stage::{Landing, Step};
 use super::{Counters, Engine, Fault};
@@ -169,7 +170,7 @@ impl Engine {
                     } else {
                         None
                     };
-                    Err((core.staged_steps, differs))
+                    Err((handle.basis(&core), differs))
                 }
                 None => {
                     self.reserve(&core, content.payload.len())?;
@@ -177,7 +178,7 @@ impl Engine {
                         name: request.name.clone(),
                         content_type,
                         lifetime: request.lifetime,
-                        start: self.store.start_position(),
+                        start: self.start_position(),
                         schema,
                     };
                     Ok(self.stage_creation(handle, &mut core, creation, request.closed, content))
@@ -187,8 +188,8 @@ impl Engine {
         let fresh = decided.is_ok();
         match decided {
             Ok(landing) => landing.durable().await?,
-            Err((rests_on, differs)) => {
-                self.settle(handle, rests_on).await;
+            Err((basis, differs)) => {
+                self.settle(handle, basis).await?;
                 if let Some(differs) = differs {
                     return Err(Fault::Exists { name: request.name.clone(), differs });
                 }
@@ -229,8 +230,7 @@ impl Engine {
             Some(stream) => Some(stream),
             None => {
                 // Staged and not yet durable counts as there, once it is.
-                let steps = handle.lock().staged_steps;
-                handle.settled(steps).await;
+                handle.quiet().await;
                 handle.stream()
             }
         };
@@ -264,7 +264,7 @@ impl Engine {
         content: Result<Content, Fault>,
     ) -> Result<Appended, Fault> {
         let has_body = !request.body.is_empty();
-        let (decided, rests_on, tail) = {
+        let (decided, basis, tail) = {
             let mut core = handle.lock_fresh(&*self.store)?;
             let binding = self.binding_of(&handle.name, &mut core);
             let Some(state) = &core.state else { return Err(Fault::NoStream(handle.name.clone())) };
@@ -285,6 +285,7 @@ impl Engine {
                 payload: content.payload,
             };
             let admission = admit(state, &append, self.append_policy(binding.as_deref()), self.now());
+            let basis = handle.basis(&core);
             let decided = match (admission, fault) {
                 (Admission::Accept(_), Some(fault)) => return Err(fault),
                 (Admission::Accept(record), None) => {
@@ -294,9 +295,9 @@ impl Engine {
                 (other, _) => Decided::Other(other),
             };
             let tail = core.state.as_ref().map_or(Offset::BEGINNING, |state| Offset::at(state.tail));
-            (decided, core.staged_steps, (tail, core.state.as_ref().is_some_and(|state| state.closed.is_some())))
+            (decided, basis, (tail, core.state.as_ref().is_some_and(|state| state.closed.is_some())))
         };
-        self.conclude(handle, decided, rests_on, tail, request.producer).await
+        self.conclude(handle, decided, basis, tail, request.producer).await
     }
 
     /// Waits for what the decision rests on, then says what became of it.
@@ -304,7 +305,7 @@ impl Engine {
         &self,
         handle: &Arc<Handle>,
         decided: Decided,
-        rests_on: u64,
+        basis: Basis,
         (tail, closed): (Offset, bool),
         producer: Option<Producer>,
     ) -> Result<Appended, Fault> {
@@ -316,20 +317,20 @@ impl Engine {
                 Ok(Appended { last_seq: producer.map(|tuple| tuple.seq), ..appended })
             }
             Decided::Nothing => {
-                self.settle(handle, rests_on).await;
+                self.settle(handle, basis).await?;
                 Ok(Appended { last_seq: producer.map(|tuple| tuple.seq), ..appended })
             }
             Decided::Other(Admission::Duplicate { last_seq, closed }) => {
-                self.settle(handle, rests_on).await;
+                self.settle(handle, basis).await?;
                 Counters::add(&self.counters.duplicates, 1);
                 Ok(Appended { duplicate: true, closed, last_seq: Some(last_seq), ..appended })
             }
             Decided::Other(Admission::AlreadyClosed) => {
-                self.settle(handle, rests_on).await;
+                self.settle(handle, basis).await?;
                 Ok(Appended { closed: true, ..appended })
             }
             Decided::Other(Admission::Refuse(refusal)) => {
-                self.settle(handle, rests_on).await;
+                self.settle(handle, basis).await?;
                 match refusal {
                     Refusal::Gone => Err(Fault::NoStream(handle.name.clone())),
                     refusal => Err(refusal.into()),
@@ -339,10 +340,11 @@ impl Engine {
         }
     }
 
-    /// Waits for everything staged up to `step`: told earlier, an answer would speak of what a crash can still undo.
-    pub(super) async fn settle(&self, handle: &Handle, step: u64) {
-        if !crate::storage::mutant::is_on(crate::storage::mutant::Mutant::RefuseBeforeBarrier) {
-            handle.settled(step).await;
+    /// Waits for everything that a decision rests on: told earlier, an answer would speak of what a crash can still undo.
+    pub(super) async fn settle(&self, handle: &Handle, basis: Basis) -> Result<(), Fault> {
+        match mutant::is_on(Mutant::RefuseBeforeBarrier) {
+            true => Ok(()),
+            false => handle.settled(basis).await,
         }
     }
 
@@ -365,7 +367,7 @@ impl Engine {
         let landing = {
             let mut core = handle.lock_fresh(&*self.store)?;
             match &core.state {
-                None => Err(core.staged_steps),
+                None => Err(handle.basis(&core)),
                 Some(state) => {
                     let record = Record { body: Body::Delete, ..Record::plain(state.id, state.tail, self.now()) };
                     Ok(self.stage_gone(&handle, &mut core, record))
@@ -374,8 +376,8 @@ impl Engine {
         };
         match landing {
             Ok(landing) => landing.durable().await,
-            Err(rests_on) => {
-                self.settle(&handle, rests_on).await;
+            Err(basis) => {
+                self.settle(&handle, basis).await?;
                 Err(Fault::NoStream(name.clone()))
             }
         }

@@ -1,13 +1,15 @@
 //! How a record lies on disk.
 //!
 //! ```text
-//! len u32 | header_crc u32 | payload_crc u32 | kind u8 | format u8 | header_len u16 | header | body | zeros to 4 bytes
+//! len u32 | header_crc u32 | payload_crc u32 | kind u8 | format u8 | header_len u16 | header | body | zeros
 //! ```
 //!
-//! Little-endian; `len` counts everything and is a multiple of 4. `header_crc` covers all of the prefix but itself, and
-//! the header; `payload_crc` covers all after it. The header is varints: where and when the record was written
-//! ([`Placement`]), then what it says. The body is `Stream-Seq`, txid, the packed table of message lengths and the
-//! payload. Strings without a bound lie in the body, so a header always fits its length.
+//! Little-endian; `len` counts everything, the zeros included, and is a multiple of 4. `header_crc` covers all of the
+//! prefix but itself, and the header; `payload_crc` covers all after it. Header checksums start from the journal's own
+//! key, which nobody outside knows: what a client has sent never passes for a record, nor does a record of another
+//! journal. The header is varints: where and when the record was written ([`Placement`]), then what it says. The body
+//! is `Stream-Seq`, txid, the packed table of message lengths and the payload. Strings without a bound lie in the body,
+//! so a header always fits its length.
 //!
 //! A record is encoded by its writer but for the placement, which only the committer knows. Numbers 8 to 10 of the
 //! kinds are kept for what clustering, forks and subscriptions will write; a store that meets one refuses to start.
@@ -179,7 +181,7 @@ impl Encoded {
     }
 
     /// Appends the record to `out`; returns its length and where in it the payload begins.
-    pub fn write(&self, placement: &Placement, out: &mut Vec<u8>) -> (usize, usize) {
+    pub fn write(&self, key: u32, placement: &Placement, out: &mut Vec<u8>) -> (usize, usize) {
         let start = out.len();
         out.extend_from_slice(&[0; PREFIX]);
         put_varint(out, placement.position);
@@ -205,15 +207,18 @@ impl Encoded {
         record[12] = self.kind as u8;
         record[13] = FORMAT;
         record[14..16].copy_from_slice(&header_len.to_le_bytes());
-        let header_crc = header_checksum(&record[..header_end - start]);
+        let header_crc = header_checksum(key, &record[..header_end - start]);
         record[4..8].copy_from_slice(&header_crc.to_le_bytes());
         (len, payload_at)
     }
 }
 
 /// Over the prefix but for the checksum itself, and the header.
-fn header_checksum(through_header: &[u8]) -> u32 {
-    crc32c::crc32c_append(crc32c::crc32c(&through_header[0..4]), &through_header[8..])
+fn header_checksum(key: u32, through_header: &[u8]) -> u32 {
+    crc32c::crc32c_append(
+        crc32c::crc32c_append(key, &through_header[0..4]),
+        &through_header[8..],
+    )
 }
 
 fn encode_logical(record: &Record, chained: bool, lengths_len: usize) -> Vec<u8> {
@@ -281,7 +286,7 @@ pub struct Header<'a> {
 
 impl<'a> Header<'a> {
     /// Reads the header of the record that `bytes` begin with. Any bytes will do; none make it panic.
-    pub fn parse(bytes: &'a [u8]) -> Result<Self, Fault> {
+    pub fn parse(key: u32, bytes: &'a [u8]) -> Result<Self, Fault> {
         let prefix = bytes.get(..PREFIX).ok_or(Fault::Length)?;
         let word = |at: usize| {
             u32::from_le_bytes([prefix[at], prefix[at + 1], prefix[at + 2], prefix[at + 3]])
@@ -292,7 +297,7 @@ impl<'a> Header<'a> {
         if len > bytes.len() || body_at > len || !len.is_multiple_of(ALIGN) {
             return Err(Fault::Length);
         }
-        if header_checksum(&bytes[..body_at]) != word(4) {
+        if header_checksum(key, &bytes[..body_at]) != word(4) {
             return Err(Fault::HeaderChecksum);
         }
         if prefix[13] > FORMAT {
@@ -538,19 +543,20 @@ mod tests {
         durable_to: (5 << 30) - 4_000,
         at: AT,
     };
+    const KEY: u32 = 0x5eed;
     const AT: Timestamp = Timestamp::from_millis(1_770_000_000_000);
 
     fn written(record: &Record, chained: bool) -> Bytes {
         let mut out = Vec::new();
         let encoded = Encoded::of(record, chained);
-        let (len, payload_at) = encoded.write(&PLACEMENT, &mut out);
+        let (len, payload_at) = encoded.write(KEY, &PLACEMENT, &mut out);
         assert_eq!(len, out.len());
         assert!(len as u64 <= encoded.size_max() && payload_at <= len);
         out.into()
     }
 
     fn read(bytes: &Bytes) -> Result<Option<Record>, Fault> {
-        let header = Header::parse(bytes)?;
+        let header = Header::parse(KEY, bytes)?;
         header.verify_body(bytes)?;
         header.record(bytes)
     }
@@ -677,7 +683,7 @@ mod tests {
         #[test]
         fn records_round_trip(record in records(), chained: bool) {
             let bytes = written(&record, chained);
-            let header = Header::parse(&bytes).unwrap();
+            let header = Header::parse(KEY, &bytes).unwrap();
             prop_assert_eq!((header.placement, header.chained(), header.len), (PLACEMENT, chained, bytes.len()));
             prop_assert_eq!(format!("{:?}", read(&bytes).unwrap().unwrap()), format!("{record:?}"));
         }
@@ -713,7 +719,7 @@ mod tests {
             bytes[12..16].copy_from_slice(&[kind, FORMAT, header.len() as u8, (header.len() >> 8) as u8]);
             let body_crc = crc32c::crc32c(&bytes[PREFIX + header.len()..]);
             bytes[8..12].copy_from_slice(&body_crc.to_le_bytes());
-            let crc = header_checksum(&bytes[..PREFIX + header.len()]);
+            let crc = header_checksum(KEY, &bytes[..PREFIX + header.len()]);
             bytes[4..8].copy_from_slice(&crc.to_le_bytes());
             let _ = read(&bytes.into());
         }
@@ -727,7 +733,13 @@ mod tests {
 
     #[test]
     fn zeros_are_no_record() {
-        assert_eq!(Header::parse(&[0; 64]).unwrap_err(), Fault::Length);
+        assert_eq!(Header::parse(0, &[0; 64]).unwrap_err(), Fault::Length);
+        let bytes = written(&message(10), false);
+        assert_eq!(
+            Header::parse(KEY + 1, &bytes).unwrap_err(),
+            Fault::HeaderChecksum,
+            "nor are another journal's"
+        );
     }
 
     #[test]
@@ -736,9 +748,9 @@ mod tests {
             let mut bytes = written(&message(10), false).to_vec();
             bytes[at] = value;
             let end = PREFIX + usize::from(bytes[14]);
-            let crc = header_checksum(&bytes[..end]);
+            let crc = header_checksum(KEY, &bytes[..end]);
             bytes[4..8].copy_from_slice(&crc.to_le_bytes());
-            Header::parse(&bytes).unwrap_err()
+            Header::parse(KEY, &bytes).unwrap_err()
         };
         assert_eq!(forged(12, 8), Fault::UnknownKind(8));
         assert_eq!(forged(13, FORMAT + 1), Fault::NewerFormat(FORMAT + 1));

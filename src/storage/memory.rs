@@ -80,12 +80,13 @@ impl MemoryStore {
         let worker = shared.clone();
         let thread = std::thread::spawn(move || {
             for task in tasks {
-                match task {
-                    Task::Append(records, done) => {
-                        let placed = worker.commit(records);
-                        done(Ok(&placed));
-                    }
+                let tell = || match task {
+                    Task::Append(records, done) => done(Ok(&worker.commit(records))),
                     Task::Refuse(error, done) => done(Err(error)),
+                };
+                // A completion that panics must not silence those behind it.
+                if std::panic::catch_unwind(std::panic::AssertUnwindSafe(tell)).is_err() {
+                    tracing::error!("a completion has panicked; the store goes on");
                 }
             }
         });

@@ -96,7 +96,7 @@ pub enum Health {
     Ready,
     /// Only what frees space is taken.
     Full,
-    /// A barrier failed; only reads are served.
+    /// A barrier failed, or the store is shut; only reads are served.
     Failed,
 }
 
@@ -122,6 +122,8 @@ pub struct StoreStats {
 pub trait Store: Send + Sync + 'static {
     /// Stages `records`, all or none; `done` hears of them once they are durable.
     ///
+    /// May wait while the store makes room, if writers are faster than that; never for a barrier.
+    ///
     /// - [`AppendError::Conflict`]: a stream is not at the version its record was decided on; nothing written.
     /// - [`AppendError::Full`]: no room (records that free space use the reserve); nothing written.
     /// - [`AppendError::Unknown`]: a barrier failed; load before deciding, after a restart.
@@ -142,8 +144,9 @@ pub trait Store: Send + Sync + 'static {
     /// Up to `limit` live names with that prefix, above `after`, in byte order; no internal ones.
     fn list(&self, prefix: &str, after: Option<&str>, limit: usize) -> Vec<StreamName>;
 
-    /// Whole records of `from..to`, cut to it at both ends, until their payload reaches `bytes_max`: at least one, and
-    /// one that alone exceeds `bytes_max` is cut to it (at a message, at least one). Empty where nothing lies there.
+    /// Whole records of `from..to`, cut to it at both ends, as long as their payloads take at most `bytes_max` together:
+    /// at least one, and one that alone exceeds `bytes_max` is cut to it (at a message, at least one). Empty where
+    /// nothing lies there.
     fn read(
         &self,
         stream: StreamId,

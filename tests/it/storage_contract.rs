@@ -4,6 +4,8 @@
 //! `journal_simulated::…`, `memory::…`. What is said of restarts and power loss has no meaning for a store in memory,
 //! which keeps nothing: those cases are listed apart, for the journals.
 
+mod crash;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, channel};
@@ -17,8 +19,8 @@ use keyfold::model::{
 use keyfold::runtime::Clock;
 use keyfold::storage::disk::SimDisk;
 use keyfold::storage::{
-    AppendError, Health, Journal, JournalOptions, MemoryStore, OpenError, Placed, Run, SharedStore,
-    Staged, Store,
+    AppendError, Journal, JournalOptions, MemoryStore, OpenError, Placed, Run, SharedStore, Staged,
+    Store,
 };
 use keyfold::stream::{
     Body, Creation, Lengths, Lifetime, Record, SchemaRef, StreamState, StreamVersion,
@@ -326,6 +328,18 @@ fn completions_do_not_run_on_the_callers_stack(backend: Backend) {
     for _ in 0..2 {
         heard.recv_timeout(Duration::from_secs(20)).unwrap();
     }
+}
+
+fn a_completion_that_panics_harms_nobody_else(backend: Backend) {
+    let store = backend.store();
+    let id = store.make("a");
+    let mut state = store.load(id).unwrap();
+    store.append(
+        vec![after(&mut state, &["1"])],
+        Box::new(|_| panic!("on purpose")),
+    );
+    store.ask(vec![after(&mut state, &["2"])]).unwrap();
+    assert_eq!(store.everything(id), ["1", "2"]);
 }
 
 fn conflict_writes_nothing(backend: Backend) {
@@ -781,6 +795,7 @@ contract! {
         what_was_appended_is_read_back
         completions_come_in_call_order_and_tell_rising_places
         completions_do_not_run_on_the_callers_stack
+        a_completion_that_panics_harms_nobody_else
         conflict_writes_nothing
         all_or_none_of_a_call_is_staged
         a_failure_fails_what_was_staged_after_it_on_the_stream

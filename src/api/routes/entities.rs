@@ -42,6 +42,9 @@ pub struct EntityReply {
     pub offset: Option<String>,
     /// False where a newer version was there, or the binding kept the change aside.
     pub applied: bool,
+    /// The binding kept the change aside.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub quarantined: bool,
 }
 
 /// List the live entities of a collection.
@@ -150,7 +153,8 @@ pub async fn delete(engine: Engine, name: EntityName, head: &HeaderMap) -> Resul
 fn written(appended: &Appended) -> Response {
     let offset = appended.offsets.first().copied().flatten();
     let applied = appended.duplicate || offset.is_some();
-    let reply = EntityReply { offset: offset.map(|offset| offset.to_string()), applied };
+    let quarantined = appended.quarantined > 0;
+    let reply = EntityReply { offset: offset.map(|offset| offset.to_string()), applied, quarantined };
     let mut response = Json(reply).into_response();
     if let Some(offset) = offset {
         response.headers_mut().insert(header::ETAG, names::etag(offset));

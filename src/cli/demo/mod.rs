@@ -3,9 +3,17 @@
 mod entities;
 mod fleet;
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
+
+use super::failure::Failure;
+use super::output::{Out, note};
+use super::serve::stop_signal;
+use crate::client::Client;
+use crate::config::ServeArgs;
+use crate::server::{self, ServerError};
 
 pub use entities::{Execution, Job, Saga};
 pub use fleet::{FleetOptions, FleetProgress, SAGAS_STREAM, WORKERS_STREAM, prepare, run_fleet};
@@ -39,6 +47,9 @@ pub struct DemoArgs {
     /// Stop by itself after so many seconds.
     #[arg(long = "for", value_name = "SECONDS")]
     stop_after_s: Option<u64>,
+    /// Keep the data in this directory; otherwise it is gone afterwards.
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
     /// Executions that run at the same time.
     #[arg(long, default_value_t = 12)]
     workers: usize,
@@ -54,6 +65,73 @@ impl DemoArgs {
             sagas: self.sagas,
             stop_after: self.stop_after_s.map(Duration::from_secs),
             ..FleetOptions::default()
+        }
+    }
+}
+
+/// Serves and writes until the time is over, or until it is told to stop.
+pub async fn run(args: DemoArgs) -> Result<(), Failure> {
+    let data = Data::of(&args)?;
+    let serve = ServeArgs { port: Some(args.port), data_dir: Some(data.dir().to_owned()), ..ServeArgs::default() };
+    let settings = serve.settings().map_err(|cause| Failure::Usage(cause.to_string()))?;
+    let running = server::start(settings).await.map_err(not_started)?;
+    let client = Client::new(&running.url())?;
+    let outcome = tokio::select! {
+        outcome = drive(&client, args.fleet()) => outcome,
+        () = stop_signal() => Ok(()),
+    };
+    note("stopping");
+    running.stop().await.map_err(|cause| Failure::Failed(cause.to_string()))?;
+    outcome
+}
+
+async fn drive(client: &Client, options: FleetOptions) -> Result<(), Failure> {
+    prepare(client).await?;
+    let mut out = Out::stdout(false);
+    out.line(&guide(client.base_url()))?;
+    out.flush()?;
+    drop(out);
+    let done = run_fleet(client, options, |progress| note(&progress_line(progress))).await?;
+    note(&progress_line(done));
+    Ok(())
+}
+
+fn not_started(cause: ServerError) -> Failure {
+    let hint = if matches!(cause, ServerError::Listen { .. }) { "\n  --port 0 takes a free port" } else { "" };
+    Failure::Failed(format!("{cause}{hint}"))
+}
+
+/// Where the demo's data lies.
+enum Data {
+    Kept(PathBuf),
+    /// Removed when this is dropped.
+    Passing(PathBuf),
+}
+
+impl Data {
+    fn of(args: &DemoArgs) -> Result<Self, Failure> {
+        if let Some(dir) = &args.data_dir {
+            return Ok(Self::Kept(dir.clone()));
+        }
+        let dir = std::env::temp_dir().join(format!("keyfold-demo-{}", std::process::id()));
+        // Fails where it exists: what somebody else put there is neither served nor removed.
+        std::fs::create_dir(&dir)
+            .map_err(|cause| Failure::Failed(format!("cannot make {}: {cause}", dir.display())))?;
+        Ok(Self::Passing(dir))
+    }
+
+    fn dir(&self) -> &Path {
+        match self {
+            Self::Kept(dir) | Self::Passing(dir) => dir,
+        }
+    }
+}
+
+impl Drop for Data {
+    fn drop(&mut self) {
+        if let Self::Passing(dir) = self {
+            // What cannot be removed is left to the system that owns the directory for passing files.
+            let _ = std::fs::remove_dir_all(dir);
         }
     }
 }
@@ -77,7 +155,7 @@ fn guide(url: &str) -> String {
          \x20 curl {url}/v1/state/{SAGAS_STREAM}/-/snapshot\n\
          \x20 curl -N {url}/v1/state/{WORKERS_STREAM}/-/events\n\
          \x20 curl {url}/v1/state/{WORKERS_STREAM}/-/openapi.json\n\
-         \x20 curl '{url}/v1/stream/{WORKERS_STREAM}?offset=-1'\n"
+         \x20 curl '{url}/v1/stream/{WORKERS_STREAM}?offset=-1'"
     )
 }
 

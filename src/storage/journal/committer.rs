@@ -6,13 +6,14 @@
 //! the next one is written; after a barrier has failed nothing is written or synced again.
 
 use std::io;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::model::Timestamp;
 use crate::storage::codec::{Encoded, Placement};
 use crate::storage::mutant::{self, Mutant};
-use crate::storage::{AppendError, Place, Placed};
+use crate::storage::{AppendError, Completion, Place, Placed};
 
 use super::Shared;
 use super::manifest::Live;
@@ -150,7 +151,7 @@ impl Committer {
             durable_to: self.durable_to,
             at,
         };
-        let (len, payload_at) = encoded.write(&placement, buffer);
+        let (len, payload_at) = encoded.write(self.segment.key, &placement, buffer);
         let written = Written {
             at: self.position,
             len: len as u32,
@@ -249,12 +250,14 @@ impl Committer {
                 payload: Place(w.payload),
                 at,
             };
-            match entry.what {
-                What::Write(_) => {
-                    (entry.done)(Ok(&outcome.written.iter().map(placed).collect::<Vec<_>>()))
-                }
-                What::Refuse(error) => (entry.done)(Err(error)),
-            }
+            let placed: Vec<Placed> = outcome.written.iter().map(placed).collect();
+            tell(
+                entry.done,
+                match &entry.what {
+                    What::Write(_) => Ok(&placed),
+                    What::Refuse(error) => Err(*error),
+                },
+            );
         }
     }
 
@@ -314,10 +317,20 @@ impl Committer {
         let behind = shared.queue.lock().fail();
         shared.wake_all();
         for entry in entries.into_iter().chain(behind) {
-            (entry.done)(Err(match entry.what {
-                What::Write(_) => AppendError::Unknown,
-                What::Refuse(error) => error,
-            }));
+            tell(
+                entry.done,
+                Err(match entry.what {
+                    What::Write(_) => AppendError::Unknown,
+                    What::Refuse(error) => error,
+                }),
+            );
         }
+    }
+}
+
+/// A completion that panics must not take the committer with it, and everyone who waits behind.
+fn tell(done: Completion, result: Result<&[Placed], AppendError>) {
+    if std::panic::catch_unwind(AssertUnwindSafe(|| done(result))).is_err() {
+        tracing::error!("a completion has panicked; the store goes on");
     }
 }

@@ -195,6 +195,11 @@ impl Manifest {
         Some(())
     }
 
+    /// Where the checksums of this journal's records start from.
+    pub fn key(&self) -> u32 {
+        (self.id >> 32) as u32 ^ self.id as u32
+    }
+
     /// A life that no use of a file has had.
     pub fn new_life(&mut self) -> u32 {
         let life = self.next_life;

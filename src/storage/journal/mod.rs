@@ -1,8 +1,8 @@
 //! The journal: one sequential log of all streams, with one barrier per group of writers.
 //!
-//! What is appended is encoded by its writer, takes its place in the [`queue`], and is made durable by the
-//! [`committer`] together with everything staged beside it. [`durable`] is what readers see, [`read`] how bytes are
-//! found again, [`recovery`] how a journal comes up, [`space`] when a disk counts as full, [`manifest`] which files
+//! What is appended is encoded by its writer, takes its place in the `queue`, and is made durable by the
+//! `committer` together with everything staged beside it. `durable` is what readers see, `read` how bytes are
+//! found again, `recovery` how a journal comes up, `space` when a disk counts as full, `manifest` which files
 //! there are. Decides nothing about streams: [`crate::stream::StreamState`] moves itself.
 //!
 //! Invariant: a byte is shown to anyone only after the barrier that made it durable; positions are contiguous from the
@@ -97,6 +97,8 @@ struct Shared {
     disk: Arc<dyn Disk>,
     options: JournalOptions,
     journal_id: u64,
+    /// Where the checksums of its records start from.
+    key: u32,
     queue: Mutex<Queue>,
     /// With the queue: something is staged, or the phase has changed.
     work: Condvar,
@@ -169,6 +171,7 @@ impl Journal {
         let shared = Arc::new(Shared {
             disk,
             journal_id: recovered.manifest.id,
+            key: recovered.manifest.key(),
             queue: Mutex::new(Queue::new(space)),
             work: Condvar::new(),
             room: Condvar::new(),
@@ -334,6 +337,7 @@ impl Shared {
                 number,
                 file,
                 life,
+                key: self.key,
                 size,
             })
         });

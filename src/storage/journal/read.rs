@@ -171,7 +171,7 @@ fn read_records(
     for posting in group {
         let at = (posting.at - begin) as usize;
         let record = part(&bytes, at..at + posting.len as usize, sparse);
-        let header = Header::parse(&record).ok().filter(|header| {
+        let header = Header::parse(segment.key, &record).ok().filter(|header| {
             header.stream == stream
                 && header.first == posting.first
                 && header.placement.position == posting.at
@@ -380,7 +380,7 @@ mod tests {
             prop_assert_eq!(taken.iter().collect::<Vec<_>>(), &sizes[from..from + count]);
             prop_assert_eq!(cut.payload.clone(), lengths.span(from as u64, (from + count) as u64));
             prop_assert!(count == 1 || cut.payload.len() <= room);
-            let next_fits = sizes[..to].get(from + count).is_some_and(|size| cut.payload.len() + *size as usize + 1 <= room);
+            let next_fits = sizes[..to].get(from + count).is_some_and(|size| cut.payload.len() + (*size as usize) < room);
             prop_assert!(!next_fits);
         }
     }

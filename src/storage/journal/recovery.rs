@@ -93,14 +93,20 @@ struct Recovery<'a> {
     manifest: Manifest,
     /// Segments that hold the journal, those found on the way included.
     live: Vec<Live>,
-    /// The ready segments that are not among them, and what they hold if not zeros.
-    ready: Vec<(Ready, Arc<dyn DiskFile>, Option<Vec<u8>>)>,
+    /// The ready segments that are not among them.
+    ready: Vec<(Ready, Arc<dyn DiskFile>, Contents)>,
     segments: Segments,
     durable: Durable,
     catalogue: Option<Catalogue>,
     covered: Facts,
     last_time: Timestamp,
 }
+
+/// What a ready segment holds; `None` for zeros.
+type Contents = Option<Vec<u8>>;
+
+/// The open segment, the next position in it, and the sealed file to shorten, if there is one, with its length.
+type Opened = (Arc<Segment>, u64, Option<(Arc<dyn DiskFile>, u64)>);
 
 enum Walked {
     Tail(Tail),
@@ -116,8 +122,10 @@ struct Tail {
     in_flight: Vec<Found>,
     /// Journal position up to which everything is proven.
     proven: u64,
-    /// Where in the bytes the first record begins that does not verify.
+    /// Where in the bytes the break is.
     end: usize,
+    /// After what is proven come marks and zeros only.
+    clean: bool,
 }
 
 fn load_manifest(disk: &dyn Disk, segment_bytes: u64) -> Result<Manifest, OpenError> {
@@ -216,7 +224,7 @@ impl Recovery<'_> {
             let file = self.open_segment(live.file)?;
             let end = self.live[self.live.partition_point(|other| other.base <= live.base)].base;
             self.segments.push(Arc::new(Segment::new(
-                spare(live, file),
+                self.spare(live, file),
                 live.base,
                 end,
                 false,
@@ -229,19 +237,19 @@ impl Recovery<'_> {
             let known_end = self.live.get(at + 1).map(|next| next.base);
             let len = known_end.map_or(live.size, |end| end - live.base);
             let bytes = read_up_to(&*file, len).map_err(|error| self.reading(live.file, error))?;
-            let scan = segment::scan(&bytes, live.base, live.life);
+            let scan = segment::scan(self.manifest.key(), &bytes, live.base, live.life);
             let end = live.base + scan.end as u64;
-            self.refuse_newer(&live, &scan)?;
+            refuse_newer(live.file, end, scan.fault)?;
             if let Some(known_end) = known_end
                 && end != known_end
             {
                 return Err(self.damaged(live.file, end));
             }
-            if known_end.is_none() && !self.goes_on(end) {
+            if known_end.is_none() && !self.goes_on(end)? {
                 return self.end(live, file, bytes, scan);
             }
             self.segments.push(Arc::new(Segment::new(
-                spare(&live, file),
+                self.spare(&live, file),
                 live.base,
                 end,
                 true,
@@ -253,22 +261,24 @@ impl Recovery<'_> {
     }
 
     /// Whether a ready segment begins at the break; it is one of the live ones then.
-    fn goes_on(&mut self, end: u64) -> bool {
-        let next = self.ready.iter().position(|(ready, _, bytes)| {
-            bytes
-                .as_ref()
-                .is_some_and(|bytes| first_position(bytes, ready.life) == Some(end))
-        });
-        if let Some(at) = next {
-            let (ready, ..) = self.ready.remove(at);
-            self.live.push(Live {
-                file: ready.file,
-                life: ready.life,
-                base: end,
-                size: ready.size,
-            });
+    fn goes_on(&mut self, end: u64) -> Result<bool, OpenError> {
+        for at in 0..self.ready.len() {
+            let (ready, _, bytes) = &self.ready[at];
+            let Some(bytes) = bytes else { continue };
+            let begins_at = first_position(self.manifest.key(), bytes, ready.life);
+            refuse_newer(ready.file, end, begins_at.err())?;
+            if begins_at == Ok(Some(end)) {
+                let (ready, ..) = self.ready.remove(at);
+                self.live.push(Live {
+                    file: ready.file,
+                    life: ready.life,
+                    base: end,
+                    size: ready.size,
+                });
+                return Ok(true);
+            }
         }
-        next.is_some()
+        Ok(false)
     }
 
     fn load_ready(&mut self) -> Result<(), OpenError> {
@@ -297,33 +307,45 @@ impl Recovery<'_> {
         }
         let whole_end = found.last().map_or(0, |last| last.at + last.len);
         let break_at = live.base + whole_end as u64;
-        let elsewhere = self
-            .ready
-            .iter()
-            .filter_map(|(ready, _, bytes)| proven_by_any(bytes.as_ref()?, 0, None, ready.life));
-        let beyond = proven_by_any(&bytes, whole_end, Some(live.base), live.life)
+        let key = self.manifest.key();
+        let here = proven_by_any(key, &bytes, whole_end, Some(live.base), live.life);
+        let here = here.map(|proven| (proven, live.file));
+        // Where this segment ends in zeros, a ready one that proves more has lost its own first record.
+        let rest_is_zeros = bytes[whole_end..].iter().all(|byte| *byte == 0);
+        let elsewhere = self.ready.iter().filter_map(|(ready, _, bytes)| {
+            let proven = proven_by_any(key, bytes.as_ref()?, 0, None, ready.life)?;
+            Some((proven, if rest_is_zeros { ready.file } else { live.file }))
+        });
+        let beyond = here
             .into_iter()
             .chain(elsewhere)
-            .max();
-        if beyond.is_some_and(|beyond| beyond > break_at) {
-            return Err(self.damaged(live.file, break_at));
+            .max_by_key(|(proven, _)| *proven);
+        if let Some((proven, file)) = beyond
+            && proven > break_at
+        {
+            return Err(self.damaged(file, break_at));
         }
         if self.covered.through > break_at {
             return Ok(Walked::CatalogueIsAhead);
         }
-        let proven = found
-            .iter()
-            .map(|found| found.durable_to)
-            .chain(beyond)
+        let told = found.iter().map(|found| found.durable_to);
+        let told = told
+            .chain(beyond.map(|(proven, _)| proven))
             .max()
             .unwrap_or(0);
-        let proven = proven.max(live.base).max(self.covered.through);
-        let kept = (proven - live.base) as usize;
-        let in_flight = found
+        let mut proven = told.max(live.base).max(self.covered.through);
+        let in_flight: Vec<Found> = found
             .iter()
-            .filter(|f| f.at >= kept && !f.is_mark)
+            .filter(|found| live.base + found.at as u64 >= proven && !found.is_mark)
             .copied()
             .collect();
+        let clean = in_flight.is_empty() && rest_is_zeros;
+        let only_marks = found.iter().filter(|found| !found.is_mark).count() == in_flight.len();
+        if !clean && only_marks && self.covered.through <= live.base {
+            // Nothing but marks to keep: the segment is replaced as a whole.
+            proven = live.base;
+        }
+        let kept = (proven - live.base) as usize;
         found.retain(|found| found.at < kept);
         let bytes = Bytes::from(bytes);
         self.apply(&live, &bytes, &found)?;
@@ -333,7 +355,8 @@ impl Recovery<'_> {
             bytes,
             in_flight,
             proven,
-            end: scan.end,
+            end: whole_end,
+            clean,
         }))
     }
 
@@ -345,7 +368,8 @@ impl Recovery<'_> {
                 continue;
             }
             let record = segment::slice(bytes, found);
-            let header = Header::parse(&record).map_err(|_| self.damaged(live.file, at))?;
+            let header = Header::parse(self.manifest.key(), &record)
+                .map_err(|_| self.damaged(live.file, at))?;
             self.last_time = self.last_time.max(header.placement.at);
             if let Some(record) = header
                 .record(&record)
@@ -385,13 +409,12 @@ impl Recovery<'_> {
     /// Makes the end one that the journal can go on from.
     fn finish(mut self, tail: Tail) -> Result<Recovered, OpenError> {
         self.manifest.term += 1;
-        let rest_is_zeros = tail.bytes[tail.end..].iter().all(|byte| *byte == 0);
         let has_room = tail.proven + SLACK <= tail.live.base + tail.live.size;
-        let spares = self.renew_ready();
-        let in_place = tail.in_flight.is_empty() && rest_is_zeros && has_room;
+        let mut spares = self.renew_ready();
+        let in_place = tail.clean && has_room;
         let (segment, position, old) = match in_place {
             true => self.go_on_in_place(tail)?,
-            false => self.move_on(tail)?,
+            false => self.move_on(tail, &mut spares)?,
         };
         self.manifest.live = self.live.clone();
         self.manifest.ready = spares
@@ -434,6 +457,7 @@ impl Recovery<'_> {
                     number: ready.file,
                     file,
                     life: self.manifest.new_life(),
+                    key: self.manifest.key(),
                     size: ready.size,
                 }),
                 Some(_) => self.manifest.free.push(ready.file),
@@ -443,11 +467,7 @@ impl Recovery<'_> {
     }
 
     /// After a clean close: proves the end again, in the page that the next group is written to.
-    #[expect(clippy::type_complexity, reason = "the same answer as `move_on`")]
-    fn go_on_in_place(
-        &mut self,
-        tail: Tail,
-    ) -> Result<(Arc<Segment>, u64, Option<(Arc<dyn DiskFile>, u64)>), OpenError> {
+    fn go_on_in_place(&mut self, tail: Tail) -> Result<Opened, OpenError> {
         let mut bytes = Vec::new();
         self.write_mark(tail.live.life, tail.proven, &mut bytes);
         let position = tail.proven + bytes.len() as u64;
@@ -463,48 +483,40 @@ impl Recovery<'_> {
             .write_at(&bytes, tail.proven - tail.live.base)
             .and_then(|()| tail.file.sync_data());
         written.map_err(|error| OpenError::io("prove the journal's end", error))?;
-        let segment = Segment::new(spare(&tail.live, tail.file), tail.live.base, position, true);
+        let segment = Segment::new(
+            self.spare(&tail.live, tail.file),
+            tail.live.base,
+            position,
+            true,
+        );
         Ok((Arc::new(segment), position, None))
     }
 
     /// After anything else: copies what was in flight into a new segment.
-    #[expect(
-        clippy::type_complexity,
-        reason = "segment, position, and the file to shorten"
-    )]
-    fn move_on(
-        &mut self,
-        tail: Tail,
-    ) -> Result<(Arc<Segment>, u64, Option<(Arc<dyn DiskFile>, u64)>), OpenError> {
+    fn move_on(&mut self, tail: Tail, spares: &mut Vec<Spare>) -> Result<Opened, OpenError> {
         self.live.retain(|live| live.file != tail.live.file);
         let kept = tail.proven - tail.live.base;
         if kept > 0 {
             self.live.push(tail.live);
-            let sealed = Segment::new(
-                spare(&tail.live, tail.file.clone()),
-                tail.live.base,
-                tail.proven,
-                true,
-            );
+            let sealed = self.spare(&tail.live, tail.file.clone());
+            let sealed = Segment::new(sealed, tail.live.base, tail.proven, true);
             self.segments.push(Arc::new(sealed));
             self.seal(tail.proven)?;
         }
-        let (file, life) = (self.manifest.take_file(), self.manifest.new_life());
         let (records, most) = self.in_flight(&tail)?;
+        let copying = |error| OpenError::io("copy what was in flight", error);
+        let new = self.take_spare(spares, most).map_err(copying)?;
         let live = Live {
-            file,
-            life,
+            file: new.number,
+            life: new.life,
             base: tail.proven,
-            size: segment_size(most, self.segment_bytes),
+            size: new.size,
         };
         let bytes = self.copy(&live, &records);
-        let position = live.base + bytes.len() as u64;
-        let copied = zeroed(self.disk, file, live.size).and_then(|file| {
-            file.write_at(&bytes, 0)?;
-            file.sync_data()?;
-            Ok(file)
-        });
-        let file = copied.map_err(|error| OpenError::io("copy what was in flight", error))?;
+        new.file
+            .write_at(&bytes, 0)
+            .and_then(|()| new.file.sync_data())
+            .map_err(copying)?;
         self.live.push(live);
         if kept == 0 {
             self.manifest.free.push(tail.live.file);
@@ -515,12 +527,25 @@ impl Recovery<'_> {
             "the journal did not end cleanly; {} whole records in flight were kept",
             records.len()
         );
-        let segment = Segment::new(spare(&live, file), live.base, position, true);
-        Ok((
-            Arc::new(segment),
-            position,
-            (kept > 0).then_some((tail.file, kept)),
-        ))
+        let position = live.base + bytes.len() as u64;
+        let segment = Arc::new(Segment::new(new, live.base, position, true));
+        Ok((segment, position, (kept > 0).then_some((tail.file, kept))))
+    }
+
+    /// A spare with room for `bytes`: one that is ready, so that a full disk can be started from, or a new one.
+    fn take_spare(&mut self, spares: &mut Vec<Spare>, bytes: u64) -> io::Result<Spare> {
+        if let Some(at) = spares.iter().position(|spare| spare.capacity() >= bytes) {
+            return Ok(spares.swap_remove(at));
+        }
+        let (number, life) = (self.manifest.take_file(), self.manifest.new_life());
+        let size = segment_size(bytes, self.segment_bytes);
+        Ok(Spare {
+            number,
+            file: zeroed(self.disk, number, size)?,
+            life,
+            key: self.manifest.key(),
+            size,
+        })
     }
 
     /// The records in flight, and the most that they take with the mark behind them.
@@ -530,7 +555,7 @@ impl Recovery<'_> {
             let at = tail.live.base + found.at as u64;
             let bytes = segment::slice(&tail.bytes, found);
             let damaged = |_: Fault| self.damaged(tail.live.file, at);
-            let header = Header::parse(&bytes).map_err(damaged)?;
+            let header = Header::parse(self.manifest.key(), &bytes).map_err(damaged)?;
             if let Some(record) = header.record(&bytes).map_err(damaged)? {
                 records.push((Encoded::of(&record, found.chained), InFlight { record }));
             }
@@ -548,7 +573,7 @@ impl Recovery<'_> {
         for (encoded, InFlight { record }) in records {
             let at = live.base + bytes.len() as u64;
             let placement = self.placement(live.life, at, live.base, record.at);
-            let (len, _) = encoded.write(&placement, &mut bytes);
+            let (len, _) = encoded.write(self.manifest.key(), &placement, &mut bytes);
             self.last_time = self.last_time.max(record.at);
             self.durable.apply(record, at, len as u32);
         }
@@ -557,8 +582,19 @@ impl Recovery<'_> {
         bytes
     }
 
+    fn spare(&self, live: &Live, file: Arc<dyn DiskFile>) -> Spare {
+        Spare {
+            number: live.file,
+            file,
+            life: live.life,
+            key: self.manifest.key(),
+            size: live.size,
+        }
+    }
+
     fn write_mark(&self, life: u32, position: u64, bytes: &mut Vec<u8>) {
         Encoded::mark().write(
+            self.manifest.key(),
             &self.placement(life, position, position, self.last_time),
             bytes,
         );
@@ -599,23 +635,6 @@ impl Recovery<'_> {
             .map_err(|error| self.reading(number, error))
     }
 
-    fn refuse_newer(&self, live: &Live, scan: &Scan) -> Result<(), OpenError> {
-        let (file, position) = (segment_name(live.file), live.base + scan.end as u64);
-        match scan.fault {
-            Some(Fault::UnknownKind(kind)) => Err(OpenError::UnknownKind {
-                file,
-                position,
-                kind,
-            }),
-            Some(Fault::NewerFormat(format)) => Err(OpenError::NewerFormat {
-                file,
-                position,
-                format,
-            }),
-            _ => Ok(()),
-        }
-    }
-
     fn damaged(&self, file: u64, position: u64) -> OpenError {
         OpenError::Damaged {
             file: segment_name(file),
@@ -628,17 +647,26 @@ impl Recovery<'_> {
     }
 }
 
-struct InFlight {
-    record: crate::stream::Record,
+/// A record that verifies but for what this version does not know must not be taken for the end.
+fn refuse_newer(file: u64, position: u64, fault: Option<Fault>) -> Result<(), OpenError> {
+    let file = segment_name(file);
+    match fault {
+        Some(Fault::UnknownKind(kind)) => Err(OpenError::UnknownKind {
+            file,
+            position,
+            kind,
+        }),
+        Some(Fault::NewerFormat(format)) => Err(OpenError::NewerFormat {
+            file,
+            position,
+            format,
+        }),
+        _ => Ok(()),
+    }
 }
 
-fn spare(live: &Live, file: Arc<dyn DiskFile>) -> Spare {
-    Spare {
-        number: live.file,
-        file,
-        life: live.life,
-        size: live.size,
-    }
+struct InFlight {
+    record: crate::stream::Record,
 }
 
 /// The first `len` bytes of a file, or all where it is shorter: what is missing does not verify.
@@ -649,7 +677,7 @@ fn read_up_to(file: &dyn DiskFile, len: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn contents_unless_zeros(file: &dyn DiskFile) -> io::Result<Option<Vec<u8>>> {
+fn contents_unless_zeros(file: &dyn DiskFile) -> io::Result<Contents> {
     let zeros = |bytes: &[u8]| bytes.iter().all(|byte| *byte == 0);
     if zeros(&read_up_to(file, PROBE)?) {
         return Ok(None);

@@ -23,6 +23,8 @@ pub(super) struct Segment {
     pub number: u64,
     pub file: Arc<dyn DiskFile>,
     pub life: u32,
+    /// The journal's; see [`crate::storage::codec`].
+    pub key: u32,
     /// Journal position of the first byte.
     pub base: u64,
     pub size: u64,
@@ -39,6 +41,7 @@ impl Segment {
             number: spare.number,
             file: spare.file,
             life: spare.life,
+            key: spare.key,
             base,
             size: spare.size,
             end: AtomicU64::new(end),
@@ -76,7 +79,7 @@ impl Segment {
             return Ok(());
         }
         let bytes = self.read(self.base, self.end())?;
-        let scan = scan(&bytes, self.base, self.life);
+        let scan = scan(self.key, &bytes, self.base, self.life);
         if scan.end != bytes.len() {
             let damage = format!(
                 "{} at journal position {}",
@@ -97,6 +100,8 @@ pub(super) struct Spare {
     pub number: u64,
     pub file: Arc<dyn DiskFile>,
     pub life: u32,
+    /// The journal's; see [`crate::storage::codec`].
+    pub key: u32,
     pub size: u64,
 }
 
@@ -173,14 +178,14 @@ pub(super) struct Scan {
 }
 
 /// Reads records one after another until one does not verify; `base` is the position of the first byte.
-pub(super) fn scan(bytes: &[u8], base: u64, life: u32) -> Scan {
+pub(super) fn scan(key: u32, bytes: &[u8], base: u64, life: u32) -> Scan {
     let mut scan = Scan {
         found: Vec::new(),
         end: 0,
         fault: None,
     };
     while scan.end < bytes.len() {
-        match check(&bytes[scan.end..], base + scan.end as u64, life) {
+        match check(key, &bytes[scan.end..], base + scan.end as u64, life) {
             Ok(header) => {
                 scan.found.push(Found {
                     at: scan.end,
@@ -200,8 +205,8 @@ pub(super) fn scan(bytes: &[u8], base: u64, life: u32) -> Scan {
     scan
 }
 
-fn check(bytes: &[u8], position: u64, life: u32) -> Result<Header<'_>, Fault> {
-    let header = Header::parse(bytes)?;
+fn check(key: u32, bytes: &[u8], position: u64, life: u32) -> Result<Header<'_>, Fault> {
+    let header = Header::parse(key, bytes)?;
     header.verify_body(bytes)?;
     match header.placement.position == position && header.placement.life == life {
         true => Ok(header),
@@ -209,16 +214,17 @@ fn check(bytes: &[u8], position: u64, life: u32) -> Result<Header<'_>, Fault> {
     }
 }
 
-/// The position of the first record of a segment whose base is not known.
-pub(super) fn first_position(bytes: &[u8], life: u32) -> Option<u64> {
-    let header = Header::parse(bytes).ok()?;
-    header.verify_body(bytes).ok()?;
-    (header.placement.life == life).then_some(header.placement.position)
+/// The position of the first record of a segment whose base is not known; `None` where it is of another life.
+pub(super) fn first_position(key: u32, bytes: &[u8], life: u32) -> Result<Option<u64>, Fault> {
+    let header = Header::parse(key, bytes)?;
+    header.verify_body(bytes)?;
+    Ok((header.placement.life == life).then_some(header.placement.position))
 }
 
 /// The highest `durable_to` that any header at or after `from` tells of; the bodies may be torn. `base` is `None`
 /// where the segment's is not known.
 pub(super) fn proven_by_any(
+    key: u32,
     bytes: &[u8],
     from: usize,
     base: Option<u64>,
@@ -230,7 +236,7 @@ pub(super) fn proven_by_any(
         if bytes[at..at + ALIGN] == [0; ALIGN] {
             continue;
         }
-        if let Ok(Header { placement, .. }) = Header::parse(&bytes[at..])
+        if let Ok(Header { placement, .. }) = Header::parse(key, &bytes[at..])
             && placement.life == life
             && base.is_none_or(|base| placement.position == base + at as u64)
         {

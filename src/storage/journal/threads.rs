@@ -18,17 +18,15 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const COMMITTER: &str = "committer";
 
 pub(super) fn start(shared: &Arc<Shared>) -> io::Result<Vec<JoinHandle<()>>> {
-    let runs: [(&str, fn(&Shared)); 3] = [
-        (COMMITTER, commit),
-        ("segments", prepare),
-        ("catalogue", catalogue),
-    ];
-    runs.into_iter()
-        .map(|(name, run)| {
-            let shared = shared.clone();
-            Builder::new().name(name.into()).spawn(move || run(&shared))
-        })
-        .collect()
+    let spawn = |name: &str, run: fn(&Shared)| {
+        let shared = shared.clone();
+        Builder::new().name(name.into()).spawn(move || run(&shared))
+    };
+    Ok(vec![
+        spawn(COMMITTER, commit)?,
+        spawn("segments", prepare)?,
+        spawn("catalogue", catalogue)?,
+    ])
 }
 
 /// Lives as long as the journal, even when that is shut: someone has to tell later callers.
