@@ -55,12 +55,22 @@ pub(super) struct Recovered {
 /// Where the catalogue can be neither used nor built, on a full disk say, it goes on without: that costs time and
 /// memory, and nothing in it is the truth.
 pub(super) fn recover(disk: &dyn Disk, options: &JournalOptions) -> Result<Recovered, OpenError> {
-    match recover_with(disk, options) {
+    let without = JournalOptions { catalogue: None, ..options.clone() };
+    let recovered = match recover_with(disk, options) {
         Err(OpenError::Catalogue(why)) if options.catalogue.is_some() => {
             tracing::warn!(catalogue.fault = %why, "the catalogue cannot be built ({why}); going on without it");
-            recover_with(disk, &JournalOptions { catalogue: None, ..options.clone() })
+            recover_with(disk, &without)
         }
         outcome => outcome,
+    };
+    match (recovered, &options.catalogue) {
+        // The manifest needs a few blocks, and the catalogue has some that it can give.
+        (Err(error), Some(catalogue)) if error.is_full() => {
+            tracing::warn!("the disk is full; the catalogue is given up, so that the journal can be served");
+            Catalogue::discard(catalogue).map_err(|e| OpenError::io("remove the catalogue", e))?;
+            recover_with(disk, &without)
+        }
+        (outcome, _) => outcome,
     }
 }
 
