@@ -6,6 +6,8 @@ use std::time::Duration;
 use axum::extract::{FromRef, FromRequestParts};
 use axum::http::request::Parts;
 
+use tokio::sync::Semaphore;
+
 use crate::engine::Engine;
 
 use super::metrics::Requests;
@@ -24,6 +26,8 @@ pub struct ApiSettings {
     pub sse_rotation: Duration,
     /// How long acknowledgements of an ingest may stay unread.
     pub ack_timeout: Duration,
+    /// What all request bodies together may hold in memory, in bytes; beyond it 503.
+    pub bodies_bytes_max: usize,
 }
 
 impl Default for ApiSettings {
@@ -34,6 +38,7 @@ impl Default for ApiSettings {
             heartbeat: Duration::from_secs(15),
             sse_rotation: Duration::from_secs(60),
             ack_timeout: Duration::from_secs(30),
+            bodies_bytes_max: 256 << 20,
         }
     }
 }
@@ -46,11 +51,13 @@ struct Inner {
     engine: OnceLock<Engine>,
     settings: ApiSettings,
     requests: Requests,
+    body_room: Arc<Semaphore>,
 }
 
 impl Api {
     pub fn new(settings: ApiSettings) -> Self {
-        Self(Arc::new(Inner { engine: OnceLock::new(), settings, requests: Requests::default() }))
+        let body_room = super::extract::body_room(settings.bodies_bytes_max);
+        Self(Arc::new(Inner { engine: OnceLock::new(), settings, requests: Requests::default(), body_room }))
     }
 
     /// Lets requests through from now on. Only the first engine counts.
@@ -64,6 +71,11 @@ impl Api {
 
     pub fn requests(&self) -> &Requests {
         &self.0.requests
+    }
+
+    /// What request bodies may still hold.
+    pub fn body_room(&self) -> &Arc<Semaphore> {
+        &self.0.body_room
     }
 
     /// `None` while recovering.

@@ -60,7 +60,7 @@ pub(in crate::api) async fn create(
     engine: Engine,
     StreamPath(name): StreamPath,
     head: HeaderMap,
-    WholeBody(body): WholeBody,
+    WholeBody(body, _held): WholeBody,
     url: &str,
 ) -> Result<Response, Problem> {
     let forks = [names::STREAM_FORKED_FROM, names::STREAM_FORK_OFFSET, names::STREAM_FORK_SUB_OFFSET];
@@ -117,7 +117,7 @@ pub(in crate::api) async fn append(
     engine: Engine,
     StreamPath(name): StreamPath,
     head: HeaderMap,
-    WholeBody(body): WholeBody,
+    WholeBody(body, _held): WholeBody,
 ) -> Result<Response, Problem> {
     let content_type = names::content_type(&head)?;
     let closes = names::closes(&head);
@@ -285,7 +285,7 @@ impl View {
         let from_tail = from == Some(ReadFrom::Tail);
         let by_binding = typed && binding.is_some_and(|binding| binding.reads == Reads::Folded);
         let fresh = !from_tail && (offset.walk_mark != 0 || offset.position <= begins);
-        if !fold && !(by_binding && fresh) {
+        if !(fold || by_binding && fresh) {
             return Ok(Self::Raw { position: offset.position });
         }
         let start = match fresh {
