@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use axum::extract::{FromRef, FromRequestParts};
 use axum::http::request::Parts;
+use axum::http::{Method, header};
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 use crate::engine::Engine;
 
@@ -52,17 +53,19 @@ struct Inner {
     settings: ApiSettings,
     requests: Requests,
     body_room: Arc<Semaphore>,
+    ready: watch::Sender<bool>,
 }
 
 impl Api {
     pub fn new(settings: ApiSettings) -> Self {
         let body_room = super::extract::body_room(settings.bodies_bytes_max);
-        Self(Arc::new(Inner { engine: OnceLock::new(), settings, requests: Requests::default(), body_room }))
+        Self(Arc::new(Inner { engine: OnceLock::new(), settings, requests: Requests::default(), body_room, ready: watch::Sender::new(false) }))
     }
 
     /// Lets requests through from now on. Only the first engine counts.
     pub fn serve_from(&self, engine: Engine) {
         let _ = self.0.engine.set(engine);
+        self.0.ready.send_replace(true);
     }
 
     pub fn settings(&self) -> &ApiSettings {
@@ -87,11 +90,20 @@ impl Api {
 impl FromRequestParts<Api> for Engine {
     type Rejection = Problem;
 
-    async fn from_request_parts(_: &mut Parts, api: &Api) -> Result<Self, Problem> {
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
+        // An EventSource gives up for good on any refusal, so it is kept waiting instead.
+        if wants_events(parts) {
+            let _ = api.0.ready.subscribe().wait_for(|ready| *ready).await;
+        }
         api.engine().cloned().ok_or_else(|| {
             Problem::new(ProblemType::Recovering, "the log is being recovered").retry_after(Duration::from_secs(1))
         })
     }
+}
+
+fn wants_events(parts: &Parts) -> bool {
+    let accept = parts.headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
+    parts.method == Method::GET && accept.is_some_and(|accept| accept.contains("text/event-stream"))
 }
 
 impl FromRef<Api> for ApiSettings {
