@@ -131,6 +131,18 @@ pub async fn of_stream(engine: Engine, name: StreamName) -> Result<Response, Pro
         "requestBody": { "required": true, "content": { "application/json": { "schema": {
             "type": "array", "minItems": 1, "items": { "oneOf": changes } } } } },
         "responses": { "200": { "description": "Durable" }, "422": refusal } } });
+    paths[format!("/v1/stream/{path}")] = json!({
+        "get": { "summary": "Read every change, or with fold=true the newest of each entity",
+            "parameters": [
+                { "name": "offset", "in": "query", "schema": { "type": "string" } },
+                { "name": "fold", "in": "query", "schema": { "type": "boolean" } } ],
+            "responses": { "200": { "description": "A page", "content": { "application/json": { "schema": {
+                "type": "array", "items": { "oneOf": changes } } } } } } },
+        "post": { "summary": "Append changes by the protocol",
+            "requestBody": { "required": true, "content": { "application/json": { "schema": {
+                "type": "array", "minItems": 1, "items": { "oneOf": changes } } } } },
+            "responses": { "204": { "description": "Durable" }, "422": refusal } },
+    });
     for (resource, summary, kind) in [
         ("snapshot", "The state at one mark", "application/json"),
         ("events", "A snapshot, then changes, for EventSource", "text/event-stream"),
@@ -142,7 +154,6 @@ pub async fn of_stream(engine: Engine, name: StreamName) -> Result<Response, Pro
         "openapi": "3.1.0",
         "info": { "title": name.as_str(), "version": env!("CARGO_PKG_VERSION"),
             "description": format!("The typed stream {name}: its collections and how to read and write them.") },
-        "jsonSchemaDialect": "https://json-schema.org/draft/2020-12/schema",
         "paths": paths,
         "components": { "schemas": schemas },
     });

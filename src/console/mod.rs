@@ -18,8 +18,14 @@ pub fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
         .route("/docs/{file}", get(async |Path(file): Path<String>| page(&file)))
 }
 
+const INITIALIZER: &str = include_str!("initializer.js");
+
 fn page(file: &str) -> Response {
-    let config = Arc::new(Config::from("/openapi.json").try_it_out_enabled(true).display_request_duration(true));
+    if file == "swagger-initializer.js" {
+        let kind = HeaderValue::from_static("text/javascript; charset=utf-8");
+        return ([(header::CONTENT_TYPE, kind)], INITIALIZER).into_response();
+    }
+    let config = Arc::new(Config::from("/openapi.json"));
     match utoipa_swagger_ui::serve(file, config) {
         Ok(Some(found)) => {
             let mut response = found.bytes.into_response();
