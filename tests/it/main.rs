@@ -1,2 +1,5 @@
 mod engine;
 mod storage_contract;
+mod drift;
+mod http;
+mod layers;
