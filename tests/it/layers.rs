@@ -30,7 +30,21 @@ const NEVER: [(&str, &str, &str); 7] = [
 
 /// Words that a layer must not contain: what it never sees.
 const FORBIDDEN: [(&str, &[&str]); 4] = [
-    ("rules", &["tokio", "axum", "sled", "SystemTime", "Instant", "std::fs", "std::net", "derive(Serialize", "Serialize,", "Deserialize,"]),
+    (
+        "rules",
+        &[
+            "tokio",
+            "axum",
+            "sled",
+            "SystemTime",
+            "Instant",
+            "std::fs",
+            "std::net",
+            "derive(Serialize",
+            "Serialize,",
+            "Deserialize,",
+        ],
+    ),
     ("wire", &["tokio", "axum", "sled", "SystemTime", "Instant", "std::fs", "std::net"]),
     ("durability", &["axum", "hyper", "jsonschema", "HeaderMap"]),
     ("motion", &["axum", "hyper", "StatusCode", "HeaderName", "sled"]),
@@ -69,7 +83,12 @@ fn layers_do_not_see_what_is_not_theirs() {
         let words = FORBIDDEN.iter().filter(|(name, _)| *name == layer).flat_map(|(_, words)| words.iter());
         for word in words {
             for (nth, line) in source.code.lines().enumerate().filter(|(_, line)| holds_word(line, word)) {
-                wrong.push(format!("{}:{}: {layer} must not know {word}: {}", source.path.display(), nth + 1, line.trim()));
+                wrong.push(format!(
+                    "{}:{}: {layer} must not know {word}: {}",
+                    source.path.display(),
+                    nth + 1,
+                    line.trim()
+                ));
             }
         }
     }
@@ -81,7 +100,10 @@ fn every_module_has_a_layer() {
     let known: BTreeSet<&str> = LAYERS.iter().flat_map(|(_, modules)| modules.iter().copied()).collect();
     let present: BTreeSet<String> = sources().into_iter().map(|source| source.module[0].clone()).collect();
     for module in &present {
-        assert!(known.contains(module.as_str()) || matches!(module.as_str(), "runtime" | "lib"), "{module} has no layer");
+        assert!(
+            known.contains(module.as_str()) || matches!(module.as_str(), "runtime" | "lib"),
+            "{module} has no layer"
+        );
     }
 }
 
