@@ -167,8 +167,8 @@ fn without_comments(text: &str) -> String {
             rest.find('\n').unwrap_or(rest.len())
         } else if rest.starts_with("/*") {
             rest.find("*/").map_or(rest.len(), |end| end + 2)
-        } else if rest.starts_with("r#\"") {
-            rest[3..].find("\"#").map_or(rest.len(), |end| end + 5)
+        } else if let Some(inside) = rest.strip_prefix("r#\"") {
+            inside.find("\"#").map_or(rest.len(), |end| end + 5)
         } else if first == '"' {
             string_length(rest)
         } else if let Some(length) = character_length(rest) {
@@ -296,7 +296,8 @@ fn names_after(code: &str) -> Vec<String> {
 fn holds_word(line: &str, word: &str) -> bool {
     let inside = |c: char| c.is_alphanumeric() || c == '_';
     line.match_indices(word).any(|(at, _)| {
-        !line[..at].ends_with(inside) && !(word.ends_with(inside) && line[at + word.len()..].starts_with(inside))
+        let goes_on = word.ends_with(inside) && line[at + word.len()..].starts_with(inside);
+        !line[..at].ends_with(inside) && !goes_on
     })
 }
 
