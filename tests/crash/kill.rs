@@ -2,11 +2,11 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use fastrand::Rng;
 use futures_util::future::join_all;
-use std::sync::Arc;
 use tempfile::TempDir;
 
 use crate::http::Http;
@@ -20,7 +20,7 @@ fn settings(rng: &mut Rng) -> Vec<String> {
     [
         pick("--segment-bytes", &[65_536, 131_072, 262_144, 1 << 20]),
         pick("--stream-idle-ms", &[1, 200, 300_000]),
-        pick("--page-bytes-max", &[4_096, 65_536, 4 << 20]),
+        pick("--page-bytes-max", &[16_384, 131_072, 4 << 20]),
     ]
     .concat()
 }
@@ -44,7 +44,7 @@ async fn survives(mut seed: Seed, times: usize, mut between: impl FnMut(&Path, &
         }
         let tasks: Vec<_> =
             writers.into_iter().map(|writer| until_cut(writer, http.clone(), seed.rng.fork())).collect();
-        tokio::time::sleep(Duration::from_millis(seed.rng.u64(5..900))).await;
+        tokio::time::sleep(Duration::from_millis(seed.rng.u64(5..600))).await;
         server.kill();
         writers = join_all(tasks).await.into_iter().map(|ended| ended.unwrap_or_else(again)).collect();
         between(dir.path(), &mut seed.rng);
@@ -66,13 +66,13 @@ fn again(ended: tokio::task::JoinError) -> Box<dyn Writer> {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_acknowledged_survives_kills_under_load() {
     let seed = Seed::of("what_was_acknowledged_survives_kills_under_load");
-    survives(seed, rounds(10), |_, _| {}).await;
+    survives(seed, rounds(12), |_, _| {}).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_recovery_that_was_killed_is_recovered_from() {
     let seed = Seed::of("a_recovery_that_was_killed_is_recovered_from");
-    survives(seed, rounds(8), |dir, rng| {
+    survives(seed, rounds(9), |dir, rng| {
         for _ in 0..rng.usize(1..5) {
             let server = Process::start(dir, &["--segment-bytes", "65536"]);
             std::thread::sleep(Duration::from_micros(rng.u64(..60_000)));
@@ -85,7 +85,7 @@ async fn a_recovery_that_was_killed_is_recovered_from() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_or_damaged_catalogue_is_built_again() {
     let seed = Seed::of("a_lost_or_damaged_catalogue_is_built_again");
-    survives(seed, rounds(8), |dir, rng| damage(&dir.join("catalogue"), rng)).await;
+    survives(seed, rounds(9), |dir, rng| damage(&dir.join("catalogue"), rng)).await;
 }
 
 /// Takes the catalogue away, or writes over parts of it, or cuts a file short.

@@ -51,7 +51,7 @@ impl Json {
         if self.told.settle(self.id, &mine) {
             assert!(all.windows(unanswered.len()).any(|window| window == unanswered), "a batch was torn apart");
         }
-        for _ in 0..3.min(self.marks.len()) {
+        for _ in 0..2.min(self.marks.len()) {
             let (offset, last) = &self.marks[rng.usize(..self.marks.len())];
             let (behind, _) = http.messages(Self::STREAM, offset).await;
             let at = all.len() - behind.len();
