@@ -57,7 +57,7 @@ it.each(KEYS)('the key %s is the same through every door', async (key) => {
   expect([...(await materialized(writers.streamUrl)).getType('triggerEvent').keys()]).toEqual([`${key}2`])
 })
 
-it('eighty writers that each own a member never lose another\'s', async () => {
+it('writers that each own a member never lose another\'s', async () => {
   const writers = new Writers(server, 'netscript/triggers/merged')
   await writers.put('triggerEvent', 'e1', triggerEvent('e1', { metadata: {} }))
   const patch = (metadata) =>
@@ -66,10 +66,12 @@ it('eighty writers that each own a member never lose another\'s', async () => {
       headers: { 'content-type': 'application/merge-patch+json' },
       body: JSON.stringify({ metadata }),
     })
-  const many = Array.from({ length: 40 }, (_, n) => n)
-  const answers = await Promise.all(many.flatMap((n) => [patch({ [`left${n}`]: n }), patch({ [`right${n}`]: n })]))
-  expect(answers.map(({ status }) => status)).toEqual(Array(80).fill(200))
+  const owners = Array.from({ length: 8 }, (_, n) => n)
+  for (let round = 0; round < 10; round++) {
+    const answers = await Promise.all(owners.map((n) => patch({ [`member${n}`]: round })))
+    expect(answers.map(({ status }) => status)).toEqual(owners.map(() => 200))
+  }
   const { metadata } = (await materialized(writers.streamUrl)).get('triggerEvent', 'e1')
-  expect(metadata).toEqual(Object.fromEntries(many.flatMap((n) => [[`left${n}`, n], [`right${n}`, n]])))
+  expect(metadata).toEqual(Object.fromEntries(owners.map((n) => [`member${n}`, 9])))
   expect(await messages(writers.streamUrl)).toHaveLength(81)
 })
