@@ -1,4 +1,5 @@
 mod engine;
+mod fixtures;
 mod storage_contract;
 mod drift;
 mod http;

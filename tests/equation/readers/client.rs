@@ -1,0 +1,99 @@
+//! The Rust client: its watch, and its view, which says at rest what it holds.
+
+use std::time::Duration;
+
+use keyfold::client::{Backoff, Client, Entity, WatchEvent, WatchOptions};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use tokio::time::{sleep, timeout};
+
+use super::Reader;
+
+const QUICK: Backoff = Backoff { base: Duration::from_millis(5), max: Duration::from_millis(40) };
+
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+struct Job {
+    id: String,
+    n: u64,
+}
+
+impl Entity for Job {
+    const TYPE: &str = "job";
+    const PRIMARY_KEY: &str = "id";
+
+    fn key(&self) -> String {
+        self.id.clone()
+    }
+}
+
+pub async fn watch(mut reader: Reader) -> Result<(), String> {
+    let client = Client::new(&reader.server.url()).map_err(|e| e.to_string())?;
+    let stream = client.stream(crate::server::STREAM);
+    let mut after = None;
+    while !reader.is_done() {
+        if after.is_none() {
+            reader.forget();
+        }
+        let owed = reader.owed();
+        let mut watch = stream.watch(WatchOptions {
+            entity_type: reader.filter.entity_type.clone(),
+            key_prefix: reader.filter.key_prefix.clone(),
+            after: after.clone(),
+            backoff: QUICK,
+            ..WatchOptions::default()
+        });
+        // A watch is given up after some events, and another one goes on where it was.
+        let patience = reader.rng.usize(1..400);
+        for _ in 0..patience {
+            if reader.is_done() {
+                break;
+            }
+            let event = timeout(Duration::from_secs(20), watch.next()).await.map_err(|_| "no event in 20 s")?;
+            match event.map_err(|e| e.to_string())?.ok_or("the watch ended")? {
+                WatchEvent::Change { change, .. } => {
+                    let message = serde_json::to_value(&change).map_err(|e| e.to_string())?;
+                    reader.take(&message)?;
+                }
+                WatchEvent::Ready { offset } => reader.mark_owing(&offset.ok_or("ready without offset")?, &owed)?,
+                WatchEvent::Reset => reader.forget(),
+                WatchEvent::Disconnected { .. } => {}
+            }
+            if matches!(reader.temper().sip, Some((bytes, _)) if bytes < 20) {
+                reader.rest().await;
+            }
+        }
+        after = watch.resume_from().map(str::to_owned);
+    }
+    Ok(())
+}
+
+/// A view tells no offsets; at rest it must come to hold what the writers were told of its type.
+pub async fn view(mut reader: Reader) -> Result<(), String> {
+    reader.filter.entity_type = Some(Job::TYPE.to_owned());
+    let client = Client::new(&reader.server.url()).map_err(|e| e.to_string())?;
+    let mut view = client.stream(crate::server::STREAM).view::<Job>();
+    timeout(Duration::from_secs(20), view.ready()).await.map_err(|_| "not ready in 20 s")?.map_err(|e| e.to_string())?;
+    let tail = loop {
+        if let Some(tail) = reader.end.borrow().clone() {
+            break tail;
+        }
+        reader.rest().await;
+    };
+    // The list is another door to the same fold, and is itself held against the writers' word elsewhere.
+    let wanted = reader.server.resource("GET", "entities/job?limit=10000").answer().await.map_err(|e| e.to_string())?;
+    let wanted = wanted.json()?["entities"].as_array().map_or(0, Vec::len);
+    let mut held = Vec::new();
+    for _ in 0..1_000 {
+        let now: Vec<(String, u64)> = view.iter().map(|(key, job)| (key, job.n)).collect();
+        let at_rest = now.len() == wanted && now == held;
+        held = now;
+        if at_rest {
+            break;
+        }
+        sleep(Duration::from_millis(20)).await;
+    }
+    // Rest is not proven by standing still once: what comes late is waited for.
+    sleep(Duration::from_millis(400)).await;
+    reader.state = view.iter().map(|(key, job)| ((Job::TYPE.to_owned(), key), job.n)).collect();
+    reader.mark(&tail)
+}
