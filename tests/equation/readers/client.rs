@@ -44,11 +44,13 @@ pub async fn watch(mut reader: Reader) -> Result<(), String> {
         });
         // A watch is given up after some events, and another one goes on where it was.
         let patience = reader.rng.usize(1..400);
+        let asked_at_rest = reader.end.borrow().is_some();
         for _ in 0..patience {
-            if reader.is_done() {
+            if reader.is_done() || (reader.has_heard_all() && !asked_at_rest) {
                 break;
             }
-            let event = timeout(Duration::from_secs(20), watch.next()).await.map_err(|_| "no event in 20 s")?;
+            // At rest there is nothing to be told; whether the writers are done is looked at again.
+            let Ok(event) = timeout(Duration::from_millis(300), watch.next()).await else { continue };
             match event.map_err(|e| e.to_string())?.ok_or("the watch ended")? {
                 WatchEvent::Change { change, .. } => {
                     let message = serde_json::to_value(&change).map_err(|e| e.to_string())?;
@@ -79,21 +81,17 @@ pub async fn view(mut reader: Reader) -> Result<(), String> {
         }
         reader.rest().await;
     };
-    // The list is another door to the same fold, and is itself held against the writers' word elsewhere.
-    let wanted = reader.server.resource("GET", "entities/job?limit=10000").answer().await.map_err(|e| e.to_string())?;
-    let wanted = wanted.json()?["entities"].as_array().map_or(0, Vec::len);
-    let mut held = Vec::new();
-    for _ in 0..1_000 {
+    // Rest is not proven by standing still once: what comes late, after a reconnection, is waited for.
+    let (mut held, mut still) = (Vec::new(), 0);
+    while still < 30 {
         let now: Vec<(String, u64)> = view.iter().map(|(key, job)| (key, job.n)).collect();
-        let at_rest = now.len() == wanted && now == held;
+        still = if now == held { still + 1 } else { 0 };
         held = now;
-        if at_rest {
-            break;
-        }
         sleep(Duration::from_millis(20)).await;
     }
-    // Rest is not proven by standing still once: what comes late is waited for.
-    sleep(Duration::from_millis(400)).await;
+    if !view.faults().is_empty() {
+        return Err(format!("entities that do not fit: {:?}", view.faults()));
+    }
     reader.state = view.iter().map(|(key, job)| ((Job::TYPE.to_owned(), key), job.n)).collect();
     reader.mark(&tail)
 }

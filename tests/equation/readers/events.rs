@@ -34,13 +34,14 @@ async fn connection(reader: &mut Reader, last_id: &mut Option<String>) -> Result
         503 => return Ok(()),
         status => return Err(format!("{status} after {last_id:?}")),
     }
+    let asked_at_rest = reader.end.borrow().is_some();
     let mut parser = Parser::default();
     while let Ok(Some(part)) = incoming.part().await {
         for event in parser.feed(&part) {
             take(reader, &event, &owed)?;
             *last_id = event.id.or(last_id.take());
         }
-        if reader.is_done() {
+        if reader.is_done() || (reader.has_heard_all() && !asked_at_rest) {
             return Ok(());
         }
     }

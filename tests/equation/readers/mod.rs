@@ -111,13 +111,13 @@ impl Reader {
         let sips = matches!(self.nth, 2 | 3) && !done;
         Temper {
             cut_after: cuts.then(|| self.rng.usize(1..12_000)),
-            sip: sips.then(|| (self.rng.usize(1..2_000), Duration::from_micros(self.rng.u64(0..3_000)))),
+            sip: sips.then(|| (self.rng.usize(200..4_000), Duration::from_micros(self.rng.u64(0..2_500)))),
         }
     }
 
     /// Slow readers rest between requests as well.
     async fn rest(&mut self) {
-        let most = if matches!(self.nth, 2 | 3) { 12_000 } else { 2_000 };
+        let most = if matches!(self.nth, 2 | 3) { 8_000 } else { 400 };
         sleep(Duration::from_micros(self.rng.u64(0..most))).await;
     }
 
@@ -172,6 +172,13 @@ impl Reader {
             return Err(format!("up to date at {offset}, but {owed} had been acknowledged before it was asked"));
         }
         self.mark(offset)
+    }
+
+    /// Whether the newest mark of a live reader is as new as it gets. One that waits for entities which nobody changes
+    /// any more is not told that others do: it has to ask anew.
+    fn has_heard_all(&self) -> bool {
+        let filtered = self.filter.entity_type.is_some() || self.filter.key_prefix.is_some();
+        self.is_done() || (filtered && self.end.borrow().is_some())
     }
 
     /// Whether the newest mark covers all that was ever written.
