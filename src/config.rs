@@ -84,6 +84,9 @@ pub struct ServeArgs {
     /// Bytes of all streams that may wait for the disk [default: 268435456]
     #[arg(long, env = "KEYFOLD_IN_FLIGHT_BYTES_MAX")]
     pub in_flight_bytes_max: Option<usize>,
+    /// Bytes that all request bodies together may hold in memory [default: 268435456]
+    #[arg(long, env = "KEYFOLD_BODIES_BYTES_MAX")]
+    pub bodies_bytes_max: Option<usize>,
     /// Open connections [default: 20000]
     #[arg(long, env = "KEYFOLD_CONNECTIONS_MAX")]
     pub connections_max: Option<usize>,
@@ -149,7 +152,7 @@ impl ServeArgs {
             config, host, port, streams_port, data_dir, store, token, durable_streams_token, segment_bytes,
             long_poll_ms, heartbeat_ms, sse_rotation_ms, write_timeout_ms, stream_idle_ms, request_bytes_max,
             value_bytes_max, page_bytes_max, schema_bytes_max, producers_max, stream_in_flight_bytes_max,
-            in_flight_bytes_max, connections_max, log, log_format,
+            in_flight_bytes_max, bodies_bytes_max, connections_max, log, log_format,
         )
     }
 
@@ -197,6 +200,7 @@ impl ServeArgs {
                 token,
                 long_poll: millis(self.long_poll_ms, api.long_poll),
                 heartbeat: millis(self.heartbeat_ms, api.heartbeat),
+                bodies_bytes_max: self.bodies_bytes_max.unwrap_or(api.bodies_bytes_max),
                 sse_rotation: millis(self.sse_rotation_ms, api.sse_rotation),
                 ..api
             },

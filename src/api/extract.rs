@@ -1,10 +1,13 @@
 //! Paths, queries and bodies, read once and strictly.
 
+use std::sync::Arc;
+
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::Uri;
 use axum::http::request::Parts;
 use http_body_util::BodyExt;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::engine::{Engine, Selection};
 use crate::model::{EntityKey, EntityType, Offset, ReadFrom, StreamName};
@@ -205,8 +208,17 @@ impl FromRequestParts<Api> for Query {
     }
 }
 
-/// A whole body, no larger than the server takes.
-pub struct WholeBody(pub Bytes);
+/// A whole body, no larger than the server takes, and its share of what all bodies together may hold in memory.
+#[derive(Default)]
+pub struct WholeBody(pub Bytes, pub Option<OwnedSemaphorePermit>);
+
+/// Unit in which bodies take their share.
+const SHARE_BYTES: usize = 1024;
+
+/// What all bodies together may hold, in shares.
+pub fn body_room(bytes_max: usize) -> Arc<Semaphore> {
+    Arc::new(Semaphore::new((bytes_max / SHARE_BYTES).clamp(1, Semaphore::MAX_PERMITS)))
+}
 
 impl FromRequest<Api> for WholeBody {
     type Rejection = Problem;
@@ -214,16 +226,53 @@ impl FromRequest<Api> for WholeBody {
     async fn from_request(request: Request, api: &Api) -> Result<Self, Problem> {
         let max = api.engine().map_or(0, |engine: &Engine| engine.limits().request_bytes_max);
         let too_large = || Problem::new(ProblemType::TooLarge, format!("the body has more than {max} bytes"));
-        let body: Body = request.into_body();
+        let mut body: Body = request.into_body();
         if http_body::Body::size_hint(&body).lower() > max as u64 {
             return Err(too_large());
         }
-        match http_body_util::Limited::new(body, max).collect().await {
-            Ok(collected) => Ok(Self(collected.to_bytes())),
-            Err(error) if error.is::<http_body_util::LengthLimitError>() => Err(too_large()),
-            Err(error) => Err(Problem::new(ProblemType::MalformedBody, format!("the body broke off: {error}"))),
+        let mut held: Option<OwnedSemaphorePermit> = None;
+        let (mut first, mut joined) = (None::<Bytes>, Vec::new());
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|error| {
+                Problem::new(ProblemType::MalformedBody, format!("the body broke off: {error}"))
+            })?;
+            let Ok(data) = frame.into_data() else { continue };
+            let received = first.as_ref().map_or(0, Bytes::len).max(joined.len()) + data.len();
+            if received > max {
+                return Err(too_large());
+            }
+            hold(api, &mut held, received)?;
+            match first.take() {
+                None if joined.is_empty() => first = Some(data),
+                Some(start) => {
+                    joined.reserve(received);
+                    joined.extend_from_slice(&start);
+                    joined.extend_from_slice(&data);
+                }
+                None => joined.extend_from_slice(&data),
+            }
         }
+        Ok(Self(first.unwrap_or_else(|| joined.into()), held))
     }
+}
+
+/// Takes shares until they cover `bytes`, without waiting: a body that waits for room holds what it has.
+fn hold(api: &Api, held: &mut Option<OwnedSemaphorePermit>, bytes: usize) -> Result<(), Problem> {
+    let has = held.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+    let wants = bytes.div_ceil(SHARE_BYTES).saturating_sub(has);
+    let Ok(wants) = u32::try_from(wants) else { return Ok(()) };
+    if wants == 0 {
+        return Ok(());
+    }
+    let more = api.body_room().clone().try_acquire_many_owned(wants).map_err(|_| {
+        Problem::new(ProblemType::Busy, "too many request bodies are in memory")
+            .retry_after(std::time::Duration::from_secs(1))
+    })?;
+    match held {
+        Some(held) => held.merge(more),
+        None => *held = Some(more),
+    }
+    Ok(())
 }
 
 #[cfg(test)]

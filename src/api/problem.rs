@@ -157,12 +157,12 @@ pub struct Problem {
     pub detail: String,
     errors: Vec<ErrorBody>,
     more_errors: usize,
-    headers: HeaderMap,
+    headers: Box<HeaderMap>,
 }
 
 impl Problem {
     pub fn new(kind: ProblemType, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), errors: Vec::new(), more_errors: 0, headers: HeaderMap::new() }
+        Self { kind, detail: detail.into(), errors: Vec::new(), more_errors: 0, headers: Box::default() }
     }
 
     pub fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
@@ -203,7 +203,7 @@ impl IntoResponse for Problem {
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        headers.extend(self.headers);
+        headers.extend(*self.headers);
         response
     }
 }

@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use axum::extract::{FromRef, FromRequestParts};
 use axum::http::request::Parts;
+use axum::http::{Method, header};
+
+use tokio::sync::{Semaphore, watch};
 
 use crate::engine::Engine;
 
@@ -24,6 +27,8 @@ pub struct ApiSettings {
     pub sse_rotation: Duration,
     /// How long acknowledgements of an ingest may stay unread.
     pub ack_timeout: Duration,
+    /// What all request bodies together may hold in memory, in bytes; beyond it 503.
+    pub bodies_bytes_max: usize,
 }
 
 impl Default for ApiSettings {
@@ -34,6 +39,7 @@ impl Default for ApiSettings {
             heartbeat: Duration::from_secs(15),
             sse_rotation: Duration::from_secs(60),
             ack_timeout: Duration::from_secs(30),
+            bodies_bytes_max: 256 << 20,
         }
     }
 }
@@ -46,16 +52,20 @@ struct Inner {
     engine: OnceLock<Engine>,
     settings: ApiSettings,
     requests: Requests,
+    body_room: Arc<Semaphore>,
+    ready: watch::Sender<bool>,
 }
 
 impl Api {
     pub fn new(settings: ApiSettings) -> Self {
-        Self(Arc::new(Inner { engine: OnceLock::new(), settings, requests: Requests::default() }))
+        let body_room = super::extract::body_room(settings.bodies_bytes_max);
+        Self(Arc::new(Inner { engine: OnceLock::new(), settings, requests: Requests::default(), body_room, ready: watch::Sender::new(false) }))
     }
 
     /// Lets requests through from now on. Only the first engine counts.
     pub fn serve_from(&self, engine: Engine) {
         let _ = self.0.engine.set(engine);
+        self.0.ready.send_replace(true);
     }
 
     pub fn settings(&self) -> &ApiSettings {
@@ -64,6 +74,11 @@ impl Api {
 
     pub fn requests(&self) -> &Requests {
         &self.0.requests
+    }
+
+    /// What request bodies may still hold.
+    pub fn body_room(&self) -> &Arc<Semaphore> {
+        &self.0.body_room
     }
 
     /// `None` while recovering.
@@ -75,11 +90,20 @@ impl Api {
 impl FromRequestParts<Api> for Engine {
     type Rejection = Problem;
 
-    async fn from_request_parts(_: &mut Parts, api: &Api) -> Result<Self, Problem> {
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
+        // An EventSource gives up for good on any refusal, so it is kept waiting instead.
+        if wants_events(parts) {
+            let _ = api.0.ready.subscribe().wait_for(|ready| *ready).await;
+        }
         api.engine().cloned().ok_or_else(|| {
             Problem::new(ProblemType::Recovering, "the log is being recovered").retry_after(Duration::from_secs(1))
         })
     }
+}
+
+fn wants_events(parts: &Parts) -> bool {
+    let accept = parts.headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
+    parts.method == Method::GET && accept.is_some_and(|accept| accept.contains("text/event-stream"))
 }
 
 impl FromRef<Api> for ApiSettings {

@@ -329,6 +329,10 @@ fn fold_run(fold: &mut Fold, run: &Run, versions: &VersionFields) {
         let bytes = run.payload.get(at..at + length as usize).unwrap_or_default();
         let change = std::str::from_utf8(bytes).ok().and_then(StoredChange::parse);
         if let Some(change) = change {
+            // A deletion keeps the version it deletes, as when it was written.
+            let version = versions.of(&change).or_else(|| {
+                fold.latest(&change.entity_type, &change.key).and_then(|latest| latest.version)
+            });
             fold.apply(ChangeFacts {
                 position: run.first + nth as u64,
                 batch: run.record.start,
@@ -337,7 +341,7 @@ fn fold_run(fold: &mut Fold, run: &Run, versions: &VersionFields) {
                 deletes: change.deletes,
                 placing: Placing::At(run.place.0 + at as u64),
                 length,
-                version: versions.of(&change),
+                version,
             });
         }
         at += length as usize + 1;

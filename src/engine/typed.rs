@@ -11,7 +11,7 @@ use bytes::Bytes;
 
 use crate::fold::{ChangeFacts, Placing};
 use crate::model::{ContentType, EntityKey, EntityType, Offset, Operation, Position, Producer};
-use crate::protocol::change::{Change, Enrichment};
+use crate::protocol::change::{Change, Enrichment, MALFORMED};
 use crate::protocol::json::{self, Duplicates};
 use crate::registry::{Compiled, CompiledCollection, Egress, Validation};
 use crate::stream::{Admission, Append, Body, Creation, Lengths, Lifetime, Record, SchemaRef, StreamState, admit};
@@ -20,9 +20,6 @@ use super::handle::{Basis, Core, Handle};
 use super::stage::Step;
 use super::write::{AppendRequest, Appended, Content, Decided};
 use super::{ChangeFault, Counters, Engine, Fault};
-
-/// Keyword of a value that is not acceptable JSON, whatever its schema says.
-const MALFORMED: &str = "json";
 
 /// Who writes, beside what is written.
 #[derive(Clone, Debug, Default)]
@@ -139,6 +136,9 @@ impl Engine {
             Some(state) => state.schema.clone().ok_or_else(|| Fault::NotTyped(handle.name.clone())),
             None => {
                 let binding = self.binding_of(&handle.name, &mut core);
+                if binding.is_some() && handle.name.has_dash_segment() {
+                    return Err(Fault::DashSegment);
+                }
                 let registry = self.registry.current();
                 let pinned = binding.and_then(|binding| registry.pin(&binding));
                 pinned.ok_or_else(|| Fault::NoStream(handle.name.clone()))

@@ -22,6 +22,9 @@ pub struct EnvelopeFault {
     pub message: String,
 }
 
+/// Keyword of what is not acceptable JSON at all: members that stand twice, lone surrogates. Wire: 400.
+pub const MALFORMED: &str = "json";
+
 /// A change message, borrowed from the body it came in.
 #[derive(Debug)]
 pub struct Change<'a> {
@@ -48,13 +51,12 @@ impl<'a> Change<'a> {
     /// Reads an envelope; the value is left for the schema.
     pub fn parse(message: &'a str) -> Result<Self, EnvelopeFault> {
         let fault = |pointer, keyword, message: &str| EnvelopeFault { pointer, keyword, message: message.into() };
-        let raw: RawChange<'a> = serde_json::from_str(message)
-            .map_err(|e| fault("", "type", &format!("a change is an object with type, key, value and headers: {e}")))?;
+        let order = members(message, "", "a change is an object with type, key, value and headers")?;
+        let raw = RawChange::of(order);
         let Some(raw_headers) = raw.headers else {
             return Err(fault("", "required", "headers is missing; it names the operation"));
         };
-        let headers: RawHeaders<'a> = serde_json::from_str(raw_headers.get())
-            .map_err(|e| fault("/headers", "type", &format!("headers is an object of texts: {e}")))?;
+        let headers = RawHeaders::of(members(raw_headers.get(), "/headers", "headers is an object of texts")?)?;
         if headers.control.is_some() {
             return Err(fault("/headers/control", "not", "control messages are the server's to send on a typed stream"));
         }
@@ -195,9 +197,7 @@ fn text_member<T>(
     let Some(raw) = member else {
         return Err(EnvelopeFault { pointer: "", keyword: "required", message: format!("{name} is missing") });
     };
-    let text: Cow<'_, str> = serde_json::from_str::<Text<'_>>(raw.get())
-        .map_err(|_| fault("type", format!("{name} is a text")))?
-        .0;
+    let text = text(raw, pointer)?;
     parse(&text).ok_or_else(|| fault("maxLength", format!("{name} is empty or too long")))
 }
 
@@ -251,6 +251,26 @@ impl<'de: 'a, 'a> Deserialize<'de> for Ordered<'a> {
     }
 }
 
+/// The members of an object, or what is wrong with it.
+fn members<'a>(text: &'a str, pointer: &'static str, expected: &str) -> Result<Members<'a>, EnvelopeFault> {
+    let object = text.starts_with('{');
+    serde_json::from_str::<Ordered<'a>>(text).map(|ordered| ordered.0).map_err(|e| EnvelopeFault {
+        pointer,
+        keyword: if object { MALFORMED } else { "type" },
+        message: if object { e.to_string() } else { expected.to_owned() },
+    })
+}
+
+/// A member that is a text, or what is wrong with it.
+fn text<'a>(raw: &'a RawValue, pointer: &'static str) -> Result<Cow<'a, str>, EnvelopeFault> {
+    let quoted = raw.get().starts_with('"');
+    serde_json::from_str::<Text<'a>>(raw.get()).map(|text| text.0).map_err(|e| EnvelopeFault {
+        pointer,
+        keyword: if quoted { MALFORMED } else { "type" },
+        message: if quoted { e.to_string() } else { "it is a text".to_owned() },
+    })
+}
+
 #[derive(Debug)]
 struct RawChange<'a> {
     entity_type: Option<&'a RawValue>,
@@ -260,17 +280,16 @@ struct RawChange<'a> {
     order: Members<'a>,
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for RawChange<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let Ordered(order) = Ordered::deserialize(deserializer)?;
+impl<'a> RawChange<'a> {
+    fn of(order: Members<'a>) -> Self {
         let member = |wanted: &str| order.iter().find(|(name, _)| name == wanted).map(|(_, value)| *value);
-        Ok(Self {
+        Self {
             entity_type: member("type"),
             key: member("key"),
             value: member("value"),
             headers: member("headers"),
             order,
-        })
+        }
     }
 }
 
@@ -285,21 +304,17 @@ struct RawHeaders<'a> {
     order: Members<'a>,
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for RawHeaders<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let Ordered(order) = Ordered::deserialize(deserializer)?;
+impl<'a> RawHeaders<'a> {
+    fn of(order: Members<'a>) -> Result<Self, EnvelopeFault> {
         let member = |wanted: &str| order.iter().find(|(name, _)| name == wanted).map(|(_, value)| *value);
-        let text = |wanted: &str| {
-            let parse = |raw: &'a RawValue| serde_json::from_str::<Text<'a>>(raw.get()).map(|text| text.0);
-            member(wanted).map(parse).transpose().map_err(|_| D::Error::custom(format_args!("{wanted} is a text")))
-        };
+        let text = |wanted: &str, pointer| member(wanted).map(|raw| text(raw, pointer)).transpose();
         Ok(Self {
-            operation: text("operation")?,
+            operation: text("operation", "/headers/operation")?,
             control: member("control"),
-            txid: text("txid")?,
-            timestamp: text("timestamp")?,
-            correlation_id: text("correlationId")?,
-            traceparent: text("traceparent")?,
+            txid: text("txid", "/headers/txid")?,
+            timestamp: text("timestamp", "/headers/timestamp")?,
+            correlation_id: text("correlationId", "/headers/correlationId")?,
+            traceparent: text("traceparent", "/headers/traceparent")?,
             order,
         })
     }
@@ -316,12 +331,11 @@ pub struct StoredChange<'a> {
 
 impl<'a> StoredChange<'a> {
     pub fn parse(message: &'a str) -> Option<Self> {
-        let raw: RawChange<'a> = serde_json::from_str(message).ok()?;
-        let headers: RawHeaders<'a> = serde_json::from_str(raw.headers?.get()).ok()?;
-        let text = |raw: &'a RawValue| serde_json::from_str::<Text<'a>>(raw.get()).ok().map(|text| text.0);
+        let raw = RawChange::of(members(message, "", "").ok()?);
+        let headers = RawHeaders::of(members(raw.headers?.get(), "/headers", "").ok()?).ok()?;
         Some(Self {
-            entity_type: text(raw.entity_type?)?,
-            key: text(raw.key?)?,
+            entity_type: text(raw.entity_type?, "/type").ok()?,
+            key: text(raw.key?, "/key").ok()?,
             deletes: Operation::parse(headers.operation.as_deref()?)? == Operation::Delete,
             value: raw.value.map(RawValue::get),
         })
@@ -386,7 +400,9 @@ mod tests {
             (r#"{"type":"t","key":"a","headers":{"operation":"insert"}}"#, "", "required"),
             (r#"{"type":"t","key":"a","value":1,"headers":{"operation":"delete"}}"#, "/value", "not"),
             (r#"{"headers":{"control":"reset"}}"#, "/headers/control", "not"),
-            (r#"{"type":"t","type":"u","key":"a","value":1,"headers":{"operation":"insert"}}"#, "", "type"),
+            (r#"{"type":"t","type":"u","key":"a","value":1,"headers":{"operation":"insert"}}"#, "", MALFORMED),
+            (r#"{"type":"t","key":"\ud800","value":1,"headers":{"operation":"insert"}}"#, "/key", MALFORMED),
+            (r#"{"type":"t","key":"a","value":1,"headers":{"operation":"insert","operation":"update"}}"#, "/headers", MALFORMED),
         ] {
             let fault = Change::parse(message).unwrap_err();
             assert_eq!((fault.pointer, fault.keyword), (pointer, keyword), "{message}: {fault:?}");

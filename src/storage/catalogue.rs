@@ -119,6 +119,16 @@ impl Catalogue {
         Ok(aside)
     }
 
+    /// Removes a catalogue, and what was set aside of a former one.
+    pub fn discard(dir: &Path) -> std::io::Result<()> {
+        for dir in [dir.to_owned(), dir.with_extension("damaged")] {
+            if dir.is_dir() {
+                std::fs::remove_dir_all(dir)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Adds what a sealed segment changed, all or none.
     pub fn commit(&self, facts: Facts, changes: &[Change]) -> Result<(), CatalogueFault> {
         let mut batch = sled::Batch::default();

@@ -13,10 +13,12 @@ use keyfold::storage::{
 use keyfold::stream::{Lifetime, Refusal, StreamState};
 use parking_lot::Mutex;
 
+type Held = (Vec<Staged>, Completion);
+
 /// A store that holds what is appended until its gate is opened, or fails it.
 struct Gated {
     inner: Arc<MemoryStore>,
-    held: Mutex<Option<Vec<(Vec<Staged>, Completion)>>>,
+    held: Mutex<Option<Vec<Held>>>,
 }
 
 impl Gated {

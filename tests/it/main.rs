@@ -1,2 +1,6 @@
 mod engine;
+mod fixtures;
 mod storage_contract;
+mod drift;
+mod http;
+mod layers;

@@ -57,7 +57,7 @@ pub async fn post(
     engine: Engine,
     stream: StreamName,
     head: &HeaderMap,
-    WholeBody(body): WholeBody,
+    WholeBody(body, _held): WholeBody,
 ) -> Result<Response, Problem> {
     expect_json(head)?;
     let producer = names::producer(head)?;

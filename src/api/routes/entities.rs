@@ -116,7 +116,7 @@ pub async fn put(
     engine: Engine,
     name: EntityName,
     head: &HeaderMap,
-    WholeBody(body): WholeBody,
+    WholeBody(body, _held): WholeBody,
 ) -> Result<Response, Problem> {
     expect_json(head)?;
     let appended = engine.put_entity(&name, &body, condition(head)?, names::producer(head)?).await?;
@@ -133,7 +133,7 @@ pub async fn patch(
     engine: Engine,
     name: EntityName,
     head: &HeaderMap,
-    WholeBody(body): WholeBody,
+    WholeBody(body, _held): WholeBody,
 ) -> Result<Response, Problem> {
     expect_json(head)?;
     let appended = engine.patch_entity(&name, &body, condition(head)?, names::producer(head)?).await?;

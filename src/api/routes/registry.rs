@@ -104,7 +104,7 @@ pub async fn register(
     engine: Engine,
     Path(subject): Path<String>,
     head: HeaderMap,
-    WholeBody(body): WholeBody,
+    WholeBody(body, _held): WholeBody,
 ) -> Result<Response, Problem> {
     expect_json(&head)?;
     let name = SubjectName::parse(&subject).ok_or_else(|| {
@@ -201,7 +201,7 @@ pub async fn bind(
     engine: Engine,
     Path(name): Path<String>,
     head: HeaderMap,
-    WholeBody(body): WholeBody,
+    WholeBody(body, _held): WholeBody,
 ) -> Result<Response, Problem> {
     expect_json(&head)?;
     let body: BindingBody = serde_json::from_slice(&body).map_err(|e| {
@@ -210,6 +210,11 @@ pub async fn bind(
     })?;
     let binding =
         body.into_binding(&name).map_err(|fault| Problem::new(ProblemType::InvalidBinding, fault.to_string()))?;
+    // Nothing forgets yet: accepted, these would promise what is not done.
+    if binding.history_s.is_some() || binding.tombstone_horizon_s.is_some() {
+        let detail = "history_s and tombstone_horizon_s: this server keeps everything for ever; leave them null";
+        return Err(Problem::new(ProblemType::InvalidBinding, detail));
+    }
     let reply = named(&binding);
     let fresh = engine.bind(binding).await?;
     let status = if fresh { StatusCode::CREATED } else { StatusCode::OK };

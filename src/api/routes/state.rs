@@ -39,7 +39,7 @@ async fn answer(api: Api, request: Request) -> Result<Response, Problem> {
         Method::PUT | Method::PATCH | Method::POST => {
             WholeBody::from_request(Request::from_parts(parts, body), &api).await?
         }
-        _ => WholeBody(axum::body::Bytes::new()),
+        _ => WholeBody::default(),
     };
     match (resource, method) {
         (Resource::Inspection, Method::GET) => inspect::stream(engine, stream).await,

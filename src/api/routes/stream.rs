@@ -60,7 +60,7 @@ pub(in crate::api) async fn create(
     engine: Engine,
     StreamPath(name): StreamPath,
     head: HeaderMap,
-    WholeBody(body): WholeBody,
+    WholeBody(body, _held): WholeBody,
     url: &str,
 ) -> Result<Response, Problem> {
     let forks = [names::STREAM_FORKED_FROM, names::STREAM_FORK_OFFSET, names::STREAM_FORK_SUB_OFFSET];
@@ -117,7 +117,7 @@ pub(in crate::api) async fn append(
     engine: Engine,
     StreamPath(name): StreamPath,
     head: HeaderMap,
-    WholeBody(body): WholeBody,
+    WholeBody(body, _held): WholeBody,
 ) -> Result<Response, Problem> {
     let content_type = names::content_type(&head)?;
     let closes = names::closes(&head);
@@ -138,7 +138,7 @@ pub(in crate::api) async fn append(
         headers.insert(names::PRODUCER_EPOCH, names::value(given.epoch));
         headers.insert(names::PRODUCER_SEQ, names::value(appended.last_seq.unwrap_or(given.seq)));
     }
-    if appended.closed || closes {
+    if appended.closed {
         headers.insert(names::STREAM_CLOSED, names::TRUE);
     }
     Ok(response)
@@ -223,7 +223,10 @@ pub(in crate::api) async fn read(
             Ok(live::respond(engine, api.settings(), handle, stream, view, selection, cursor))
         }
         Some(_) => long_poll(engine, api, handle, stream, view, selection, &query).await,
-        None => catch_up(engine, &handle, stream, view, selection, from, &head).await,
+        None => {
+            let guarded = api.settings().token.is_some();
+            catch_up(engine, &handle, stream, view, selection, from, &head, guarded).await
+        }
     }
 }
 
@@ -285,7 +288,7 @@ impl View {
         let from_tail = from == Some(ReadFrom::Tail);
         let by_binding = typed && binding.is_some_and(|binding| binding.reads == Reads::Folded);
         let fresh = !from_tail && (offset.walk_mark != 0 || offset.position <= begins);
-        if !fold && !(by_binding && fresh) {
+        if !(fold || by_binding && fresh) {
             return Ok(Self::Raw { position: offset.position });
         }
         let start = match fresh {
@@ -394,6 +397,7 @@ fn select(messages: Bytes, selection: &Selection) -> Bytes {
     split.into_iter().filter(wanted).collect::<Vec<_>>().join(",").into()
 }
 
+#[expect(clippy::too_many_arguments, reason = "they are the parts of one request")]
 async fn catch_up(
     engine: Engine,
     handle: &Arc<Handle>,
@@ -402,6 +406,7 @@ async fn catch_up(
     selection: Selection,
     from: Option<ReadFrom>,
     head: &HeaderMap,
+    guarded: bool,
 ) -> Result<Response, Problem> {
     let begins_at = view.offset();
     let folded = matches!(view, View::Folded { .. });
@@ -431,10 +436,12 @@ async fn catch_up(
         headers.insert(names::STREAM_CLOSED, names::TRUE);
     }
     let fixed = !folded && !page.up_to_date && selection == Selection::default();
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(match (cacheable, fixed) {
-        (false, _) => "no-store",
-        (true, true) => "public, max-age=60, stale-while-revalidate=300",
-        (true, false) => "no-cache",
+    // What a token guards is nobody else's: a shared cache would hand it on.
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(match (cacheable, fixed, guarded) {
+        (false, _, _) => "no-store",
+        (true, true, false) => "public, max-age=60, stale-while-revalidate=300",
+        (true, true, true) => "private, max-age=60, stale-while-revalidate=300",
+        (true, false, _) => "no-cache",
     }));
     if cacheable {
         headers.insert(header::ETAG, tag);

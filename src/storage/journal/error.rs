@@ -46,6 +46,10 @@ pub enum OpenError {
 }
 
 impl OpenError {
+    pub(super) fn is_full(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull)
+    }
+
     pub(super) fn io(doing: &str, source: io::Error) -> Self {
         Self::Io {
             doing: doing.into(),

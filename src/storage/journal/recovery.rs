@@ -51,7 +51,30 @@ pub(super) struct Recovered {
 }
 
 /// Brings a journal up, or says why that would lose something.
+///
+/// Where the catalogue can be neither used nor built, on a full disk say, it goes on without: that costs time and
+/// memory, and nothing in it is the truth.
 pub(super) fn recover(disk: &dyn Disk, options: &JournalOptions) -> Result<Recovered, OpenError> {
+    let without = JournalOptions { catalogue: None, ..options.clone() };
+    let recovered = match recover_with(disk, options) {
+        Err(OpenError::Catalogue(why)) if options.catalogue.is_some() => {
+            tracing::warn!(catalogue.fault = %why, "the catalogue cannot be built ({why}); going on without it");
+            recover_with(disk, &without)
+        }
+        outcome => outcome,
+    };
+    match (recovered, &options.catalogue) {
+        // The manifest needs a few blocks, and the catalogue has some that it can give.
+        (Err(error), Some(catalogue)) if error.is_full() => {
+            tracing::warn!("the disk is full; the catalogue is given up, so that the journal can be served");
+            Catalogue::discard(catalogue).map_err(|e| OpenError::io("remove the catalogue", e))?;
+            recover_with(disk, &without)
+        }
+        (outcome, _) => outcome,
+    }
+}
+
+fn recover_with(disk: &dyn Disk, options: &JournalOptions) -> Result<Recovered, OpenError> {
     let manifest = load_manifest(disk, options.segment_bytes)?;
     let mut recovery = Recovery {
         disk,
@@ -202,7 +225,7 @@ impl Recovery<'_> {
         self.segments = Segments::default();
         self.last_time = Timestamp::default();
         let aside = Catalogue::set_aside(dir)
-            .map_err(|error| OpenError::io("move the catalogue aside", error))?;
+            .map_err(|error| OpenError::Catalogue(format!("it cannot be moved aside: {error}")))?;
         tracing::warn!(catalogue.fault = why, catalogue.aside = %aside.display(),
             "the catalogue cannot be used ({why}); it is moved aside and built again from the journal");
         let (catalogue, facts, _) =
