@@ -28,6 +28,14 @@ pub struct Writer {
     producer: Option<(String, u64, u64)>,
 }
 
+/// What came of sending a write.
+enum Delivered {
+    Answered(Answer),
+    /// Refused for the moment, with the promise that nothing was written.
+    NotWritten,
+    Silent,
+}
+
 /// A batch that is ready to be sent.
 struct Draft {
     changes: Vec<Change>,
@@ -96,13 +104,14 @@ impl Writer {
         let call = self.tuple(call).json(&Value::from(draft.messages.clone()));
         let answer = self.deliver(&call).await?;
         let told = match &answer {
-            None => Told::Unknown,
-            Some(answer) if door == "changes" => {
+            Delivered::NotWritten => return Ok(()),
+            Delivered::Silent => Told::Unknown,
+            Delivered::Answered(answer) if door == "changes" => {
                 let body = answer.json()?;
                 if body["duplicate"] == true { Told::Repeat } else { Told::At(offsets_of(answer)?) }
             }
-            Some(answer) if answer.status == 204 && self.producer.is_some() => Told::Repeat,
-            Some(answer) => Told::EndsAt(next_offset(answer)?),
+            Delivered::Answered(answer) if answer.status == 204 && self.producer.is_some() => Told::Repeat,
+            Delivered::Answered(answer) => Told::EndsAt(next_offset(answer)?),
         };
         assert!(!draft.versioned || !matches!(told, Told::EndsAt(_)));
         self.ledger.wrote(Batch { writer: self.name.clone(), changes: draft.changes, told });
@@ -115,7 +124,7 @@ impl Writer {
 
     /// What was answered and is sent once more is a repeat, and says so.
     async fn repeat(&mut self, call: &Call, door: &str) -> Result<(), String> {
-        let Some(answer) = self.deliver(call).await? else { return Ok(()) };
+        let Delivered::Answered(answer) = self.deliver(call).await? else { return Ok(()) };
         let is_repeat = match door {
             "changes" => answer.json()?["duplicate"] == true,
             _ => answer.status == 204,
@@ -192,6 +201,7 @@ impl Writer {
         let told = match call.answer().await {
             Err(_) => Told::Unknown,
             Ok(answer) if answer.status == 404 => return Ok(()),
+            Ok(answer) if answer.status == 503 && wrote_nothing(&answer) => return Ok(()),
             Ok(answer) if answer.status == 503 => Told::Unknown,
             Ok(answer) if answer.status == 200 || answer.status == 201 => {
                 let offset = answer.json()?["offset"].as_str().map(str::to_owned);
@@ -222,25 +232,28 @@ impl Writer {
         };
         let call = self.tuple(call).json(&Value::from(draft.messages));
         match call.answer().await {
-            Ok(answer) if answer.status == 422 || answer.status == 503 => Ok(()),
+            Ok(answer) if matches!(answer.status, 422 | 503) && wrote_nothing(&answer) => Ok(()),
             Ok(answer) => Err(format!("{}: a bad batch was answered {answer:?}", self.name)),
             Err(_) => Ok(()),
         }
     }
 
-    /// Sends until there is an answer, breaking off now and then; `None` where there must be no second try.
-    async fn deliver(&mut self, call: &Call) -> Result<Option<Answer>, String> {
+    /// Sends until there is an answer, breaking off now and then. Without a tuple there must be no second try.
+    async fn deliver(&mut self, call: &Call) -> Result<Delivered, String> {
         for _ in 0..TRIES {
             if self.producer.is_some() && self.rng.u8(0..100) < 15 {
                 let _ = call.abandon(Duration::from_micros(self.rng.u64(0..4_000))).await;
             }
-            match call.answer().await {
-                Ok(answer) if answer.status == 200 || answer.status == 204 => return Ok(Some(answer)),
-                Ok(answer) => self.transient(&answer)?,
-                Err(_) => {}
-            }
+            let refused = match call.answer().await {
+                Ok(answer) if answer.status == 200 || answer.status == 204 => return Ok(Delivered::Answered(answer)),
+                Ok(answer) => {
+                    self.transient(&answer)?;
+                    wrote_nothing(&answer)
+                }
+                Err(_) => false,
+            };
             if self.producer.is_none() {
-                return Ok(None);
+                return Ok(if refused { Delivered::NotWritten } else { Delivered::Silent });
             }
             sleep(Duration::from_millis(15)).await;
         }
@@ -296,6 +309,11 @@ impl Writer {
         };
         (entity_type.to_owned(), key)
     }
+}
+
+/// Whether a refusal promises that nothing of the request was stored.
+pub fn wrote_nothing(answer: &Answer) -> bool {
+    answer.json().is_ok_and(|body| body["written"] == "no")
 }
 
 /// A change as it travels.

@@ -5,9 +5,9 @@ use std::time::Duration;
 use keyfold::client::{Backoff, Client, Entity, WatchEvent, WatchOptions};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
-use super::Reader;
+use super::{Reader, entities};
 
 const QUICK: Backoff = Backoff { base: Duration::from_millis(5), max: Duration::from_millis(40) };
 
@@ -81,14 +81,12 @@ pub async fn view(mut reader: Reader) -> Result<(), String> {
         }
         reader.rest().await;
     };
-    // Rest is not proven by standing still once: what comes late, after a reconnection, is waited for.
-    let (mut held, mut still) = (Vec::new(), 0);
-    while still < 30 {
-        let now: Vec<(String, u64)> = view.iter().map(|(key, job)| (key, job.n)).collect();
-        still = if now == held { still + 1 } else { 0 };
-        held = now;
-        sleep(Duration::from_millis(20)).await;
-    }
+    // The list is another door to the same fold, and is itself held against the writers' word elsewhere.
+    let (_, listed) = entities::listing(&mut reader, Job::TYPE, "").await?;
+    let wanted: Vec<(String, u64)> = listed.into_iter().collect();
+    let holds_it = view.wait_until(|view| view.iter().map(|(key, job)| (key, job.n)).eq(wanted.iter().cloned()));
+    // Where it never does, the oracle says what differs.
+    timeout(Duration::from_secs(20), holds_it).await.unwrap_or(Ok(())).map_err(|e| e.to_string())?;
     if !view.faults().is_empty() {
         return Err(format!("entities that do not fit: {:?}", view.faults()));
     }

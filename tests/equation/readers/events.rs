@@ -13,6 +13,7 @@ pub async fn follow(mut reader: Reader) -> Result<(), String> {
         }
         connection(&mut reader, &mut last_id).await?;
         reader.rest().await;
+        last_id = reader.mishap().await.or(last_id);
     }
     Ok(())
 }

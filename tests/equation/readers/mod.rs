@@ -59,6 +59,8 @@ pub struct Reader {
     end: watch::Receiver<Option<String>>,
     /// The newest mark.
     marked: String,
+    /// An older mark and what was held at it, as a backup would.
+    backup: Option<(String, State)>,
 }
 
 pub async fn follow(path: Path, reader: Reader) -> Result<Received, String> {
@@ -101,7 +103,7 @@ impl Reader {
         };
         let name = format!("{path:?} reader {nth}");
         let (state, marked) = (State::new(), String::new());
-        Self { name, nth, server, filter, rng, first, state, ledger, end, marked }
+        Self { name, nth, server, filter, rng, first, state, ledger, end, marked, backup: None }
     }
 
     /// The first reader of a case is steady, the second drops its connections, the third is slow, the others both.
@@ -161,9 +163,29 @@ impl Reader {
             return Err(format!("marks go back from {} to {offset}", self.marked));
         }
         self.marked = offset.to_owned();
+        if self.rng.u8(0..100) < 5 {
+            self.backup = Some((offset.to_owned(), self.state.clone()));
+        }
         let (reader, filter) = (self.name.clone(), self.filter.clone());
         self.ledger.marked(Mark { reader, filter, offset: offset.to_owned(), state: self.state.clone() });
         Ok(())
+    }
+
+    /// Now and then a reader goes back to an older mark, or stays away for a while: where it is to go on from then.
+    async fn mishap(&mut self) -> Option<String> {
+        if matches!(self.nth, 1 | 3) && self.end.borrow().is_none() {
+            match self.rng.u8(0..100) {
+                0..3 => sleep(Duration::from_millis(150)).await,
+                3..7 => {
+                    let (offset, state) = self.backup.clone()?;
+                    self.marked.clone_from(&offset);
+                    self.state = state;
+                    return Some(offset);
+                }
+                _ => {}
+            }
+        }
+        None
     }
 
     /// A mark of an answer to a question that was asked when `owed` had been acknowledged.

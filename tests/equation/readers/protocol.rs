@@ -46,6 +46,12 @@ pub async fn follow(path: Path, mut reader: Reader) -> Result<Received, String> 
             polled => follower.poll(polled).await?,
         }
         follower.reader.rest().await;
+        // Who is owed each change once keeps its own count of them, and cannot go back.
+        if follower.received.is_none()
+            && let Some(older) = follower.reader.mishap().await
+        {
+            follower.offset = older;
+        }
     }
     let name = follower.reader.name.clone();
     Ok(follower.received.map(|changes| (name, changes)))
