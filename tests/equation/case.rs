@@ -66,7 +66,7 @@ pub async fn equation_holds(path: Path, seed: u64) -> Result<(), String> {
     let mut writing = JoinSet::new();
     for nth in 0..rng.usize(2..=4) {
         let writer = Writer::new(nth, server.clone(), ledger.clone(), numbers.clone(), rng.fork());
-        writing.spawn(writer.run(rng.usize(30..60)));
+        writing.spawn(writer.wiping(path != Path::Entities).run(rng.usize(30..60)));
     }
     for _ in 0..if durable { rng.usize(0..=2) } else { 0 } {
         sleep(Duration::from_millis(rng.u64(30..350))).await;

@@ -26,6 +26,8 @@ pub struct Writer {
     rng: Rng,
     /// `Producer-Id`, epoch and the next seq. A writer without one never tries again.
     producer: Option<(String, u64, u64)>,
+    /// Whether it may delete everything, untouched entities included.
+    wipes: bool,
 }
 
 /// What came of sending a write.
@@ -74,12 +76,17 @@ impl Writer {
     ) -> Self {
         let named = nth == 0 || rng.u8(..) < 190;
         let producer = named.then(|| (format!("writer-{nth}"), 0, 0));
-        Self { name: format!("writer {nth}"), server, ledger, numbers, rng, producer }
+        Self { name: format!("writer {nth}"), server, ledger, numbers, rng, producer, wipes: false }
+    }
+
+    pub fn wiping(self, wipes: bool) -> Self {
+        Self { wipes, ..self }
     }
 
     pub async fn run(mut self, batches: usize) -> Result<(), String> {
         for _ in 0..batches {
             match self.rng.u8(0..100) {
+                _ if self.wipes && self.rng.u8(0..150) == 0 => self.wipe().await?,
                 0..8 => self.be_refused().await?,
                 8..40 => self.post("changes").await?,
                 40..65 => self.post("stream").await?,
@@ -213,6 +220,18 @@ impl Writer {
         Ok(())
     }
 
+    /// `DELETE` of the stream: its binding makes that one batch of deletes, and the stream goes on.
+    async fn wipe(&mut self) -> Result<(), String> {
+        match self.server.stream("DELETE", "").answer().await {
+            Ok(answer) if answer.status == 503 && wrote_nothing(&answer) => return Ok(()),
+            Ok(answer) if !matches!(answer.status, 204 | 503) => return Err(format!("wiping: {answer:?}")),
+            Ok(_) | Err(_) => {}
+        }
+        let writer = format!("{} (everything)", self.name);
+        self.ledger.wrote(Batch { writer, changes: Vec::new(), told: Told::Wiped });
+        Ok(())
+    }
+
     /// A batch of which one change is not acceptable: nothing of it may ever be seen, and no seq is used up.
     async fn be_refused(&mut self) -> Result<(), String> {
         let mut draft = self.draft(true, 5);
@@ -285,6 +304,8 @@ impl Writer {
     /// Changes over several collections. A versioned one may be dropped as older than what is there.
     fn draft(&mut self, with_versions: bool, most: usize) -> Draft {
         let (mut changes, mut messages, mut versioned) = (Vec::new(), Vec::new(), false);
+        // Some are larger than any page of the case.
+        let most = if self.rng.u8(0..100) < 4 { most * 8 } else { most };
         for _ in 0..self.rng.usize(1..=most) {
             let types: &[&str] = if with_versions { &["job", "count", "note"] } else { &["job", "count"] };
             let entity_type = types[self.rng.usize(..types.len())];

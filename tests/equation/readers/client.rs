@@ -37,10 +37,10 @@ pub async fn watch(mut reader: Reader) -> Result<(), String> {
         let owed = reader.owed();
         let mut watch = stream.watch(WatchOptions {
             entity_type: reader.filter.entity_type.clone(),
+            key: reader.filter.key.clone(),
             key_prefix: reader.filter.key_prefix.clone(),
             after: after.clone(),
             backoff: QUICK,
-            ..WatchOptions::default()
         });
         // A watch is given up after some events, and another one goes on where it was.
         let patience = reader.rng.usize(1..400);

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::Reader;
+use super::{Mishap, Reader};
 use super::sse::{Event, Parser};
 
 pub async fn follow(mut reader: Reader) -> Result<(), String> {
@@ -13,7 +13,11 @@ pub async fn follow(mut reader: Reader) -> Result<(), String> {
         }
         connection(&mut reader, &mut last_id).await?;
         reader.rest().await;
-        last_id = reader.mishap().await.or(last_id);
+        match reader.mishap().await {
+            Mishap::None => {}
+            Mishap::BackTo(older) => last_id = Some(older),
+            Mishap::LostAll => last_id = None,
+        }
     }
     Ok(())
 }

@@ -90,14 +90,15 @@ impl Reader {
         mut rng: Rng,
     ) -> Self {
         let filters = match path {
-            Path::FilteredEvents => 1..4,
-            Path::FoldedPages | Path::FoldedLongPoll | Path::FoldedSse if nth == 1 => 1..4,
-            Path::RawPages | Path::RawLongPoll | Path::RawSse if nth == 3 => 1..4,
-            Path::ClientWatch if nth == 1 => 1..4,
+            Path::FilteredEvents => 1..8,
+            Path::FoldedPages | Path::FoldedLongPoll | Path::FoldedSse if nth == 1 => 1..8,
+            Path::RawPages | Path::RawLongPoll | Path::RawSse if nth == 3 => 1..8,
+            Path::ClientWatch if nth == 1 => 1..8,
             _ => 0..1,
         };
         let which = rng.u8(filters);
         let filter = Filter {
+            key: (which & 4 > 0).then(|| ["a-1", "b-10", "1"][rng.usize(..3)].to_owned()),
             entity_type: (which & 1 > 0).then(|| ["job", "count", "note"][rng.usize(..3)].to_owned()),
             key_prefix: (which & 2 > 0).then(|| ["a-", "b-1", "1"][rng.usize(..3)].to_owned()),
         };
@@ -171,21 +172,25 @@ impl Reader {
         Ok(())
     }
 
-    /// Now and then a reader goes back to an older mark, or stays away for a while: where it is to go on from then.
-    async fn mishap(&mut self) -> Option<String> {
+    /// Now and then a reader stays away for a while, goes back to an older mark, or loses everything.
+    async fn mishap(&mut self) -> Mishap {
         if matches!(self.nth, 1 | 3) && self.end.borrow().is_none() {
             match self.rng.u8(0..100) {
                 0..3 => sleep(Duration::from_millis(150)).await,
                 3..7 => {
-                    let (offset, state) = self.backup.clone()?;
+                    let Some((offset, state)) = self.backup.clone() else { return Mishap::None };
                     self.marked.clone_from(&offset);
                     self.state = state;
-                    return Some(offset);
+                    return Mishap::BackTo(offset);
+                }
+                7..11 => {
+                    self.marked.clear();
+                    return Mishap::LostAll;
                 }
                 _ => {}
             }
         }
-        None
+        Mishap::None
     }
 
     /// A mark of an answer to a question that was asked when `owed` had been acknowledged.
@@ -199,14 +204,21 @@ impl Reader {
     /// Whether the newest mark of a live reader is as new as it gets. One that waits for entities which nobody changes
     /// any more is not told that others do: it has to ask anew.
     fn has_heard_all(&self) -> bool {
-        let filtered = self.filter.entity_type.is_some() || self.filter.key_prefix.is_some();
-        self.is_done() || (filtered && self.end.borrow().is_some())
+        self.is_done() || (!self.filter.is_all() && self.end.borrow().is_some())
     }
 
     /// Whether the newest mark covers all that was ever written.
     fn is_done(&self) -> bool {
         self.end.borrow().as_deref().is_some_and(|tail| *self.marked >= *tail)
     }
+}
+
+/// What happened to a reader between two connections.
+enum Mishap {
+    None,
+    /// It holds what it held at this older mark.
+    BackTo(String),
+    LostAll,
 }
 
 /// `None` where the server is away for the moment.
