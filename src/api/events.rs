@@ -179,12 +179,14 @@ impl Reader {
             sse::event(&mut out, Some("reset"), None, data.as_bytes());
         }
         let (fresh, closed) = (self.state == State::Fresh, stream.as_ref().is_some_and(|stream| stream.closed));
-        let (sent, done) = match &stream {
-            None => (0, true),
+        let before = self.at;
+        let done = match &stream {
+            None => true,
             Some(stream) if self.typed => self.folded(stream, &mut out).await?,
             Some(stream) => self.raw(stream, &mut out).await?,
         };
-        if done && (fresh || sent > 0 || self.state == State::Behind) {
+        // Also where a selection saw nothing of it: the reader resumes from the mark, not from long before.
+        if done && (fresh || self.at != before) {
             let mark = self.at.offset(true);
             let data = format!("{{\"offset\":\"{mark}\"}}");
             sse::event(&mut out, Some("ready"), Some(&mark.to_string()), data.as_bytes());
@@ -200,16 +202,16 @@ impl Reader {
         Ok(Some(out.into()))
     }
 
-    async fn folded(&mut self, stream: &PublishedStream, out: &mut Vec<u8>) -> Result<(usize, bool), Fault> {
+    async fn folded(&mut self, stream: &PublishedStream, out: &mut Vec<u8>) -> Result<bool, Fault> {
         let page = self.engine.folded_page(&self.handle, stream, self.at, &self.selection, None).await?;
         for item in &page.items {
             sse::event(out, None, Some(&item.resume.to_string()), &item.change);
         }
         self.at = page.next;
-        Ok((page.items.len(), page.done))
+        Ok(page.done)
     }
 
-    async fn raw(&mut self, stream: &PublishedStream, out: &mut Vec<u8>) -> Result<(usize, bool), Fault> {
+    async fn raw(&mut self, stream: &PublishedStream, out: &mut Vec<u8>) -> Result<bool, Fault> {
         let page = self.engine.raw_page(stream, self.at.position).await?;
         let body = [b"[".as_slice(), &page.payload, b"]"].concat();
         let messages = json::messages(&body)?;
@@ -217,6 +219,6 @@ impl Reader {
             sse::event(out, None, Some(&Offset::at(position + 1).to_string()), message.as_bytes());
         }
         self.at = Start { position: page.next, walk_mark: None };
-        Ok((messages.len(), page.up_to_date))
+        Ok(page.up_to_date)
     }
 }
