@@ -39,6 +39,8 @@ pub fn for_seeds<F: Future<Output = Result<(), String>>>(test: &str, cases: u64,
 }
 
 pub async fn equation_holds(path: Path, seed: u64) -> Result<(), String> {
+    let begun = std::time::Instant::now();
+    let show = |what: &str| if std::env::var_os("KEYFOLD_SHOW").is_some() { eprintln!("{path:?} {seed} {what} {:?}", begun.elapsed()) };
     let mut rng = Rng::with_seed(seed);
     let durable = rng.u8(0..100) < 85;
     let server = Arc::new(
@@ -53,6 +55,7 @@ pub async fn equation_holds(path: Path, seed: u64) -> Result<(), String> {
     server.bind(if path == Path::FoldedByBinding { "folded" } else { "raw" }).await;
     let (ledger, numbers) = (Arc::new(Ledger::default()), Arc::new(AtomicU64::new(1)));
     let first = writers::found(&server, &ledger, &numbers).await?;
+    show("founded");
     let (tell_end, end) = watch::channel(None);
 
     let mut following = JoinSet::new();
@@ -63,18 +66,20 @@ pub async fn equation_holds(path: Path, seed: u64) -> Result<(), String> {
     let mut writing = JoinSet::new();
     for nth in 0..rng.usize(2..=4) {
         let writer = Writer::new(nth, server.clone(), ledger.clone(), numbers.clone(), rng.fork());
-        writing.spawn(writer.run(rng.usize(30..60)));
+        writing.spawn(writer.wiping(path != Path::Entities).run(rng.usize(30..60)));
     }
     for _ in 0..if durable { rng.usize(0..=2) } else { 0 } {
         sleep(Duration::from_millis(rng.u64(30..350))).await;
         server.restart(Duration::from_millis(rng.u64(0..40))).await?;
     }
+    show("restarted");
     while let Some(writer) = writing.join_next().await {
         writer.map_err(|e| e.to_string())??;
     }
     if durable && rng.bool() {
         server.restart(Duration::ZERO).await?;
     }
+    show("written");
     let tail = server.tail().await?;
     tell_end.send_replace(Some(tail.clone()));
     let mut received = Vec::new();
@@ -87,12 +92,15 @@ pub async fn equation_holds(path: Path, seed: u64) -> Result<(), String> {
     let patience = timeout(Duration::from_secs(30), all_followed).await;
     patience.map_err(|_| format!("{path:?}: a reader did not reach {tail} in 30 s"))??;
 
+    show("followed");
     let log = whole_log(&server, first).await?;
     for (reader, changes) in &received {
         received_once(reader, changes, &log)?;
     }
     let summary = ledger.settle(&log, first)?;
+    show("settled");
     server.stop().await;
+    show("stopped");
     check_worth(path, summary)
 }
 

@@ -8,6 +8,7 @@ mod case;
 mod http;
 mod oracle;
 mod readers;
+mod refusals;
 mod server;
 mod writers;
 
@@ -41,4 +42,20 @@ equation! {
     a_paged_list_omits_and_repeats_nothing_that_is_not_touched: Entities;
     a_client_watch_holds_the_fold_when_it_says_ready: ClientWatch;
     a_client_view_comes_to_hold_the_fold: ClientView;
+}
+
+#[test]
+fn refusals_change_nothing_not_even_the_tail() {
+    for_seeds("refusals_change_nothing_not_even_the_tail", CASES, refusals::change_nothing);
+}
+
+#[test]
+fn a_deletion_keeps_the_version_it_deletes_across_restarts() {
+    let test = "a_deletion_keeps_the_version_it_deletes_across_restarts";
+    for_seeds(test, CASES, refusals::deletion_keeps_its_version);
+}
+
+#[test]
+fn retried_tuples_are_stored_once_across_restarts() {
+    for_seeds("retried_tuples_are_stored_once_across_restarts", CASES, refusals::tuples_are_stored_once);
 }

@@ -35,6 +35,8 @@ pub enum Told {
     Repeat,
     /// No answer: it is in the log once or not at all.
     Unknown,
+    /// All entities were deleted at once, perhaps; nobody says which they were.
+    Wiped,
 }
 
 #[derive(Clone, Debug)]
@@ -48,13 +50,19 @@ pub struct Batch {
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
     pub entity_type: Option<String>,
+    pub key: Option<String>,
     pub key_prefix: Option<String>,
 }
 
 impl Filter {
     pub fn wants(&self, entity_type: &str, key: &str) -> bool {
         self.entity_type.as_deref().is_none_or(|wanted| wanted == entity_type)
+            && self.key.as_deref().is_none_or(|wanted| wanted == key)
             && self.key_prefix.as_deref().is_none_or(|prefix| key.starts_with(prefix))
+    }
+
+    pub fn is_all(&self) -> bool {
+        self.entity_type.is_none() && self.key.is_none() && self.key_prefix.is_none()
     }
 
     /// As query parameters, each with its `&` in front.
@@ -63,7 +71,7 @@ impl Filter {
             Some(value) => format!("&{name}={value}"),
             None => String::new(),
         };
-        part("type", &self.entity_type) + &part("key_prefix", &self.key_prefix)
+        part("type", &self.entity_type) + &part("key", &self.key) + &part("key_prefix", &self.key_prefix)
     }
 }
 
@@ -89,7 +97,7 @@ impl Ledger {
         let last = match &batch.told {
             Told::At(offsets) => offsets.iter().flatten().max().cloned(),
             Told::EndsAt(offset) => Some(offset.clone()),
-            Told::Repeat | Told::Unknown => None,
+            Told::Repeat | Told::Unknown | Told::Wiped => None,
         };
         if let Some(last) = last {
             let mut newest = self.newest_told.lock();
@@ -215,14 +223,43 @@ fn placed(batches: &[Batch], log: &[Change], first: u64) -> Result<Vec<Option<us
                     claim(nth, batch, &format!("{at:016x}_{:016x}", 0), change)?;
                 }
             }
-            Told::Repeat | Told::Unknown => {}
+            Told::Repeat | Told::Unknown | Told::Wiped => {}
         }
     }
+    place_wipes(batches, log, &mut owner)?;
     fill_gaps(batches, log, &mut owner)?;
     match owner.iter().position(Option::is_none) {
         None => Ok(owner),
         Some(index) => Err(format!("nobody wrote {:?} at position {}", log[index], first + index as u64)),
     }
+}
+
+/// A deletion of everything deletes exactly what lives there, in one batch.
+fn place_wipes(batches: &[Batch], log: &[Change], owner: &mut [Option<usize>]) -> Result<(), String> {
+    let wipes = batches.iter().enumerate().filter(|(_, batch)| matches!(batch.told, Told::Wiped));
+    let mut wipes = wipes.map(|(nth, _)| nth);
+    let (mut live, mut index) = (State::new(), 0);
+    while index < log.len() {
+        let run = log.get(index..index + live.len()).unwrap_or_default();
+        let unclaimed = owner.get(index..index + live.len()).unwrap_or_default();
+        let wiped = |change: &Change| {
+            let name = (change.entity_type.clone(), change.key.clone());
+            change.deletes && change.number.is_none() && live.contains_key(&name)
+        };
+        // One or two live entities could as well have been deleted one by one.
+        if run.len() > 2 && unclaimed.iter().all(Option::is_none) && run.iter().all(wiped) {
+            let names: std::collections::BTreeSet<_> = run.iter().map(|c| (&c.entity_type, &c.key)).collect();
+            let nth = wipes.next().filter(|_| names.len() == live.len());
+            let nth = nth.ok_or_else(|| format!("nobody deleted everything at change {index} of the log"))?;
+            owner[index..index + run.len()].fill(Some(nth));
+            index += run.len();
+            live.clear();
+        } else {
+            apply(&mut live, &log[index]);
+            index += 1;
+        }
+    }
+    Ok(())
 }
 
 /// A versioned entity never goes back, not even over its own deletion.
@@ -249,7 +286,7 @@ fn fill_gaps(batches: &[Batch], log: &[Change], owner: &mut [Option<usize>]) -> 
         let must = match batch.told {
             Told::Repeat => true,
             Told::Unknown => false,
-            Told::At(_) | Told::EndsAt(_) => continue,
+            Told::At(_) | Told::EndsAt(_) | Told::Wiped => continue,
         };
         let places: Vec<Option<usize>> =
             batch.changes.iter().map(|change| unclaimed.get_mut(change).and_then(VecDeque::pop_front)).collect();

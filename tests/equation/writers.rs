@@ -26,6 +26,16 @@ pub struct Writer {
     rng: Rng,
     /// `Producer-Id`, epoch and the next seq. A writer without one never tries again.
     producer: Option<(String, u64, u64)>,
+    /// Whether it may delete everything, untouched entities included.
+    wipes: bool,
+}
+
+/// What came of sending a write.
+enum Delivered {
+    Answered(Answer),
+    /// Refused for the moment, with the promise that nothing was written.
+    NotWritten,
+    Silent,
 }
 
 /// A batch that is ready to be sent.
@@ -66,12 +76,17 @@ impl Writer {
     ) -> Self {
         let named = nth == 0 || rng.u8(..) < 190;
         let producer = named.then(|| (format!("writer-{nth}"), 0, 0));
-        Self { name: format!("writer {nth}"), server, ledger, numbers, rng, producer }
+        Self { name: format!("writer {nth}"), server, ledger, numbers, rng, producer, wipes: false }
+    }
+
+    pub fn wiping(self, wipes: bool) -> Self {
+        Self { wipes, ..self }
     }
 
     pub async fn run(mut self, batches: usize) -> Result<(), String> {
         for _ in 0..batches {
             match self.rng.u8(0..100) {
+                _ if self.wipes && self.rng.u8(0..150) == 0 => self.wipe().await?,
                 0..8 => self.be_refused().await?,
                 8..40 => self.post("changes").await?,
                 40..65 => self.post("stream").await?,
@@ -96,13 +111,14 @@ impl Writer {
         let call = self.tuple(call).json(&Value::from(draft.messages.clone()));
         let answer = self.deliver(&call).await?;
         let told = match &answer {
-            None => Told::Unknown,
-            Some(answer) if door == "changes" => {
+            Delivered::NotWritten => return Ok(()),
+            Delivered::Silent => Told::Unknown,
+            Delivered::Answered(answer) if door == "changes" => {
                 let body = answer.json()?;
                 if body["duplicate"] == true { Told::Repeat } else { Told::At(offsets_of(answer)?) }
             }
-            Some(answer) if answer.status == 204 && self.producer.is_some() => Told::Repeat,
-            Some(answer) => Told::EndsAt(next_offset(answer)?),
+            Delivered::Answered(answer) if answer.status == 204 && self.producer.is_some() => Told::Repeat,
+            Delivered::Answered(answer) => Told::EndsAt(next_offset(answer)?),
         };
         assert!(!draft.versioned || !matches!(told, Told::EndsAt(_)));
         self.ledger.wrote(Batch { writer: self.name.clone(), changes: draft.changes, told });
@@ -115,7 +131,7 @@ impl Writer {
 
     /// What was answered and is sent once more is a repeat, and says so.
     async fn repeat(&mut self, call: &Call, door: &str) -> Result<(), String> {
-        let Some(answer) = self.deliver(call).await? else { return Ok(()) };
+        let Delivered::Answered(answer) = self.deliver(call).await? else { return Ok(()) };
         let is_repeat = match door {
             "changes" => answer.json()?["duplicate"] == true,
             _ => answer.status == 204,
@@ -192,6 +208,7 @@ impl Writer {
         let told = match call.answer().await {
             Err(_) => Told::Unknown,
             Ok(answer) if answer.status == 404 => return Ok(()),
+            Ok(answer) if answer.status == 503 && wrote_nothing(&answer) => return Ok(()),
             Ok(answer) if answer.status == 503 => Told::Unknown,
             Ok(answer) if answer.status == 200 || answer.status == 201 => {
                 let offset = answer.json()?["offset"].as_str().map(str::to_owned);
@@ -200,6 +217,18 @@ impl Writer {
             Ok(answer) => return Err(format!("{}: {method} {target}: {answer:?}", self.name)),
         };
         self.ledger.wrote(Batch { writer: format!("{} ({method})", self.name), changes: vec![change], told });
+        Ok(())
+    }
+
+    /// `DELETE` of the stream: its binding makes that one batch of deletes, and the stream goes on.
+    async fn wipe(&mut self) -> Result<(), String> {
+        match self.server.stream("DELETE", "").answer().await {
+            Ok(answer) if answer.status == 503 && wrote_nothing(&answer) => return Ok(()),
+            Ok(answer) if !matches!(answer.status, 204 | 503) => return Err(format!("wiping: {answer:?}")),
+            Ok(_) | Err(_) => {}
+        }
+        let writer = format!("{} (everything)", self.name);
+        self.ledger.wrote(Batch { writer, changes: Vec::new(), told: Told::Wiped });
         Ok(())
     }
 
@@ -222,25 +251,28 @@ impl Writer {
         };
         let call = self.tuple(call).json(&Value::from(draft.messages));
         match call.answer().await {
-            Ok(answer) if answer.status == 422 || answer.status == 503 => Ok(()),
+            Ok(answer) if matches!(answer.status, 422 | 503) && wrote_nothing(&answer) => Ok(()),
             Ok(answer) => Err(format!("{}: a bad batch was answered {answer:?}", self.name)),
             Err(_) => Ok(()),
         }
     }
 
-    /// Sends until there is an answer, breaking off now and then; `None` where there must be no second try.
-    async fn deliver(&mut self, call: &Call) -> Result<Option<Answer>, String> {
+    /// Sends until there is an answer, breaking off now and then. Without a tuple there must be no second try.
+    async fn deliver(&mut self, call: &Call) -> Result<Delivered, String> {
         for _ in 0..TRIES {
             if self.producer.is_some() && self.rng.u8(0..100) < 15 {
                 let _ = call.abandon(Duration::from_micros(self.rng.u64(0..4_000))).await;
             }
-            match call.answer().await {
-                Ok(answer) if answer.status == 200 || answer.status == 204 => return Ok(Some(answer)),
-                Ok(answer) => self.transient(&answer)?,
-                Err(_) => {}
-            }
+            let refused = match call.answer().await {
+                Ok(answer) if answer.status == 200 || answer.status == 204 => return Ok(Delivered::Answered(answer)),
+                Ok(answer) => {
+                    self.transient(&answer)?;
+                    wrote_nothing(&answer)
+                }
+                Err(_) => false,
+            };
             if self.producer.is_none() {
-                return Ok(None);
+                return Ok(if refused { Delivered::NotWritten } else { Delivered::Silent });
             }
             sleep(Duration::from_millis(15)).await;
         }
@@ -272,6 +304,8 @@ impl Writer {
     /// Changes over several collections. A versioned one may be dropped as older than what is there.
     fn draft(&mut self, with_versions: bool, most: usize) -> Draft {
         let (mut changes, mut messages, mut versioned) = (Vec::new(), Vec::new(), false);
+        // Some are larger than any page of the case.
+        let most = if self.rng.u8(0..100) < 4 { most * 8 } else { most };
         for _ in 0..self.rng.usize(1..=most) {
             let types: &[&str] = if with_versions { &["job", "count", "note"] } else { &["job", "count"] };
             let entity_type = types[self.rng.usize(..types.len())];
@@ -296,6 +330,11 @@ impl Writer {
         };
         (entity_type.to_owned(), key)
     }
+}
+
+/// Whether a refusal promises that nothing of the request was stored.
+pub fn wrote_nothing(answer: &Answer) -> bool {
+    answer.json().is_ok_and(|body| body["written"] == "no")
 }
 
 /// A change as it travels.

@@ -5,9 +5,9 @@ use std::time::Duration;
 use keyfold::client::{Backoff, Client, Entity, WatchEvent, WatchOptions};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
-use super::Reader;
+use super::{Reader, entities};
 
 const QUICK: Backoff = Backoff { base: Duration::from_millis(5), max: Duration::from_millis(40) };
 
@@ -37,18 +37,20 @@ pub async fn watch(mut reader: Reader) -> Result<(), String> {
         let owed = reader.owed();
         let mut watch = stream.watch(WatchOptions {
             entity_type: reader.filter.entity_type.clone(),
+            key: reader.filter.key.clone(),
             key_prefix: reader.filter.key_prefix.clone(),
             after: after.clone(),
             backoff: QUICK,
-            ..WatchOptions::default()
         });
         // A watch is given up after some events, and another one goes on where it was.
         let patience = reader.rng.usize(1..400);
+        let asked_at_rest = reader.end.borrow().is_some();
         for _ in 0..patience {
-            if reader.is_done() {
+            if reader.is_done() || (reader.has_heard_all() && !asked_at_rest) {
                 break;
             }
-            let event = timeout(Duration::from_secs(20), watch.next()).await.map_err(|_| "no event in 20 s")?;
+            // At rest there is nothing to be told; whether the writers are done is looked at again.
+            let Ok(event) = timeout(Duration::from_millis(300), watch.next()).await else { continue };
             match event.map_err(|e| e.to_string())?.ok_or("the watch ended")? {
                 WatchEvent::Change { change, .. } => {
                     let message = serde_json::to_value(&change).map_err(|e| e.to_string())?;
@@ -80,20 +82,14 @@ pub async fn view(mut reader: Reader) -> Result<(), String> {
         reader.rest().await;
     };
     // The list is another door to the same fold, and is itself held against the writers' word elsewhere.
-    let wanted = reader.server.resource("GET", "entities/job?limit=10000").answer().await.map_err(|e| e.to_string())?;
-    let wanted = wanted.json()?["entities"].as_array().map_or(0, Vec::len);
-    let mut held = Vec::new();
-    for _ in 0..1_000 {
-        let now: Vec<(String, u64)> = view.iter().map(|(key, job)| (key, job.n)).collect();
-        let at_rest = now.len() == wanted && now == held;
-        held = now;
-        if at_rest {
-            break;
-        }
-        sleep(Duration::from_millis(20)).await;
+    let (_, listed) = entities::listing(&mut reader, Job::TYPE, "").await?;
+    let wanted: Vec<(String, u64)> = listed.into_iter().collect();
+    let holds_it = view.wait_until(|view| view.iter().map(|(key, job)| (key, job.n)).eq(wanted.iter().cloned()));
+    // Where it never does, the oracle says what differs.
+    timeout(Duration::from_secs(20), holds_it).await.unwrap_or(Ok(())).map_err(|e| e.to_string())?;
+    if !view.faults().is_empty() {
+        return Err(format!("entities that do not fit: {:?}", view.faults()));
     }
-    // Rest is not proven by standing still once: what comes late is waited for.
-    sleep(Duration::from_millis(400)).await;
     reader.state = view.iter().map(|(key, job)| ((Job::TYPE.to_owned(), key), job.n)).collect();
     reader.mark(&tail)
 }

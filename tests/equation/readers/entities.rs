@@ -13,7 +13,7 @@ pub async fn follow(mut reader: Reader) -> Result<(), String> {
         let tail = reader.end.borrow().clone();
         let mut state = State::new();
         for entity_type in ["job", "count", "note", "lock"] {
-            let Some((seen, values)) = listing(&mut reader, entity_type, "").await? else { return Err("cut".into()) };
+            let (seen, values) = listing(&mut reader, entity_type, "").await?;
             if entity_type == "job" {
                 once(&seen)?;
             }
@@ -34,7 +34,7 @@ pub async fn follow(mut reader: Reader) -> Result<(), String> {
 
 /// A prefix selects from the same list.
 async fn prefixed(reader: &mut Reader, state: &State, at_rest: bool) -> Result<(), String> {
-    let Some((_, values)) = listing(reader, "job", "&prefix=a-").await? else { return Err("cut".into()) };
+    let (_, values) = listing(reader, "job", "&prefix=a-").await?;
     let wanted = state.iter().filter(|((t, k), _)| t == "job" && k.starts_with("a-"));
     let wanted: BTreeMap<String, u64> = wanted.map(|((_, key), number)| (key.clone(), *number)).collect();
     match (at_rest && values != wanted) || values.keys().any(|key| !key.starts_with("a-")) {
@@ -54,10 +54,10 @@ fn once(seen: &BTreeMap<String, usize>) -> Result<(), String> {
     Ok(())
 }
 
-type Listing = (BTreeMap<String, usize>, BTreeMap<String, u64>);
+pub type Listing = (BTreeMap<String, usize>, BTreeMap<String, u64>);
 
 /// All pages of one listing, tried again page by page where a connection breaks.
-async fn listing(reader: &mut Reader, entity_type: &str, more: &str) -> Result<Option<Listing>, String> {
+pub async fn listing(reader: &mut Reader, entity_type: &str, more: &str) -> Result<Listing, String> {
     let (mut seen, mut values) = (BTreeMap::new(), BTreeMap::new());
     let mut cursor = String::new();
     for _ in 0..20_000 {
@@ -79,7 +79,7 @@ async fn listing(reader: &mut Reader, entity_type: &str, more: &str) -> Result<O
         }
         match body["next"].as_str() {
             Some(next) => cursor = format!("&cursor={next}"),
-            None => return Ok(Some((seen, values))),
+            None => return Ok((seen, values)),
         }
     }
     Err(format!("the listing of {entity_type} does not end"))

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::Reader;
+use super::{Mishap, Reader};
 use super::sse::{Event, Parser};
 
 pub async fn follow(mut reader: Reader) -> Result<(), String> {
@@ -13,6 +13,11 @@ pub async fn follow(mut reader: Reader) -> Result<(), String> {
         }
         connection(&mut reader, &mut last_id).await?;
         reader.rest().await;
+        match reader.mishap().await {
+            Mishap::None => {}
+            Mishap::BackTo(older) => last_id = Some(older),
+            Mishap::LostAll => last_id = None,
+        }
     }
     Ok(())
 }
@@ -34,13 +39,14 @@ async fn connection(reader: &mut Reader, last_id: &mut Option<String>) -> Result
         503 => return Ok(()),
         status => return Err(format!("{status} after {last_id:?}")),
     }
+    let asked_at_rest = reader.end.borrow().is_some();
     let mut parser = Parser::default();
     while let Ok(Some(part)) = incoming.part().await {
         for event in parser.feed(&part) {
             take(reader, &event, &owed)?;
             *last_id = event.id.or(last_id.take());
         }
-        if reader.is_done() {
+        if reader.is_done() || (reader.has_heard_all() && !asked_at_rest) {
             return Ok(());
         }
     }

@@ -59,6 +59,8 @@ pub struct Reader {
     end: watch::Receiver<Option<String>>,
     /// The newest mark.
     marked: String,
+    /// An older mark and what was held at it, as a backup would.
+    backup: Option<(String, State)>,
 }
 
 pub async fn follow(path: Path, reader: Reader) -> Result<Received, String> {
@@ -88,20 +90,21 @@ impl Reader {
         mut rng: Rng,
     ) -> Self {
         let filters = match path {
-            Path::FilteredEvents => 1..4,
-            Path::FoldedPages | Path::FoldedLongPoll | Path::FoldedSse if nth == 1 => 1..4,
-            Path::RawPages | Path::RawLongPoll | Path::RawSse if nth == 3 => 1..4,
-            Path::ClientWatch if nth == 1 => 1..4,
+            Path::FilteredEvents => 1..8,
+            Path::FoldedPages | Path::FoldedLongPoll | Path::FoldedSse if nth == 1 => 1..8,
+            Path::RawPages | Path::RawLongPoll | Path::RawSse if nth == 3 => 1..8,
+            Path::ClientWatch if nth == 1 => 1..8,
             _ => 0..1,
         };
         let which = rng.u8(filters);
         let filter = Filter {
+            key: (which & 4 > 0).then(|| ["a-1", "b-10", "1"][rng.usize(..3)].to_owned()),
             entity_type: (which & 1 > 0).then(|| ["job", "count", "note"][rng.usize(..3)].to_owned()),
             key_prefix: (which & 2 > 0).then(|| ["a-", "b-1", "1"][rng.usize(..3)].to_owned()),
         };
         let name = format!("{path:?} reader {nth}");
         let (state, marked) = (State::new(), String::new());
-        Self { name, nth, server, filter, rng, first, state, ledger, end, marked }
+        Self { name, nth, server, filter, rng, first, state, ledger, end, marked, backup: None }
     }
 
     /// The first reader of a case is steady, the second drops its connections, the third is slow, the others both.
@@ -111,13 +114,13 @@ impl Reader {
         let sips = matches!(self.nth, 2 | 3) && !done;
         Temper {
             cut_after: cuts.then(|| self.rng.usize(1..12_000)),
-            sip: sips.then(|| (self.rng.usize(1..2_000), Duration::from_micros(self.rng.u64(0..3_000)))),
+            sip: sips.then(|| (self.rng.usize(200..4_000), Duration::from_micros(self.rng.u64(0..2_500)))),
         }
     }
 
     /// Slow readers rest between requests as well.
     async fn rest(&mut self) {
-        let most = if matches!(self.nth, 2 | 3) { 12_000 } else { 2_000 };
+        let most = if matches!(self.nth, 2 | 3) { 8_000 } else { 400 };
         sleep(Duration::from_micros(self.rng.u64(0..most))).await;
     }
 
@@ -161,9 +164,33 @@ impl Reader {
             return Err(format!("marks go back from {} to {offset}", self.marked));
         }
         self.marked = offset.to_owned();
+        if self.rng.u8(0..100) < 5 {
+            self.backup = Some((offset.to_owned(), self.state.clone()));
+        }
         let (reader, filter) = (self.name.clone(), self.filter.clone());
         self.ledger.marked(Mark { reader, filter, offset: offset.to_owned(), state: self.state.clone() });
         Ok(())
+    }
+
+    /// Now and then a reader stays away for a while, goes back to an older mark, or loses everything.
+    async fn mishap(&mut self) -> Mishap {
+        if matches!(self.nth, 1 | 3) && self.end.borrow().is_none() {
+            match self.rng.u8(0..100) {
+                0..3 => sleep(Duration::from_millis(150)).await,
+                3..7 => {
+                    let Some((offset, state)) = self.backup.clone() else { return Mishap::None };
+                    self.marked.clone_from(&offset);
+                    self.state = state;
+                    return Mishap::BackTo(offset);
+                }
+                7..11 => {
+                    self.marked.clear();
+                    return Mishap::LostAll;
+                }
+                _ => {}
+            }
+        }
+        Mishap::None
     }
 
     /// A mark of an answer to a question that was asked when `owed` had been acknowledged.
@@ -174,10 +201,24 @@ impl Reader {
         self.mark(offset)
     }
 
+    /// Whether the newest mark of a live reader is as new as it gets. One that waits for entities which nobody changes
+    /// any more is not told that others do: it has to ask anew.
+    fn has_heard_all(&self) -> bool {
+        self.is_done() || (!self.filter.is_all() && self.end.borrow().is_some())
+    }
+
     /// Whether the newest mark covers all that was ever written.
     fn is_done(&self) -> bool {
         self.end.borrow().as_deref().is_some_and(|tail| *self.marked >= *tail)
     }
+}
+
+/// What happened to a reader between two connections.
+enum Mishap {
+    None,
+    /// It holds what it held at this older mark.
+    BackTo(String),
+    LostAll,
 }
 
 /// `None` where the server is away for the moment.

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::sse::Parser;
-use super::{Path, Reader, Received, settled};
+use super::{Mishap, Path, Reader, Received, settled};
 use crate::oracle::{Change, position_of};
 use crate::writers::next_offset;
 
@@ -25,11 +25,10 @@ struct Follower {
 
 pub async fn follow(path: Path, mut reader: Reader) -> Result<Received, String> {
     let raw = matches!(path, Path::RawPages | Path::RawLongPoll | Path::RawSse);
-    let filtered = reader.filter.entity_type.is_some() || reader.filter.key_prefix.is_some();
     let asks_fold = matches!(path, Path::FoldedPages | Path::FoldedLongPoll | Path::FoldedSse);
     let any = [Transport::Pages, Transport::LongPoll, Transport::Sse];
     let of_binding = any[reader.rng.usize(..3)];
-    let received = (raw && !filtered).then(Vec::new);
+    let received = (raw && reader.filter.is_all()).then(Vec::new);
     let mut follower = Follower { reader, asks_fold, received, offset: "-1".to_owned() };
     while !follower.reader.is_done() {
         let transport = match path {
@@ -46,12 +45,30 @@ pub async fn follow(path: Path, mut reader: Reader) -> Result<Received, String> 
             polled => follower.poll(polled).await?,
         }
         follower.reader.rest().await;
+        follower.mishap().await;
     }
     let name = follower.reader.name.clone();
     Ok(follower.received.map(|changes| (name, changes)))
 }
 
 impl Follower {
+    async fn mishap(&mut self) {
+        match self.reader.mishap().await {
+            Mishap::None => {}
+            Mishap::BackTo(older) => {
+                if let Some(received) = &mut self.received {
+                    let count = position_of(&older).unwrap_or_default() - self.reader.first;
+                    received.truncate(count as usize);
+                }
+                self.offset = older;
+            }
+            Mishap::LostAll => {
+                self.offset = "-1".to_owned();
+                self.received.iter_mut().for_each(Vec::clear);
+            }
+        }
+    }
+
     fn query(&self, live: &str) -> String {
         let fold = if self.asks_fold { "&fold=true" } else { "" };
         format!("?offset={}{live}{fold}{}", self.offset, self.reader.filter.query())
