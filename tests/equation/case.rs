@@ -39,8 +39,6 @@ pub fn for_seeds<F: Future<Output = Result<(), String>>>(test: &str, cases: u64,
 }
 
 pub async fn equation_holds(path: Path, seed: u64) -> Result<(), String> {
-    let begun = std::time::Instant::now();
-    let show = |what: &str| if std::env::var_os("KEYFOLD_SHOW").is_some() { eprintln!("{path:?} {seed} {what} {:?}", begun.elapsed()) };
     let mut rng = Rng::with_seed(seed);
     let durable = rng.u8(0..100) < 85;
     let server = Arc::new(
@@ -55,7 +53,6 @@ pub async fn equation_holds(path: Path, seed: u64) -> Result<(), String> {
     server.bind(if path == Path::FoldedByBinding { "folded" } else { "raw" }).await;
     let (ledger, numbers) = (Arc::new(Ledger::default()), Arc::new(AtomicU64::new(1)));
     let first = writers::found(&server, &ledger, &numbers).await?;
-    show("founded");
     let (tell_end, end) = watch::channel(None);
 
     let mut following = JoinSet::new();
@@ -72,14 +69,12 @@ pub async fn equation_holds(path: Path, seed: u64) -> Result<(), String> {
         sleep(Duration::from_millis(rng.u64(30..350))).await;
         server.restart(Duration::from_millis(rng.u64(0..40))).await?;
     }
-    show("restarted");
     while let Some(writer) = writing.join_next().await {
         writer.map_err(|e| e.to_string())??;
     }
     if durable && rng.bool() {
         server.restart(Duration::ZERO).await?;
     }
-    show("written");
     let tail = server.tail().await?;
     tell_end.send_replace(Some(tail.clone()));
     let mut received = Vec::new();
@@ -92,15 +87,12 @@ pub async fn equation_holds(path: Path, seed: u64) -> Result<(), String> {
     let patience = timeout(Duration::from_secs(30), all_followed).await;
     patience.map_err(|_| format!("{path:?}: a reader did not reach {tail} in 30 s"))??;
 
-    show("followed");
     let log = whole_log(&server, first).await?;
     for (reader, changes) in &received {
         received_once(reader, changes, &log)?;
     }
     let summary = ledger.settle(&log, first)?;
-    show("settled");
     server.stop().await;
-    show("stopped");
     check_worth(path, summary)
 }
 
@@ -118,8 +110,18 @@ fn check_worth(path: Path, summary: Summary) -> Result<(), String> {
 /// Every change from the first on, by plain pages from just after the first: also where reads from the beginning are
 /// folded. The first is known from its writer.
 pub async fn whole_log(server: &Server, first: u64) -> Result<Vec<Change>, String> {
-    let keep = Change { entity_type: "job".into(), key: "keep-0".into(), deletes: false, number: Some(1), version: None };
-    let (mut log, mut offset) = (vec![keep], format!("{:016x}_{:016x}", first + 1, 0));
+    let keep =
+        Change { entity_type: "job".into(), key: "keep-0".into(), deletes: false, number: Some(1), version: None };
+    rest_of_log(server, first, vec![keep]).await
+}
+
+/// Every change, by plain pages from where the stream begins.
+pub async fn whole_log_from(server: &Server, first: u64) -> Result<Vec<Change>, String> {
+    rest_of_log(server, first, Vec::new()).await
+}
+
+async fn rest_of_log(server: &Server, first: u64, mut log: Vec<Change>) -> Result<Vec<Change>, String> {
+    let mut offset = format!("{:016x}_{:016x}", first + log.len() as u64, 0);
     loop {
         let answer = server.stream("GET", &format!("?offset={offset}")).answer().await.map_err(|e| e.to_string())?;
         let body = answer.json()?;

@@ -9,6 +9,7 @@ mod http;
 mod oracle;
 mod readers;
 mod refusals;
+mod renewed;
 mod server;
 mod writers;
 
@@ -58,4 +59,9 @@ fn a_deletion_keeps_the_version_it_deletes_across_restarts() {
 #[test]
 fn retried_tuples_are_stored_once_across_restarts() {
     for_seeds("retried_tuples_are_stored_once_across_restarts", CASES, refusals::tuples_are_stored_once);
+}
+
+#[test]
+fn a_name_made_again_makes_folded_readers_forget() {
+    for_seeds("a_name_made_again_makes_folded_readers_forget", CASES, renewed::name_is_told);
 }

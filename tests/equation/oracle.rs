@@ -110,6 +110,10 @@ impl Ledger {
         self.marks.lock().push(mark);
     }
 
+    pub fn take_marks(&self) -> Vec<Mark> {
+        std::mem::take(&mut self.marks.lock())
+    }
+
     /// The highest offset that some writer has been told by now; whoever asks from here on must see what is below it.
     pub fn newest_told(&self) -> String {
         self.newest_told.lock().clone()
@@ -174,7 +178,9 @@ pub fn parse(message: &Value) -> Result<Change, String> {
         return Err(format!("unknown operation in {message}"));
     }
     let number = match deletes {
-        false => Some(message["value"]["n"].as_u64().ok_or_else(|| format!("a value without its number: {message}"))?),
+        false => {
+            Some(message["value"]["n"].as_u64().ok_or_else(|| format!("a value without its number: {message}"))?)
+        }
         true => message["headers"]["txid"].as_str().and_then(|txid| txid.parse().ok()),
     };
     let version = message["value"]["v"].as_u64();
@@ -269,7 +275,9 @@ fn versions_never_fall(log: &[Change]) -> Result<(), String> {
         let Some(version) = change.version else { continue };
         match newest.insert((&change.entity_type, &change.key), version) {
             Some(before) if before > version => {
-                return Err(format!("version {version} was taken after {before}: {change:?}, change {index} of the log"));
+                return Err(format!(
+                    "version {version} was taken after {before}: {change:?}, change {index} of the log"
+                ));
             }
             _ => {}
         }
@@ -291,9 +299,13 @@ fn fill_gaps(batches: &[Batch], log: &[Change], owner: &mut [Option<usize>]) -> 
         let places: Vec<Option<usize>> =
             batch.changes.iter().map(|change| unclaimed.get_mut(change).and_then(VecDeque::pop_front)).collect();
         let found = places.iter().flatten().count();
-        let missing = places.iter().zip(&batch.changes).any(|(place, change)| place.is_none() && change.version.is_none());
+        let missing =
+            places.iter().zip(&batch.changes).any(|(place, change)| place.is_none() && change.version.is_none());
         if missing && (must || found > 0) {
-            return Err(format!("{}: a batch is stored in part or not at all: {batch:?} at {places:?}", batch.writer));
+            return Err(format!(
+                "{}: a batch is stored in part or not at all: {batch:?} at {places:?}",
+                batch.writer
+            ));
         }
         let found: Vec<usize> = places.into_iter().flatten().collect();
         if found.windows(2).any(|pair| pair[1] != pair[0] + 1) {
@@ -315,5 +327,11 @@ fn differs(mark: &Mark, wanted: &State) -> String {
         .take(8)
         .map(|name| format!("  {name:?}: told {:?}, held {:?}", wanted.get(name), mark.state.get(name)))
         .collect();
-    format!("{} at mark {} ({:?}) does not hold the fold:\n{}", mark.reader, mark.offset, mark.filter, lines.join("\n"))
+    format!(
+        "{} at mark {} ({:?}) does not hold the fold:\n{}",
+        mark.reader,
+        mark.offset,
+        mark.filter,
+        lines.join("\n")
+    )
 }

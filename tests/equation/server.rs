@@ -105,6 +105,13 @@ impl Server {
 
     /// Registers the schema and binds the stream to it.
     pub async fn bind(&self, reads: &str) {
+        self.register().await;
+        let binding = json!({"pattern": "eq/**", "subject": "eq", "reads": reads});
+        let bound = self.call("PUT", "/v1/bindings/eq").json(&binding).answer().await.unwrap();
+        assert!(bound.status < 300, "{bound:?}");
+    }
+
+    pub async fn register(&self) {
         let collection = |entity_type: &str, key_type: &str, more: Value| {
             let mut collection = json!({"type": entity_type, "primaryKey": "id", "schema": {
                 "type": "object",
@@ -123,9 +130,6 @@ impl Server {
         }});
         let registered = self.call("POST", "/v1/schemas/eq/versions").json(&document).answer().await.unwrap();
         assert_eq!(registered.status, 201, "{registered:?}");
-        let binding = json!({"pattern": "eq/**", "subject": "eq", "reads": reads});
-        let bound = self.call("PUT", "/v1/bindings/eq").json(&binding).answer().await.unwrap();
-        assert!(bound.status < 300, "{bound:?}");
     }
 
     /// The tail, as `HEAD` tells it.

@@ -67,13 +67,7 @@ pub async fn found(server: &Server, ledger: &Ledger, numbers: &AtomicU64) -> Res
 }
 
 impl Writer {
-    pub fn new(
-        nth: usize,
-        server: Arc<Server>,
-        ledger: Arc<Ledger>,
-        numbers: Arc<AtomicU64>,
-        mut rng: Rng,
-    ) -> Self {
+    pub fn new(nth: usize, server: Arc<Server>, ledger: Arc<Ledger>, numbers: Arc<AtomicU64>, mut rng: Rng) -> Self {
         let named = nth == 0 || rng.u8(..) < 190;
         let producer = named.then(|| (format!("writer-{nth}"), 0, 0));
         Self { name: format!("writer {nth}"), server, ledger, numbers, rng, producer, wipes: false }
@@ -146,7 +140,8 @@ impl Writer {
         let mut told: Vec<Option<Told>> = vec![None; drafts.len()];
         for _ in 0..TRIES {
             let Some(from) = told.iter().position(Option::is_none) else { break };
-            let lines: Vec<String> = drafts[from..].iter().map(|d| Value::from(d.messages.clone()).to_string()).collect();
+            let lines: Vec<String> =
+                drafts[from..].iter().map(|d| Value::from(d.messages.clone()).to_string()).collect();
             let call = self
                 .server
                 .resource("POST", "changes")
@@ -238,7 +233,9 @@ impl Writer {
         let bad = match self.rng.u8(0..4) {
             0 => json!({"type": "job", "key": "a-1", "value": {"id": "a-1", "n": "many"},
                 "headers": {"operation": "upsert"}}),
-            1 => json!({"type": "job", "key": "a-2", "value": {"id": "a-3", "n": 1}, "headers": {"operation": "upsert"}}),
+            1 => {
+                json!({"type": "job", "key": "a-2", "value": {"id": "a-3", "n": 1}, "headers": {"operation": "upsert"}})
+            }
             2 => json!({"type": "nobody", "key": "a-1", "value": {"id": "a-1", "n": 1},
                 "headers": {"operation": "upsert"}}),
             _ => json!({"headers": {"control": "reset"}}),

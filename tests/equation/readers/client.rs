@@ -74,7 +74,10 @@ pub async fn view(mut reader: Reader) -> Result<(), String> {
     reader.filter.entity_type = Some(Job::TYPE.to_owned());
     let client = Client::new(&reader.server.url()).map_err(|e| e.to_string())?;
     let mut view = client.stream(crate::server::STREAM).view::<Job>();
-    timeout(Duration::from_secs(20), view.ready()).await.map_err(|_| "not ready in 20 s")?.map_err(|e| e.to_string())?;
+    timeout(Duration::from_secs(20), view.ready())
+        .await
+        .map_err(|_| "not ready in 20 s")?
+        .map_err(|e| e.to_string())?;
     let tail = loop {
         if let Some(tail) = reader.end.borrow().clone() {
             break tail;

@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use super::{Mishap, Reader};
 use super::sse::{Event, Parser};
+use super::{Mishap, Reader};
 
 pub async fn follow(mut reader: Reader) -> Result<(), String> {
     let mut last_id: Option<String> = None;
@@ -36,7 +36,7 @@ async fn connection(reader: &mut Reader, last_id: &mut Option<String>) -> Result
     let Ok(mut incoming) = call.open(temper).await else { return Ok(()) };
     match incoming.status {
         200 => {}
-        503 => return Ok(()),
+        404 | 503 => return Ok(()),
         status => return Err(format!("{status} after {last_id:?}")),
     }
     let asked_at_rest = reader.end.borrow().is_some();

@@ -221,10 +221,11 @@ enum Mishap {
     LostAll,
 }
 
-/// `None` where the server is away for the moment.
+/// `None` where the server is away for the moment, or the stream is, between two of its name. Who waits for ever does
+/// not reach the end.
 fn settled(answer: std::io::Result<Answer>) -> Result<Option<Answer>, String> {
     match answer {
-        Ok(answer) if answer.status == 503 => Ok(None),
+        Ok(answer) if matches!(answer.status, 404 | 503) => Ok(None),
         Ok(answer) if answer.status == 200 || answer.status == 204 => Ok(Some(answer)),
         Ok(answer) => Err(format!("{answer:?}")),
         Err(error) if error.kind() == std::io::ErrorKind::TimedOut => Err("no answer in 20 s".to_owned()),

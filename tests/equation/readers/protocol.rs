@@ -99,7 +99,7 @@ impl Follower {
         let Ok(mut incoming) = self.reader.server.stream("GET", &query).open(temper).await else { return Ok(()) };
         match incoming.status {
             200 => {}
-            503 => return Ok(()),
+            404 | 503 => return Ok(()),
             status => return Err(format!("{query}: {status}")),
         }
         let at_once = self.received.is_none() && self.reader.rng.bool();
