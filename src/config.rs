@@ -174,8 +174,8 @@ impl ServeArgs {
         if !(65_536..=1 << 32).contains(&segment_bytes) {
             return bad("segment_bytes", "64 KiB to 4 GiB");
         }
-        if self.heartbeat_ms.is_some_and(|millis| millis < 100) || self.sse_rotation_ms.is_some_and(|millis| millis < 1_000) {
-            return bad("heartbeat_ms, sse_rotation_ms", "at least 100 and 1000");
+        if self.heartbeat_ms.is_some_and(|millis| millis < 10) || self.sse_rotation_ms.is_some_and(|millis| millis < 100) {
+            return bad("heartbeat_ms, sse_rotation_ms", "at least 10 and 100");
         }
         if self.bodies_bytes_max.unwrap_or(256 << 20) < self.request_bytes_max.unwrap_or(16 << 20) {
             return bad("bodies_bytes_max", "at least request_bytes_max");

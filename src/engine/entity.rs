@@ -207,9 +207,10 @@ impl Engine {
                 return self.settle(handle, basis).await;
             }
             let messages: Vec<&str> = messages.iter().map(String::as_str).collect();
-            // Each must still be there: whatever was written in between is deleted in the next round.
+            // Each must still be there, and nothing else: otherwise the next round names what is there then.
             let every = Some(Condition::Matches(None));
-            match self.write_typed(handle, &messages, Writer::default(), every).await {
+            let writer = Writer { everything: true, ..Writer::default() };
+            match self.write_typed(handle, &messages, writer, every).await {
                 Err(Fault::Precondition { .. }) => continue,
                 outcome => return outcome.map(drop),
             }

@@ -27,6 +27,8 @@ pub(super) struct Writer {
     pub producer: Option<Producer>,
     pub stream_seq: Option<Arc<[u8]>>,
     pub closes: bool,
+    /// Its batch names every live entity; refused as a failed precondition where it no longer does.
+    pub everything: bool,
 }
 
 /// How a stream comes to be with its first typed write.
@@ -97,8 +99,8 @@ impl Engine {
         if messages.is_empty() && !request.body.is_empty() {
             return Err(json::JsonFault::EmptyArray.into());
         }
-        let writer =
-            Writer { producer: request.producer, stream_seq: request.stream_seq, closes: request.closes };
+        let AppendRequest { producer, stream_seq, closes, .. } = request;
+        let writer = Writer { producer, stream_seq, closes, ..Writer::default() };
         self.write_typed(handle, &messages, writer, None).await
     }
 
@@ -350,6 +352,10 @@ impl Engine {
         let basis = handle.basis(core);
         let mut outcome = Outcome::default();
         let decided = match admission {
+            // Names are distinct and each is there (its own precondition), so equal counts are equal sets.
+            Admission::Accept(_) if writer.everything && live_count(core) != batch.changes.len() as u64 => {
+                return Ok(Locked::Refused { fault: Fault::Precondition { current: None }, basis });
+            }
             Admission::Accept(mut record) => {
                 outcome = match judge(core, &batch, first) {
                     Ok(judged) => judged,
@@ -513,6 +519,10 @@ impl Outcome {
             at += change.span.len() as u64 + 1;
         }
     }
+}
+
+fn live_count(core: &Core) -> u64 {
+    core.fold().map_or(0, |fold| fold.types().map(|(_, live)| live).sum())
 }
 
 /// Preconditions, strict inserts and version guards, on staged state and in the order of the batch.

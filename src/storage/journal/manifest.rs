@@ -218,12 +218,24 @@ impl Manifest {
 
     /// Replaces the manifest on disk. After an error either version may be there.
     pub fn store(&self, disk: &dyn Disk) -> io::Result<()> {
-        let file = disk.create(NEW)?;
-        file.write_at(self.encode().as_bytes(), 0)?;
+        let text = self.encode();
+        // Its room was taken by the store before: a full disk has none for a new file.
+        let file = disk.open(NEW).or_else(|_| disk.create(NEW))?;
+        file.write_at(text.as_bytes(), 0)?;
+        file.truncate(text.len() as u64)?;
         file.sync_data()?;
         disk.rename(NEW, NAME)?;
-        sync_dir(disk)
+        sync_dir(disk)?;
+        take_room(disk, text.len());
+        Ok(())
     }
+}
+
+/// Takes the room of the next manifest, which is where the one just replaced has been. Without it only a store on a
+/// full disk fails.
+fn take_room(disk: &dyn Disk, len: usize) {
+    let zeros = vec![0; (2 * len).next_multiple_of(4096)];
+    let _ = disk.create(NEW).and_then(|file| file.write_at(&zeros, 0));
 }
 
 /// Makes created and renamed files durable.
