@@ -14,8 +14,8 @@ use crate::storage::Place;
 
 use super::folded::{Selection, Start};
 use super::handle::Handle;
-use super::typed::Writer;
 pub use super::typed::Condition;
+use super::typed::Writer;
 use super::{Appended, Engine, Fault};
 use crate::model::Producer;
 
@@ -196,9 +196,9 @@ impl Engine {
             let messages: Vec<String> = {
                 let core = handle.lock_fresh(&*self.store)?;
                 let Some(fold) = core.fold() else { return Err(Fault::NoStream(handle.name.clone())) };
-                let names = fold.live_entities().filter_map(|(entity_type, key)| {
-                    Some((EntityType::parse(entity_type)?, EntityKey::parse(key)?))
-                });
+                let names = fold
+                    .live_entities()
+                    .filter_map(|(entity_type, key)| Some((EntityType::parse(entity_type)?, EntityKey::parse(key)?)));
                 let message = |(entity_type, key)| store_entity(&entity_type, &key, Operation::Delete, None);
                 names.map(message).filter_map(|message| String::from_utf8(message).ok()).collect()
             };
@@ -297,7 +297,7 @@ mod tests {
             (json!({"a":{"b":"c"}}), json!({"a":{"b":"d","c":null}}), json!({"a":{"b":"d"}})),
             (json!({"a":"foo"}), json!("bar"), json!("bar")),
             (json!({"e":null}), json!({"a":1}), json!({"e":null,"a":1})),
-            (json!([1,2]), json!({"a":"b","c":null}), json!({"a":"b"})),
+            (json!([1, 2]), json!({"a":"b","c":null}), json!({"a":"b"})),
             (json!({}), json!({"a":{"bb":{"ccc":null}}}), json!({"a":{"bb":{}}})),
         ] {
             let merged = merge(&target.to_string(), &patch.to_string()).unwrap();

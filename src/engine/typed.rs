@@ -82,11 +82,7 @@ pub(super) struct Batch {
 }
 
 impl Engine {
-    pub(super) async fn append_typed(
-        &self,
-        handle: &Arc<Handle>,
-        request: AppendRequest,
-    ) -> Result<Appended, Fault> {
+    pub(super) async fn append_typed(&self, handle: &Arc<Handle>, request: AppendRequest) -> Result<Appended, Fault> {
         if let Some(given) = request.content_type.as_ref().filter(|given| !given.is_json())
             && !request.body.is_empty()
         {
@@ -160,12 +156,7 @@ impl Engine {
     }
 
     /// Checks messages against a schema version; refuses the batch, or sets aside what the binding says.
-    pub(super) fn prepare(
-        &self,
-        handle: &Handle,
-        schema: &SchemaRef,
-        messages: &[&str],
-    ) -> Result<Batch, Fault> {
+    pub(super) fn prepare(&self, handle: &Handle, schema: &SchemaRef, messages: &[&str]) -> Result<Batch, Fault> {
         let binding = self.binding(handle);
         let compiled = self.compiled(schema)?;
         let validation = binding.as_deref().map_or(Validation::Reject, |b| b.validation);
@@ -222,7 +213,12 @@ impl Engine {
     }
 
     /// What a batch is refused for that is not valid: where its tuple is refused as well, that comes first.
-    pub(super) async fn repeat_or(&self, handle: &Arc<Handle>, writer: &Writer, fault: Fault) -> Result<Fault, Fault> {
+    pub(super) async fn repeat_or(
+        &self,
+        handle: &Arc<Handle>,
+        writer: &Writer,
+        fault: Fault,
+    ) -> Result<Fault, Fault> {
         match self.judge_tuple(handle, writer).await? {
             Some(Admission::Refuse(refusal)) => Ok(refusal.into()),
             _ => Ok(fault),
@@ -465,7 +461,10 @@ pub(super) struct DecidedTyped {
 enum Locked {
     Decided(Box<DecidedTyped>),
     /// Decided on what may not be durable yet.
-    Refused { fault: Fault, basis: Basis },
+    Refused {
+        fault: Fault,
+        basis: Basis,
+    },
     /// The stream is not as the batch was checked for.
     Again,
     /// There is a stream, and the batch was to create one.
@@ -608,7 +607,8 @@ impl<'e> Checker<'e> {
             .map_err(|fault| vec![self.fault(index, fault.pointer, fault.keyword, fault.message)])?;
         let Some(collection) = self.compiled.collection(change.entity_type.as_str()) else {
             let known: Vec<&str> = self.compiled.collections().map(|c| c.entity_type.as_str()).collect();
-            let message = format!("unknown type {:?}; the schema has {}", change.entity_type.as_str(), known.join(", "));
+            let message =
+                format!("unknown type {:?}; the schema has {}", change.entity_type.as_str(), known.join(", "));
             return Err(vec![self.fault(index, "/type", "enum", message)]);
         };
         let Some(text) = change.value else { return Ok((change, collection, None)) };
