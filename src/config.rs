@@ -87,6 +87,9 @@ pub struct ServeArgs {
     /// Bytes that all request bodies together may hold in memory [default: 268435456]
     #[arg(long, env = "KEYFOLD_BODIES_BYTES_MAX")]
     pub bodies_bytes_max: Option<usize>,
+    /// Bytes that all pages on their way to readers may hold in memory [default: 536870912]
+    #[arg(long, env = "KEYFOLD_PAGES_BYTES_MAX")]
+    pub pages_bytes_max: Option<usize>,
     /// Open connections [default: 20000]
     #[arg(long, env = "KEYFOLD_CONNECTIONS_MAX")]
     pub connections_max: Option<usize>,
@@ -183,6 +186,7 @@ impl ServeArgs {
             stream_in_flight_bytes_max,
             in_flight_bytes_max,
             bodies_bytes_max,
+            pages_bytes_max,
             connections_max,
             log,
             log_format,
@@ -202,6 +206,9 @@ impl ServeArgs {
         }
         if self.bodies_bytes_max.unwrap_or(256 << 20) < self.request_bytes_max.unwrap_or(16 << 20) {
             return bad("bodies_bytes_max", "at least request_bytes_max");
+        }
+        if self.pages_bytes_max.unwrap_or(512 << 20) < self.page_bytes_max.unwrap_or(4 << 20) {
+            return bad("pages_bytes_max", "at least page_bytes_max");
         }
         if self.page_bytes_max == Some(0) || self.request_bytes_max == Some(0) || self.connections_max == Some(0) {
             return bad("page_bytes_max, request_bytes_max, connections_max", "at least 1");
@@ -238,6 +245,7 @@ impl ServeArgs {
                 long_poll: millis(self.long_poll_ms, api.long_poll),
                 heartbeat: millis(self.heartbeat_ms, api.heartbeat),
                 bodies_bytes_max: self.bodies_bytes_max.unwrap_or(api.bodies_bytes_max),
+                pages_bytes_max: self.pages_bytes_max.unwrap_or(api.pages_bytes_max),
                 sse_rotation: millis(self.sse_rotation_ms, api.sse_rotation),
                 ..api
             },

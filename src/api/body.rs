@@ -3,9 +3,11 @@
 //! A step runs only when the connection takes more, so a slow reader holds one step's bytes and no queue.
 
 use std::future::Future;
+use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
 use futures_util::stream;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// What a step gives: bytes to send and the state to go on from, or the end.
 pub type Next<S> = Option<(Bytes, S)>;
@@ -26,4 +28,53 @@ where
         let step = step.clone();
         async move { step(state).await }
     }))
+}
+
+/// What all responses together may hold in memory while their readers take them.
+#[derive(Clone)]
+pub struct PageRoom(Arc<Semaphore>);
+
+/// Unit in which pages take their share.
+const SHARE_BYTES: u64 = 1024;
+/// Pages up to this size are not counted: a connection costs about as much.
+const SMALL_BYTES: u64 = 16 * SHARE_BYTES;
+
+/// A share, until the page that it is for has been sent.
+pub struct PageShare(Option<OwnedSemaphorePermit>);
+
+impl PageRoom {
+    pub fn new(bytes_max: usize) -> Self {
+        Self(Arc::new(Semaphore::new((bytes_max / SHARE_BYTES as usize).clamp(1, Semaphore::MAX_PERMITS))))
+    }
+
+    /// Waits for the share of a page of about so many bytes.
+    pub async fn share(&self, bytes: u64) -> PageShare {
+        if bytes <= SMALL_BYTES {
+            return PageShare(None);
+        }
+        let shares = u32::try_from(bytes / SHARE_BYTES).unwrap_or(u32::MAX);
+        // Nobody closes the semaphore, so this waits and does not fail.
+        PageShare(self.0.clone().acquire_many_owned(shares).await.ok())
+    }
+}
+
+impl PageShare {
+    /// Bytes that keep the share until the connection has taken them.
+    pub fn hold(self, page: impl Into<Bytes>) -> Bytes {
+        match self.0 {
+            None => page.into(),
+            Some(permit) => Bytes::from_owner(Held { page: page.into(), _permit: permit }),
+        }
+    }
+}
+
+struct Held {
+    page: Bytes,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.page
+    }
 }

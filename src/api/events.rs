@@ -16,15 +16,16 @@ use crate::engine::{Engine, Fault, Handle, LiveReader, Published, PublishedStrea
 use crate::model::{Offset, ReadFrom, StreamId};
 use crate::protocol::{json, sse};
 
-use super::body::{CutShort, Next, stepwise};
+use super::body::{CutShort, Next, PageRoom, stepwise};
 use super::extract::Query;
 use super::headers as names;
 use super::live::event_stream;
 use super::problem::{Problem, ProblemType};
-use super::state::ApiSettings;
+use super::state::Api;
 
 struct Reader {
     engine: Engine,
+    room: PageRoom,
     handle: Arc<Handle>,
     published: watch::Receiver<Published>,
     id: Option<StreamId>,
@@ -55,7 +56,7 @@ enum State {
         (status = 400, body = super::problem::ProblemBody), (status = 404, body = super::problem::ProblemBody)))]
 pub async fn respond(
     engine: Engine,
-    settings: &ApiSettings,
+    api: &Api,
     handle: Arc<Handle>,
     stream: Option<PublishedStream>,
     query: &Query,
@@ -101,9 +102,10 @@ pub async fn respond(
         typed,
         at,
         selection,
-        heartbeat: settings.heartbeat.mul_f64(0.8),
+        heartbeat: api.settings().heartbeat.mul_f64(0.8),
         state: State::Fresh,
         _counted: engine.live_reader(),
+        room: api.page_room().clone(),
         engine,
     };
     Ok(event_stream(stepwise(reader, Reader::step)))
@@ -175,6 +177,8 @@ impl Reader {
             (Some(stream), None) => (self.id, self.typed) = (Some(stream.id), stream.schema.is_some()),
             _ => {}
         }
+        let estimate = stream.as_ref().map_or(0, |stream| self.engine.page_estimate(stream, self.at.position));
+        let share = self.room.share(estimate).await;
         let mut out = Vec::new();
         if std::mem::take(&mut self.resets) {
             let data = format!("{{\"offset\":\"{}\"}}", Offset::BEGINNING);
@@ -201,7 +205,7 @@ impl Reader {
         if out.is_empty() {
             sse::heartbeat(&mut out);
         }
-        Ok(Some(out.into()))
+        Ok(Some(share.hold(out)))
     }
 
     async fn folded(&mut self, stream: &PublishedStream, out: &mut Vec<u8>) -> Result<bool, Fault> {

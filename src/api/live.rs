@@ -17,14 +17,15 @@ use crate::model::{Offset, StreamId};
 use crate::protocol::control::ControlEvent;
 use crate::protocol::{cursor::cursor, sse};
 
-use super::body::{CutShort, Next, stepwise};
+use super::body::{CutShort, Next, PageRoom, stepwise};
 use super::headers as names;
 use super::routes::stream::{Page, View};
-use super::state::ApiSettings;
+use super::state::Api;
 
 /// A reader of protocol SSE.
 struct Reader {
     engine: Engine,
+    room: PageRoom,
     handle: Arc<Handle>,
     published: watch::Receiver<Published>,
     /// The incarnation it reads; another one under the same name ends it. `None` until the name is first written.
@@ -54,7 +55,7 @@ enum State {
 /// The response of `live=sse`.
 pub fn respond(
     engine: Engine,
-    settings: &ApiSettings,
+    api: &Api,
     handle: Arc<Handle>,
     stream: Option<PublishedStream>,
     view: View,
@@ -63,7 +64,7 @@ pub fn respond(
 ) -> Response {
     let text = stream.as_ref().is_none_or(|stream| stream.creation.content_type.is_text());
     // Spread out, so that readers who came together do not leave together.
-    let rotation = settings.sse_rotation.mul_f64(0.9 + 0.2 * fastrand::f64());
+    let rotation = api.settings().sse_rotation.mul_f64(0.9 + 0.2 * fastrand::f64());
     let reader = Reader {
         published: handle.subscribe(),
         handle,
@@ -72,10 +73,11 @@ pub fn respond(
         selection,
         cursor,
         cursor_floor: 0,
-        heartbeat: settings.heartbeat.mul_f64(0.8),
+        heartbeat: api.settings().heartbeat.mul_f64(0.8),
         ends_at: Instant::now() + rotation,
         state: State::Fresh,
         _counted: engine.live_reader(),
+        room: api.page_room().clone(),
         engine,
     };
     let mut response = event_stream(stepwise(reader, Reader::step));
@@ -140,7 +142,7 @@ impl Reader {
             (Some(stream), None) => self.id = Some(stream.id),
             _ => {}
         }
-        self.view.page(&self.engine, &self.handle, stream.as_ref(), &self.selection).await.map(Some)
+        self.view.page(&self.engine, &self.room, &self.handle, stream.as_ref(), &self.selection).await.map(Some)
     }
 
     fn frames(&mut self, page: Page) -> Bytes {

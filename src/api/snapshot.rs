@@ -11,8 +11,9 @@ use crate::engine::entity::value_of;
 use crate::engine::{Engine, Fault, FoldedItem, Handle, Pin, PublishedStream, Selection, Start};
 use crate::model::Offset;
 
-use super::body::{CutShort, Next, stepwise};
+use super::body::{CutShort, Next, PageRoom, stepwise};
 use super::headers as names;
+use super::state::Api;
 
 /// Which text a snapshot is written as.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -25,6 +26,7 @@ enum Form {
 
 struct Writer {
     engine: Engine,
+    room: PageRoom,
     handle: Arc<Handle>,
     stream: PublishedStream,
     pin: Pin,
@@ -43,6 +45,7 @@ struct Writer {
     responses((status = 200, body = serde_json::Value), (status = 404, body = super::problem::ProblemBody)))]
 pub async fn respond(
     engine: Engine,
+    api: &Api,
     handle: Arc<Handle>,
     stream: Option<PublishedStream>,
     head: &HeaderMap,
@@ -59,6 +62,7 @@ pub async fn respond(
             let mark = Offset::at(pin.mark);
             let writer = Writer {
                 engine,
+                room: api.page_room().clone(),
                 handle,
                 stream,
                 pin,
@@ -99,6 +103,7 @@ impl Writer {
         if self.ended {
             return Ok(None);
         }
+        let share = self.room.share(self.estimate()).await;
         let mut out = Vec::new();
         if !std::mem::replace(&mut self.began, true) && self.form == Form::Document {
             out.extend_from_slice(
@@ -109,7 +114,12 @@ impl Writer {
             tracing::warn!(stream.name = %self.handle.name, error = %fault, "a snapshot was cut short");
             return Err(CutShort);
         }
-        Ok(Some((out.into(), self)))
+        Ok(Some((share.hold(out), self)))
+    }
+
+    fn estimate(&self) -> u64 {
+        let from = self.at.map_or(0, |at| at.position);
+        self.engine.page_estimate(&self.stream, from)
     }
 
     async fn write(&mut self, out: &mut Vec<u8>) -> Result<(), Fault> {

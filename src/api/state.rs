@@ -11,6 +11,7 @@ use tokio::sync::{Semaphore, watch};
 
 use crate::engine::Engine;
 
+use super::body::PageRoom;
 use super::metrics::Requests;
 use super::problem::{Problem, ProblemType};
 
@@ -29,6 +30,8 @@ pub struct ApiSettings {
     pub ack_timeout: Duration,
     /// What all request bodies together may hold in memory, in bytes; beyond it 503.
     pub bodies_bytes_max: usize,
+    /// What all pages on their way to readers may hold in memory, in bytes; beyond it readers wait.
+    pub pages_bytes_max: usize,
 }
 
 impl Default for ApiSettings {
@@ -40,6 +43,7 @@ impl Default for ApiSettings {
             sse_rotation: Duration::from_secs(60),
             ack_timeout: Duration::from_secs(30),
             bodies_bytes_max: 256 << 20,
+            pages_bytes_max: 512 << 20,
         }
     }
 }
@@ -53,18 +57,19 @@ struct Inner {
     settings: ApiSettings,
     requests: Requests,
     body_room: Arc<Semaphore>,
+    page_room: PageRoom,
     ready: watch::Sender<bool>,
 }
 
 impl Api {
     pub fn new(settings: ApiSettings) -> Self {
-        let body_room = super::extract::body_room(settings.bodies_bytes_max);
         Self(Arc::new(Inner {
             engine: OnceLock::new(),
-            settings,
             requests: Requests::default(),
-            body_room,
+            body_room: super::extract::body_room(settings.bodies_bytes_max),
+            page_room: PageRoom::new(settings.pages_bytes_max),
             ready: watch::Sender::new(false),
+            settings,
         }))
     }
 
@@ -85,6 +90,11 @@ impl Api {
     /// What request bodies may still hold.
     pub fn body_room(&self) -> &Arc<Semaphore> {
         &self.0.body_room
+    }
+
+    /// What pages on their way may still hold.
+    pub fn page_room(&self) -> &PageRoom {
+        &self.0.page_room
     }
 
     /// `None` while recovering.

@@ -41,8 +41,6 @@ pub use write::{AppendRequest, Appended, CreateRequest, Created};
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub limits: Limits,
-    /// Producers that have not written for so long make room for new ones.
-    pub producer_idle: Duration,
     /// Streams neither read nor written for so long give their memory back.
     pub stream_idle: Duration,
 }
@@ -51,7 +49,6 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             limits: Limits::default(),
-            producer_idle: Duration::from_secs(7 * 24 * 3600),
             stream_idle: Duration::from_secs(300),
         }
     }

@@ -64,6 +64,14 @@ impl Engine {
         }
     }
 
+    /// About how many bytes the next page from `from` has: what remains, by the stream's mean, and at most a page.
+    pub fn page_estimate(&self, stream: &PublishedStream, from: Position) -> u64 {
+        let all = (stream.tail - stream.creation.start).max(1);
+        let remaining = stream.tail.saturating_sub(from.max(stream.creation.start));
+        let mean = stream.bytes / all + 1;
+        remaining.saturating_mul(mean).min(self.limits().page_bytes_max as u64)
+    }
+
     /// One page from `from`, of whole batches where they fit. Never more than what is durable.
     pub async fn raw_page(&self, stream: &PublishedStream, from: Position) -> Result<RawPage, Fault> {
         let from = from.clamp(stream.creation.start, stream.tail);

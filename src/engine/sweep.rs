@@ -19,6 +19,10 @@ impl Engine {
         let landing = {
             let mut core = handle.lock_fresh(&*self.store)?;
             let now = self.now();
+            if handle.readers() > 0 {
+                // A live reader is a use for as long as it lasts. Source: PROTOCOL.md §5.1, `Stream-TTL`.
+                core.used_at = core.used_at.max(now);
+            }
             match &core.state {
                 Some(state) if state.creation.lifetime.is_over(core.used_at, now) => {
                     let record = Record { body: Body::Expire, ..Record::plain(state.id, state.tail, now) };

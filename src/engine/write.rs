@@ -378,7 +378,6 @@ impl Engine {
             producers: binding.map(|b| b.producers).unwrap_or_default(),
             ignores_close: binding.is_some_and(|b| b.close == ClosePolicy::Ignore),
             producers_max: self.limits().producers_max,
-            producer_idle: self.settings.producer_idle,
         }
     }
 

@@ -1,13 +1,12 @@
 //! Whether an append is allowed, and what it becomes. Source: PROTOCOL.md §5.2, §5.2.1 and §5.3.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 
 use crate::model::{ContentType, Position, Producer, ProducerEpoch, ProducerSeq, Timestamp};
 
-use super::fencing::{Fencing, ProducerPolicy, fence};
+use super::fencing::{Fencing, PRODUCER_IDLE, ProducerPolicy, fence};
 use super::{Body, Lengths, Record, StreamState};
 
 /// An append as it reaches the rules: parsed and, on a typed stream, validated.
@@ -33,8 +32,6 @@ pub struct AppendPolicy {
     /// A closing request is answered as done and leaves the stream open.
     pub ignores_close: bool,
     pub producers_max: usize,
-    /// Producers that have not written for so long make room for new ones.
-    pub producer_idle: Duration,
 }
 
 /// What becomes of an append.
@@ -143,7 +140,7 @@ fn judge_producer(state: &StreamState, append: &Append, policy: AppendPolicy, no
 }
 
 fn has_room(state: &StreamState, policy: AppendPolicy, now: Timestamp) -> bool {
-    let active = |p: &&super::ProducerState| now.since(p.seen_at) < policy.producer_idle;
+    let active = |p: &&super::ProducerState| now.since(p.seen_at) < PRODUCER_IDLE;
     state.producers.len() < policy.producers_max
         || state.producers.values().filter(active).count() < policy.producers_max
 }

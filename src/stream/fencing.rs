@@ -4,6 +4,8 @@
 //! process and never read their state back: epoch 0 is refused with the highest known epoch, so that such a client
 //! claims the next one and loses nothing.
 
+use std::time::Duration;
+
 use crate::model::{Producer, ProducerEpoch, ProducerSeq, Timestamp};
 
 /// How a stream treats the tuples of its producers.
@@ -28,6 +30,11 @@ pub struct ProducerState {
 
 /// Former epochs whose last seq is remembered.
 pub const FORMER_EPOCHS: usize = 16;
+
+/// Producers that have not written for so long make room for new ones; their tuples are new again.
+pub const PRODUCER_IDLE: Duration = Duration::from_secs(7 * 24 * 3600);
+/// Streams with fewer producers forget none.
+pub const PRODUCERS_KEPT: usize = 1_000;
 
 /// What becomes of a tuple.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

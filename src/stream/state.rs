@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::model::{Position, Producer, ProducerId, StreamId, Timestamp};
 
+use super::fencing::{PRODUCER_IDLE, PRODUCERS_KEPT};
 use super::{Body, Creation, ProducerState, Record, SchemaRef};
 
 /// How many records a stream has; what a decision names as the state it was made on.
@@ -67,6 +68,9 @@ impl StreamState {
         self.version = self.version.next();
         self.tail += record.count;
         if let Some(tuple) = &record.producer {
+            if self.producers.len() >= PRODUCERS_KEPT && !self.producers.contains_key(&tuple.id) {
+                self.producers.retain(|_, known| record.at.since(known.seen_at) < PRODUCER_IDLE);
+            }
             self.producers
                 .entry(tuple.id.clone())
                 .and_modify(|state| state.advance(tuple, record.at))

@@ -59,11 +59,11 @@ async fn answer(api: Api, request: Request) -> Result<Response, Problem> {
         (Resource::Changes, Method::POST) => changes::post(engine, stream, &head, body).await,
         (Resource::Snapshot, Method::GET) => {
             let (handle, published) = engine.open(&stream).await?;
-            Ok(snapshot::respond(engine, handle, published, &head).await?)
+            Ok(snapshot::respond(engine, &api, handle, published, &head).await?)
         }
         (Resource::Events, Method::GET) => {
             let (handle, published) = engine.open(&stream).await?;
-            events::respond(engine, api.settings(), handle, published, &query, &head).await
+            events::respond(engine, &api, handle, published, &query, &head).await
         }
         (Resource::Quarantine, Method::GET) => inspect::quarantine(engine, stream, &query).await,
         (Resource::OpenApi, Method::GET) => openapi::of_stream(engine, stream).await,

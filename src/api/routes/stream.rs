@@ -17,6 +17,7 @@ use crate::registry::Reads;
 
 use super::super::extract::{Query, StreamPath, WholeBody, malformed_query};
 use super::super::problem::{Problem, ProblemType};
+use super::super::body::PageRoom;
 use super::super::state::Api;
 use super::super::{events, headers as names, live};
 
@@ -211,19 +212,18 @@ pub(in crate::api) async fn read(
     }
     let stream = handle.stream().or(stream);
     if live.is_none() && wants_events(&head) {
-        return events::respond(engine, api.settings(), handle, stream, &query, &head).await;
+        return events::respond(engine, api, handle, stream, &query, &head).await;
     }
     let selection = query.selection()?;
     let view = View::choose(&engine, &handle, stream.as_ref(), from, query.flag("fold")?, &selection)?;
     match live {
         Some("sse") => {
             let cursor = query.one("cursor")?.map(str::to_owned);
-            Ok(live::respond(engine, api.settings(), handle, stream, view, selection, cursor))
+            Ok(live::respond(engine, api, handle, stream, view, selection, cursor))
         }
         Some(_) => long_poll(engine, api, handle, stream, view, selection, &query).await,
         None => {
-            let guarded = api.settings().token.is_some();
-            catch_up(engine, &handle, stream, view, selection, from, &head, guarded).await
+            catch_up(engine, api, &handle, stream, view, selection, from, &head).await
         }
     }
 }
@@ -324,6 +324,20 @@ impl View {
     pub async fn page(
         &mut self,
         engine: &Engine,
+        room: &PageRoom,
+        handle: &Arc<Handle>,
+        stream: Option<&PublishedStream>,
+        selection: &Selection,
+    ) -> Result<Page, Fault> {
+        let estimate = stream.map_or(0, |stream| engine.page_estimate(stream, self.position()));
+        let share = room.share(estimate).await;
+        let page = self.read_page(engine, handle, stream, selection).await?;
+        Ok(Page { body: share.hold(page.body), ..page })
+    }
+
+    async fn read_page(
+        &mut self,
+        engine: &Engine,
         handle: &Arc<Handle>,
         stream: Option<&PublishedStream>,
         selection: &Selection,
@@ -415,17 +429,18 @@ fn select(messages: Bytes, selection: &Selection) -> Bytes {
 #[expect(clippy::too_many_arguments, reason = "they are the parts of one request")]
 async fn catch_up(
     engine: Engine,
+    api: &Api,
     handle: &Arc<Handle>,
     stream: Option<PublishedStream>,
     mut view: View,
     selection: Selection,
     from: Option<ReadFrom>,
     head: &HeaderMap,
-    guarded: bool,
 ) -> Result<Response, Problem> {
+    let (room, guarded) = (api.page_room(), api.settings().token.is_some());
     let begins_at = view.offset();
     let folded = matches!(view, View::Folded { .. });
-    let page = view.page(&engine, handle, stream.as_ref(), &selection).await?;
+    let page = view.page(&engine, room, handle, stream.as_ref(), &selection).await?;
     let next = view.offset();
     let id = stream.as_ref().map_or(0, |stream| stream.id.0);
     let tag = names::etag(format_args!(
@@ -489,7 +504,7 @@ async fn long_poll(
             (Some(stream), None) => id = Some(stream.id),
             _ => {}
         }
-        let page = view.page(&engine, &handle, stream.as_ref(), &selection).await?;
+        let page = view.page(&engine, api.page_room(), &handle, stream.as_ref(), &selection).await?;
         let answer = |status: StatusCode, page: Option<Page>, closed: bool, up_to_date: bool| {
             let mut response = match page {
                 Some(page) => (status, page.body).into_response(),
