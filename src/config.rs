@@ -141,7 +141,19 @@ impl ServeArgs {
             Some(path) => read_file(path)?,
             None => Self::default(),
         };
-        self.or(file).checked()
+        self.resolved().or(file).checked()
+    }
+
+    /// Flags and environment with their other names; an empty text is how shells unset a variable for one command.
+    fn resolved(self) -> Self {
+        let given = |text: Option<String>| text.filter(|text| !text.is_empty());
+        Self {
+            port: self.port.or(self.streams_port),
+            token: given(self.token).or(given(self.durable_streams_token)),
+            streams_port: None,
+            durable_streams_token: None,
+            ..self
+        }
     }
 
     fn or(self, file: Self) -> Self {
@@ -162,6 +174,12 @@ impl ServeArgs {
         if !(65_536..=1 << 32).contains(&segment_bytes) {
             return bad("segment_bytes", "64 KiB to 4 GiB");
         }
+        if self.heartbeat_ms.is_some_and(|millis| millis < 100) || self.sse_rotation_ms.is_some_and(|millis| millis < 1_000) {
+            return bad("heartbeat_ms, sse_rotation_ms", "at least 100 and 1000");
+        }
+        if self.bodies_bytes_max.unwrap_or(256 << 20) < self.request_bytes_max.unwrap_or(16 << 20) {
+            return bad("bodies_bytes_max", "at least request_bytes_max");
+        }
         if self.page_bytes_max == Some(0) || self.request_bytes_max == Some(0) || self.connections_max == Some(0) {
             return bad("page_bytes_max, request_bytes_max, connections_max", "at least 1");
         }
@@ -179,13 +197,12 @@ impl ServeArgs {
         };
         let millis = |given: Option<u64>, default: Duration| given.map_or(default, Duration::from_millis);
         let api = ApiSettings::default();
-        // An empty variable is how shells unset one for a single command.
-        let token = self.token.or(self.durable_streams_token).filter(|token| !token.is_empty());
+        let token = self.token.filter(|token| !token.is_empty());
         let engine = engine::Settings::default();
         Ok(ServerSettings {
             address: SocketAddr::new(
                 self.host.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)),
-                self.port.or(self.streams_port).unwrap_or(4437),
+                self.port.unwrap_or(4437),
             ),
             data_dir: self.data_dir.unwrap_or_else(|| PathBuf::from("keyfold-data")),
             store: self.store.unwrap_or_default(),
@@ -228,6 +245,16 @@ mod tests {
         assert_eq!((settings.address.port(), settings.store), (9, StoreKind::Memory));
         assert_eq!(settings.engine.limits.value_bytes_max, 2);
         assert_eq!(settings.engine.limits.request_bytes_max, 16 << 20);
+    }
+
+    #[test]
+    fn an_empty_secret_does_not_hide_the_other_one() {
+        let flags = ServeArgs {
+            token: Some(String::new()),
+            durable_streams_token: Some("x".into()),
+            ..ServeArgs::default()
+        };
+        assert_eq!(flags.settings().unwrap().api.token.as_deref(), Some("x"));
     }
 
     #[test]

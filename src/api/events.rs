@@ -81,6 +81,7 @@ pub async fn respond(
             offset
         }
     };
+    let unwritten = stream.is_none();
     let ended = stream.as_ref().is_some_and(|stream| stream.closed && offset.position >= tail);
     if ended && from != ReadFrom::Beginning {
         // Ends an EventSource, which would otherwise reconnect for ever.
@@ -88,13 +89,14 @@ pub async fn respond(
     }
     let at = match from {
         ReadFrom::Tail => Start { position: tail, walk_mark: None },
+        _ if unwritten => Start::beginning(),
         _ => Start::from_offset(offset, begins),
     };
     let reader = Reader {
         published: handle.subscribe(),
         id: stream.map(|stream| stream.id),
         // What stood under this name before may still be held by the reader.
-        resets: offset.position > 0 && offset.position < begins,
+        resets: from != ReadFrom::Tail && offset.position > 0 && (unwritten || offset.position < begins),
         handle,
         typed,
         at,
@@ -214,7 +216,7 @@ impl Reader {
     async fn raw(&mut self, stream: &PublishedStream, out: &mut Vec<u8>) -> Result<bool, Fault> {
         let page = self.engine.raw_page(stream, self.at.position).await?;
         let body = [b"[".as_slice(), &page.payload, b"]"].concat();
-        let messages = json::messages(&body)?;
+        let messages = json::messages(&body, usize::MAX)?;
         for (position, message) in (page.from..).zip(&messages) {
             sse::event(out, None, Some(&Offset::at(position + 1).to_string()), message.as_bytes());
         }

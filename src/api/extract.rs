@@ -232,7 +232,7 @@ impl FromRequest<Api> for WholeBody {
         }
         let mut held: Option<OwnedSemaphorePermit> = None;
         let (mut first, mut joined) = (None::<Bytes>, Vec::new());
-        while let Some(frame) = body.frame().await {
+        while let Some(frame) = next_frame(&mut body).await? {
             let frame = frame.map_err(|error| {
                 Problem::new(ProblemType::MalformedBody, format!("the body broke off: {error}"))
             })?;
@@ -241,7 +241,7 @@ impl FromRequest<Api> for WholeBody {
             if received > max {
                 return Err(too_large());
             }
-            hold(api, &mut held, received)?;
+            hold(api.body_room(), &mut held, received)?;
             match first.take() {
                 None if joined.is_empty() => first = Some(data),
                 Some(start) => {
@@ -256,15 +256,24 @@ impl FromRequest<Api> for WholeBody {
     }
 }
 
+/// The next part of a body. One that stalls gives its share back: others wait for it.
+async fn next_frame(body: &mut Body) -> Result<Option<Result<http_body::Frame<Bytes>, axum::Error>>, Problem> {
+    tokio::time::timeout(FRAME_TIMEOUT, body.frame()).await.map_err(|_| {
+        Problem::new(ProblemType::RequestTimeout, format!("nothing of the body came for {} s", FRAME_TIMEOUT.as_secs()))
+    })
+}
+
+const FRAME_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(30);
+
 /// Takes shares until they cover `bytes`, without waiting: a body that waits for room holds what it has.
-fn hold(api: &Api, held: &mut Option<OwnedSemaphorePermit>, bytes: usize) -> Result<(), Problem> {
+pub fn hold(room: &Arc<Semaphore>, held: &mut Option<OwnedSemaphorePermit>, bytes: usize) -> Result<(), Problem> {
     let has = held.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
     let wants = bytes.div_ceil(SHARE_BYTES).saturating_sub(has);
     let Ok(wants) = u32::try_from(wants) else { return Ok(()) };
     if wants == 0 {
         return Ok(());
     }
-    let more = api.body_room().clone().try_acquire_many_owned(wants).map_err(|_| {
+    let more = room.clone().try_acquire_many_owned(wants).map_err(|_| {
         Problem::new(ProblemType::Busy, "too many request bodies are in memory")
             .retry_after(std::time::Duration::from_secs(1))
     })?;

@@ -5,6 +5,7 @@
 //! those before it, and a connection that does not read for too long is closed.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, BodyDataStream, Bytes};
@@ -13,7 +14,7 @@ use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesOrdered;
 use serde::Serialize;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use crate::engine::ingest::{Acknowledgement, Ingest};
 use crate::engine::{Appended, Engine, Fault};
@@ -21,10 +22,13 @@ use crate::model::{Offset, Producer, ProducerEpoch, ProducerId, ProducerSeq, Str
 
 use super::headers as names;
 use super::problem::{Problem, ProblemBody, ProblemType};
-use super::state::ApiSettings;
+use super::extract::hold;
+use super::state::Api;
 
 /// Lines decided on and not yet durable.
 const IN_FLIGHT_MAX: usize = 4_096;
+/// Lines up to this long are not counted against what bodies may hold.
+const SHORT_LINE: usize = 64 << 10;
 /// Acknowledgements waiting to be read, in bytes.
 const UNREAD_BYTES_MAX: usize = 4 << 20;
 
@@ -92,7 +96,7 @@ impl Numbering {
 /// The response of an `application/x-ndjson` post: begins at once, ends with the last acknowledgement.
 pub async fn respond(
     engine: Engine,
-    settings: &ApiSettings,
+    api: &Api,
     name: &StreamName,
     head: &HeaderMap,
     body: Body,
@@ -104,12 +108,12 @@ pub async fn respond(
     let session = Session {
         ingest,
         numbering,
-        lines: Lines { body: body.into_data_stream(), buffer: Vec::new(), scanned: 0, line_max, ended: false },
+        lines: Lines { body: body.into_data_stream(), buffer: Vec::new(), scanned: 0, line_max, ended: false, room: api.body_room().clone(), held: None },
         pending: FuturesOrdered::new(),
         unread: VecDeque::new(),
         unread_bytes: 0,
         acks,
-        ack_timeout: settings.ack_timeout,
+        ack_timeout: api.settings().ack_timeout,
     };
     tokio::spawn(session.run());
     let stream = futures_util::stream::poll_fn(move |cx| sent.poll_recv(cx)).map(Ok::<Bytes, std::convert::Infallible>);
@@ -210,9 +214,22 @@ impl Session {
             return Ok(());
         }
         let (seq, producer) = self.numbering.take().map_err(|problem| (self.numbering.next, problem))?;
-        let durable = self.ingest.line(line, producer).await.map_err(|fault| (seq, fault.into()))?;
-        self.pending.push_back(numbered(seq, durable));
-        Ok(())
+        loop {
+            match self.ingest.line(line, producer.clone()).await {
+                Ok(durable) => {
+                    self.pending.push_back(numbered(seq, durable));
+                    return Ok(());
+                }
+                // Faster than the disk is no fault: wait for what is under way, then go on.
+                Err(Fault::StreamBusy { .. } | Fault::Busy { .. }) if !self.pending.is_empty() => {
+                    if let Some((done, outcome)) = self.pending.next().await {
+                        let appended = outcome.map_err(|fault| (done, fault.into()))?;
+                        self.acknowledge(done, &appended);
+                    }
+                }
+                Err(fault) => return Err((seq, fault.into())),
+            }
+        }
     }
 
     fn take_unread(&mut self) -> Bytes {
@@ -270,6 +287,9 @@ struct Lines {
     scanned: usize,
     line_max: usize,
     ended: bool,
+    /// What all bodies together may hold, and the share of a long line in it.
+    room: Arc<Semaphore>,
+    held: Option<OwnedSemaphorePermit>,
 }
 
 impl Lines {
@@ -280,6 +300,9 @@ impl Lines {
                 let rest = self.buffer.split_off(self.scanned + end + 1);
                 let mut line = std::mem::replace(&mut self.buffer, rest);
                 self.scanned = 0;
+                if self.buffer.len() <= SHORT_LINE {
+                    self.held = None;
+                }
                 line.pop();
                 return Ok(Some(line));
             }
@@ -294,7 +317,12 @@ impl Lines {
                 return Ok((!last.is_empty()).then_some(last));
             }
             match self.body.next().await {
-                Some(Ok(bytes)) => self.buffer.extend_from_slice(&bytes),
+                Some(Ok(bytes)) => {
+                    self.buffer.extend_from_slice(&bytes);
+                    if self.buffer.len() > SHORT_LINE {
+                        hold(&self.room, &mut self.held, self.buffer.len())?;
+                    }
+                }
                 // Cut off: the unfinished line was not meant to be written.
                 Some(Err(_)) => {
                     self.buffer.clear();

@@ -126,7 +126,7 @@ impl Reader {
             }
         };
         let stopping = *self.engine.stopping().borrow();
-        if stopping || (self.state == State::Behind && Instant::now() >= self.ends_at) {
+        if stopping || Instant::now() >= self.ends_at {
             self.state = State::Ended;
         }
         Ok(Some((out, self)))
@@ -151,18 +151,13 @@ impl Reader {
                 false => sse::binary_event(&mut out, "data", &page.body),
             }
         }
-        let send_control = !page.is_empty || self.state != State::CaughtUp || page.closed;
         self.state = match (page.closed, page.up_to_date) {
             (true, _) => State::Ended,
             (false, true) => State::CaughtUp,
             (false, false) => State::Behind,
         };
-        if send_control {
-            self.control(&mut out, page.up_to_date, page.closed);
-        } else {
-            // A wake-up that this reader's selection does not see: keep the connection busy and go on.
-            sse::heartbeat(&mut out);
-        }
+        // Also where the selection saw nothing of it: the reader resumes from here.
+        self.control(&mut out, page.up_to_date, page.closed);
         out.into()
     }
 

@@ -13,6 +13,7 @@ use utoipa::ToSchema;
 use crate::engine::registry::{DataFault, RegistryFault};
 use crate::engine::{ChangeFault, Fault};
 use crate::model::Offset;
+use crate::protocol::json::JsonFault;
 use crate::registry::{BindFault, DocumentFault, RegisterFault, UnbindFault};
 use crate::stream::Refusal;
 
@@ -55,6 +56,8 @@ problem_types! {
     SeqGap = ("seq-gap", 409, "A batch of the producer is missing");
     EpochStart = ("epoch-start", 400, "A new producer epoch starts at seq 0");
     TooManyProducers = ("too-many-producers", 429, "The stream has too many producers");
+    OffsetGone = ("offset-gone", 410, "The offset is of a former stream of that name");
+    RequestTimeout = ("request-timeout", 408, "The body did not come in time");
     OffsetBeyondTail = ("offset-beyond-tail", 400, "The offset lies beyond the tail");
     MalformedOffset = ("malformed-offset", 400, "The offset is malformed");
     MalformedName = ("malformed-name", 400, "The name is malformed");
@@ -187,7 +190,7 @@ impl Problem {
             status: self.kind.status().as_u16(),
             detail: self.detail.clone(),
             written: match self.kind {
-                ProblemType::WriteOutcomeUnknown => Written::Unknown,
+                ProblemType::WriteOutcomeUnknown | ProblemType::Internal => Written::Unknown,
                 _ => Written::No,
             },
             errors: self.errors.clone(),
@@ -218,6 +221,8 @@ impl From<Fault> for Problem {
             Fault::Exists { .. } => plain(P::StreamExists),
             Fault::Refused(refusal) => refusal.into(),
             Fault::BeyondTail { .. } => plain(P::OffsetBeyondTail),
+            Fault::Former { .. } => plain(P::OffsetGone),
+            Fault::Json(JsonFault::TooManyMessages { .. }) => plain(P::TooLarge),
             Fault::Json(_) => plain(P::MalformedBody),
             Fault::EmptyBody => plain(P::EmptyBody),
             Fault::NotTyped(_) => plain(P::NotTyped),
@@ -355,7 +360,8 @@ mod tests {
     fn only_an_unknown_outcome_does_not_promise_that_nothing_was_written() {
         for kind in ProblemType::ALL {
             let unknown = Problem::new(*kind, "").body().written == Written::Unknown;
-            assert_eq!(unknown, *kind == ProblemType::WriteOutcomeUnknown, "{kind:?}");
+            let may_be = matches!(kind, ProblemType::WriteOutcomeUnknown | ProblemType::Internal);
+            assert_eq!(unknown, may_be, "{kind:?}");
         }
     }
 }

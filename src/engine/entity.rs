@@ -1,9 +1,10 @@
 //! Entities: one at a time by key, and lists of them. The ETag of an entity is its offset.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::model::{EntityKey, EntityType, Offset, Operation, StreamName};
 use crate::protocol::change::{StoredChange, store_entity};
@@ -76,17 +77,16 @@ impl Engine {
         condition: Option<Condition>,
         producer: Option<Producer>,
     ) -> Result<Appended, Fault> {
-        let depth_max = self.limits().json_depth_max;
-        let parse = |text: &str| {
-            json::strict_value(text, depth_max, Duplicates::Refuse).map_err(|e| JsonFault::Syntax(e.to_string()))
-        };
-        let patch = parse(self.one_value(patch)?)?;
+        let patch = self.one_value(patch)?;
+        json::strict_value(patch, self.limits().json_depth_max, Duplicates::Refuse)
+            .map_err(|e| JsonFault::Syntax(e.to_string()))?;
         let (handle, _) = self.peek(&name.stream).await?;
         // A repeat was merged by its original: what the entity is now says nothing about it.
         let writer = Writer { producer: producer.clone(), ..Writer::default() };
         if let Some(repeat) = self.repeat(&handle, &writer).await? {
             return Ok(repeat);
         }
+        let mut turn = None;
         for _ in 0..MERGE_ATTEMPTS {
             let current = self.entity(name).await;
             let entity = match (current, condition) {
@@ -100,15 +100,16 @@ impl Engine {
                 (Err(fault), _) => return Err(fault),
             };
             let stored = String::from_utf8_lossy(&entity.value);
-            let mut value = json::strict_value(&stored, depth_max, Duplicates::Keep)
-                .map_err(|e| Fault::Storage(e.to_string()))?;
-            merge(&mut value, &patch);
-            let text = value.to_string();
+            let text = merge(&stored, patch).map_err(|e| Fault::Storage(e.to_string()))?;
             let message = store_entity(&name.entity_type, &name.key, Operation::Update, Some(&text));
             // Staged on what was merged into, so that a change in between is not undone.
             let basis = Some(Condition::Matches(Some(entity.offset)));
             match self.write_entity(name, message, basis, producer.clone()).await {
+                // Somebody was faster. From now on patches of this stream take turns, so that each gets one.
                 Err(Fault::Precondition { .. }) => {
+                    if turn.is_none() {
+                        turn = Some(handle.merging.lock().await);
+                    }
                     handle.quiet().await;
                 }
                 outcome => return outcome,
@@ -154,7 +155,7 @@ impl Engine {
         producer: Option<Producer>,
     ) -> Result<Appended, Fault> {
         let (handle, _) = self.peek(name).await?;
-        let messages = json::messages(body)?;
+        let messages = json::messages(body, self.limits().batch_messages_max)?;
         if messages.is_empty() {
             return Err(JsonFault::EmptyArray.into());
         }
@@ -194,7 +195,7 @@ impl Engine {
             self.ensure_fold(handle).await?;
             let messages: Vec<String> = {
                 let core = handle.lock_fresh(&*self.store)?;
-                let Some(fold) = &core.fold else { return Err(Fault::NoStream(handle.name.clone())) };
+                let Some(fold) = core.fold() else { return Err(Fault::NoStream(handle.name.clone())) };
                 let names = fold.live_entities().filter_map(|(entity_type, key)| {
                     Some((EntityType::parse(entity_type)?, EntityKey::parse(key)?))
                 });
@@ -236,7 +237,7 @@ impl Engine {
             return Err(Fault::EmptyBody);
         }
         // Spliced into an envelope as it is, so it must be exactly one value.
-        serde_json::from_str::<&serde_json::value::RawValue>(text)
+        serde_json::from_str::<&RawValue>(text)
             .map(|raw| raw.get())
             .map_err(|e| JsonFault::Syntax(e.to_string()).into())
     }
@@ -253,23 +254,32 @@ fn no_entity(name: &EntityName) -> Fault {
     Fault::NoEntity { entity_type: name.entity_type.to_string(), key: name.key.to_string() }
 }
 
-/// Source: RFC 7396 §2.
-fn merge(target: &mut Value, patch: &Value) {
-    let Value::Object(patch) = patch else {
-        *target = patch.clone();
-        return;
-    };
-    if !target.is_object() {
-        *target = Value::Object(serde_json::Map::new());
+/// A patch merged into a value, as texts: what it does not touch stays as it was written. Source: RFC 7396 §2.
+///
+/// Both are JSON of bounded depth.
+fn merge(target: &str, patch: &str) -> serde_json::Result<String> {
+    if !patch.trim_ascii_start().starts_with('{') {
+        return Ok(patch.to_owned());
     }
-    let Value::Object(members) = target else { return };
+    let patch: Members<'_> = serde_json::from_str(patch)?;
+    let mut members: Members<'_> = match target.trim_ascii_start().starts_with('{') {
+        true => serde_json::from_str(target)?,
+        false => Members::new(),
+    };
+    let mut merged: Vec<(String, Box<RawValue>)> = Vec::with_capacity(patch.len());
     for (name, value) in patch {
-        match value {
-            Value::Null => drop(members.remove(name)),
-            _ => merge(members.entry(name.clone()).or_insert(Value::Null), value),
+        let former = members.remove(&name);
+        if value.get() != "null" {
+            let text = merge(former.map_or("null", RawValue::get), value.get())?;
+            merged.push((name, RawValue::from_string(text)?));
         }
     }
+    let kept = members.into_iter().map(|(name, value)| (name, value.to_owned()));
+    let all: BTreeMap<String, Box<RawValue>> = kept.chain(merged).collect();
+    serde_json::to_string(&all)
 }
+
+type Members<'a> = BTreeMap<String, &'a RawValue>;
 
 #[cfg(test)]
 mod tests {
@@ -289,9 +299,14 @@ mod tests {
             (json!([1,2]), json!({"a":"b","c":null}), json!({"a":"b"})),
             (json!({}), json!({"a":{"bb":{"ccc":null}}}), json!({"a":{"bb":{}}})),
         ] {
-            let mut merged = target.clone();
-            merge(&mut merged, &patch);
-            assert_eq!(merged, expected, "{target} + {patch}");
+            let merged = merge(&target.to_string(), &patch.to_string()).unwrap();
+            assert_eq!(merged, expected.to_string(), "{target} + {patch}");
         }
+    }
+
+    #[test]
+    fn what_a_patch_does_not_touch_stays_as_it_was_written() {
+        let merged = merge(r#"{"n":12345678901234567890123,"o":{"f":1.0}}"#, r#"{"o":{"g":1}}"#).unwrap();
+        assert_eq!(merged, r#"{"n":12345678901234567890123,"o":{"f":1.0,"g":1}}"#);
     }
 }

@@ -21,6 +21,9 @@ pub enum Fault {
     /// Beyond the tail, so no response ever gave it. 400.
     #[error("offset {given} lies beyond the tail {tail}")]
     BeyondTail { given: Offset, tail: Offset },
+    /// Of a stream that stood under this name before; read from -1. 410.
+    #[error("offset {given} is of a former stream of that name; this one starts at {start}")]
+    Former { given: Offset, start: Offset },
     /// 400.
     #[error(transparent)]
     Json(#[from] JsonFault),
@@ -108,6 +111,10 @@ impl From<AppendError> for Fault {
 
 impl From<ReadError> for Fault {
     fn from(error: ReadError) -> Self {
-        Self::Storage(error.to_string())
+        match error {
+            // It went while it was being read.
+            ReadError::NotFound => Self::Refused(Refusal::Gone),
+            ReadError::Damaged(_) | ReadError::Io(_) => Self::Storage(error.to_string()),
+        }
     }
 }

@@ -8,6 +8,8 @@ use bytes::Bytes;
 use crate::fold::{ChangeFacts, Filter, Fold, Placing, Seen, Walk, WalkItem, WalkLimit};
 use crate::model::{Offset, Position};
 use crate::protocol::change::StoredChange;
+use crate::protocol::json;
+use crate::registry::Compiled;
 use crate::storage::{Place, Run};
 
 use super::handle::{Handle, PublishedStream};
@@ -53,15 +55,20 @@ pub struct FoldedPage {
     pub done: bool,
 }
 
-/// A mark that is held: what a reader at it sees stays there until this is dropped.
+/// A mark that is held: what a reader at it sees stays there until this is dropped, or the fold is read again.
 pub struct Pin {
     handle: Arc<Handle>,
     pub mark: Position,
+    /// The fold that holds it; another one knows nothing of it.
+    fold_generation: u64,
 }
 
 impl Drop for Pin {
     fn drop(&mut self) {
-        if let Some(fold) = &mut self.handle.lock().fold {
+        let mut core = self.handle.lock();
+        if core.fold_generation == self.fold_generation
+            && let Some(fold) = core.fold_mut()
+        {
             fold.unpin(self.mark);
         }
     }
@@ -123,9 +130,12 @@ impl Engine {
                     Some(now) if now.id == stream.id => pinned.map_or(now.tail, |pin| pin.mark),
                     _ => return Err(Fault::NoStream(handle.name.clone())),
                 };
+                if pinned.is_some_and(|pin| pin.fold_generation != core.fold_generation) {
+                    return Err(Fault::Contended);
+                }
                 // A walk from the beginning remembers where it began: what was deleted before, its reader never saw.
                 at.walk_mark = at.walk_mark.map(|begun| if begun == 0 { mark } else { begun });
-                core.fold.as_ref().map(|fold| {
+                core.fold().map(|fold| {
                     let skip_tombstones_below = at.walk_mark.unwrap_or(0);
                     let walk = Walk { from: at.position, mark, skip_tombstones_below, filter: &filter };
                     let page = fold.walk(&walk, WalkLimit::new(items_max - found.len(), bytes_max - bytes));
@@ -164,12 +174,19 @@ impl Engine {
 
     /// Holds the durable tail of now, for a read of several walks that must agree.
     pub async fn pin(&self, handle: &Arc<Handle>) -> Result<Option<Pin>, Fault> {
-        self.ensure_fold(handle).await?;
-        let mut core = handle.lock();
-        let Some(mark) = handle.stream().map(|stream| stream.tail) else { return Ok(None) };
-        let Some(fold) = &mut core.fold else { return Ok(None) };
-        fold.pin(mark);
-        Ok(Some(Pin { handle: handle.clone(), mark }))
+        loop {
+            self.ensure_fold(handle).await?;
+            {
+                let mut core = handle.lock();
+                let Some(mark) = handle.stream().map(|stream| stream.tail) else { return Ok(None) };
+                let fold_generation = core.fold_generation;
+                if let Some(fold) = core.fold_mut() {
+                    fold.pin(mark);
+                    return Ok(Some(Pin { handle: handle.clone(), mark, fold_generation }));
+                }
+            }
+            handle.quiet().await;
+        }
     }
 
     /// Collections of a typed stream: name and entity type, by name.
@@ -196,10 +213,10 @@ impl Engine {
 
     /// Live entities per collection, staged ones included.
     pub async fn live_counts(&self, handle: &Arc<Handle>) -> Result<Vec<(String, u64)>, Fault> {
+        handle.quiet().await;
         self.ensure_fold(handle).await?;
         let core = handle.lock();
-        let fold = core.fold.as_ref();
-        Ok(fold.map(|fold| fold.types().map(|(name, live)| (name.to_owned(), live)).collect()).unwrap_or_default())
+        Ok(core.fold().map(|fold| fold.types().map(|(name, live)| (name.to_owned(), live)).collect()).unwrap_or_default())
     }
 
     pub(super) async fn fetch(&self, places: Vec<(Place, u32)>) -> Result<Vec<Bytes>, Fault> {
@@ -218,11 +235,17 @@ impl Engine {
         entity_type: &str,
         key: &str,
     ) -> Result<Option<Seen>, Fault> {
-        self.ensure_fold(handle).await?;
-        let core = handle.lock();
-        let Some(stream) = handle.stream() else { return Ok(None) };
-        let seen = core.fold.as_ref().and_then(|fold| fold.at(stream.tail, entity_type, key));
-        Ok(seen.filter(|entity| !entity.deletes))
+        loop {
+            self.ensure_fold(handle).await?;
+            {
+                let core = handle.lock();
+                let Some(stream) = handle.stream() else { return Ok(None) };
+                if let Some(fold) = core.fold() {
+                    return Ok(fold.at(stream.tail, entity_type, key).filter(|entity| !entity.deletes));
+                }
+            }
+            handle.quiet().await;
+        }
     }
 
     /// Reads the fold from the log if nobody has yet. Typed writers wait for it, so none is missed.
@@ -246,8 +269,11 @@ impl Engine {
             };
             let fold = fold.map_err(|e| Fault::Storage(e.to_string()))??;
             let mut core = handle.lock();
-            if core.state.as_ref().is_some_and(|state| state.id == stream.id && state.tail == stream.tail) {
-                core.fold = Some(fold);
+            let same = |state: &crate::stream::StreamState| {
+                state.id == stream.id && state.tail == stream.tail && state.schema == stream.schema
+            };
+            if core.state.as_ref().is_some_and(same) {
+                core.set_fold(Some(fold));
             }
         }
     }
@@ -262,30 +288,32 @@ impl Engine {
             };
             from = last.first + last.count;
             runs.iter().for_each(|run| fold_run(&mut fold, run, versions));
+            // Nobody reads at a mark before the end of this, so what was superseded need not be kept.
+            if fold.wants_squeeze() {
+                fold.squeeze(from);
+            }
         }
         Ok(fold)
     }
 
     fn version_fields(&self, stream: &PublishedStream) -> Result<VersionFields, Fault> {
-        let Some(schema) = &stream.schema else { return Ok(VersionFields::default()) };
-        let compiled = self.compiled(schema)?;
-        let field = |c: &crate::registry::CompiledCollection| {
-            c.version_field.clone().map(|field| (c.entity_type.to_string(), field))
-        };
-        Ok(VersionFields(compiled.collections().filter_map(field).collect()))
+        let compiled = stream.schema.as_ref().map(|schema| self.compiled(schema)).transpose()?;
+        Ok(VersionFields { compiled, depth_max: self.limits().json_depth_max })
     }
 }
 
 /// Which types carry a version, and in which member.
-#[derive(Default)]
-struct VersionFields(std::collections::HashMap<String, String>);
+struct VersionFields {
+    compiled: Option<Arc<Compiled>>,
+    depth_max: usize,
+}
 
 impl VersionFields {
     fn of(&self, change: &StoredChange<'_>) -> Option<i128> {
-        let field = self.0.get(&*change.entity_type)?;
-        let value: serde_json::Value = serde_json::from_str(change.value?).ok()?;
-        let version = value.get(field)?;
-        version.as_i64().map(i128::from).or_else(|| version.as_u64().map(i128::from))
+        let collection = self.compiled.as_ref()?.collection(&change.entity_type)?;
+        collection.version_field.as_ref()?;
+        let value = json::strict_value(change.value?, self.depth_max, json::Duplicates::Keep).ok()?;
+        collection.version_of(&value)
     }
 }
 
@@ -320,7 +348,7 @@ impl Selection {
 /// Whether the fold is there, or not needed because no stream is staged to exist.
 fn has_fold(handle: &Handle, engine: &Engine) -> Result<bool, Fault> {
     let core = handle.lock_fresh(&*engine.store)?;
-    Ok(core.fold.is_some() || core.state.is_none())
+    Ok(core.fold().is_some() || core.state.is_none())
 }
 
 fn fold_run(fold: &mut Fold, run: &Run, versions: &VersionFields) {

@@ -21,6 +21,8 @@ pub struct Handle {
     published: watch::Sender<Published>,
     /// Held while the fold is read from the log; writers of a typed stream wait for it.
     pub(super) loading: tokio::sync::Mutex<()>,
+    /// Held by a merge that has lost to others once.
+    pub(super) merging: tokio::sync::Mutex<()>,
 }
 
 /// What writers decide on. Locked for microseconds, never across an `.await`.
@@ -28,7 +30,9 @@ pub(super) struct Core {
     /// Staged state; `None` where no stream of that name is staged to exist.
     pub state: Option<StreamState>,
     /// Latest value per key, staged changes included; `None` until somebody needs it.
-    pub fold: Option<Fold>,
+    fold: Option<Fold>,
+    /// Grows whenever the fold is another one: what was pinned in it is not pinned any more.
+    pub fold_generation: u64,
     /// Last use, which for reads only memory knows.
     pub used_at: Timestamp,
     /// Steps ever staged here; a decision rests on all of them.
@@ -92,6 +96,21 @@ impl From<&StreamState> for PublishedStream {
     }
 }
 
+impl Core {
+    pub fn fold(&self) -> Option<&Fold> {
+        self.fold.as_ref()
+    }
+
+    pub fn fold_mut(&mut self) -> Option<&mut Fold> {
+        self.fold.as_mut()
+    }
+
+    pub fn set_fold(&mut self, fold: Option<Fold>) {
+        self.fold = fold;
+        self.fold_generation += 1;
+    }
+}
+
 impl Handle {
     /// Loads what the store knows. `started_at` counts as a use, since uses in memory do not survive a restart.
     pub(super) fn load(name: StreamName, store: &dyn Store, started_at: Timestamp) -> Self {
@@ -101,6 +120,7 @@ impl Handle {
         let core = Core {
             state,
             fold: None,
+            fold_generation: 0,
             used_at,
             staged_steps: 0,
             in_flight: 0,
@@ -108,7 +128,13 @@ impl Handle {
             stale: false,
             binding: None,
         };
-        Self { name, core: Mutex::new(core), published: watch::Sender::new(published), loading: Default::default() }
+        Self {
+            name,
+            core: Mutex::new(core),
+            published: watch::Sender::new(published),
+            loading: Default::default(),
+            merging: Default::default(),
+        }
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Core> {
@@ -127,7 +153,7 @@ impl Handle {
                 return Err(Fault::Busy { retry_after: std::time::Duration::from_secs(1) });
             }
             core.state = store.find(&self.name).and_then(|id| store.load(id));
-            core.fold = None;
+            core.set_fold(None);
             core.stale = false;
         }
         Ok(core)
@@ -164,6 +190,18 @@ impl Handle {
             Ok(published) if published.last_failed_step <= basis.landed => Ok(()),
             _ => Err(Fault::Busy { retry_after: std::time::Duration::from_secs(1) }),
         }
+    }
+
+    /// Waits where what stood under the name is staged to go.
+    pub(super) async fn quiet_if_going(&self, store: &dyn Store) -> Result<(), Fault> {
+        let going = {
+            let core = self.lock_fresh(store)?;
+            core.state.is_none() && core.in_flight > 0
+        };
+        if going {
+            self.quiet().await;
+        }
+        Ok(())
     }
 
     /// As [`Handle::settled`], for everything staged so far, whether or not it failed.

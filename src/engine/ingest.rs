@@ -34,7 +34,7 @@ impl Ingest {
     /// Decides on one line: a change, or an array of changes that is written whole. Lines are decided in call order;
     /// a refusal is known at once or, where it rests on what is not durable yet, from the acknowledgement.
     pub async fn line(&self, line: &[u8], producer: Option<Producer>) -> Result<Acknowledgement, Fault> {
-        let messages = json::messages(line)?;
+        let messages = json::messages(line, self.engine.limits().batch_messages_max)?;
         if messages.is_empty() {
             return Err(JsonFault::EmptyArray.into());
         }
@@ -50,7 +50,7 @@ impl Ingest {
                     };
                 }
             };
-            let birth = Birth { lifetime: Lifetime::Unlimited, schema };
+            let birth = Birth { lifetime: Lifetime::Unlimited, schema, only: false };
             if let Some(decided) =
                 self.engine.decide_typed(&self.handle, batch, writer.clone(), Some(birth)).await?
             {

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use crate::model::{ContentType, Offset, ReadFrom, StreamName};
@@ -18,7 +19,7 @@ use super::{ChangeFault, Engine, Fault};
 /// A page of refused changes, oldest first.
 #[derive(Debug)]
 pub struct QuarantinePage {
-    pub entries: Vec<Value>,
+    pub entries: Vec<Box<RawValue>>,
     pub next: Offset,
     pub up_to_date: bool,
 }

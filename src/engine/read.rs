@@ -50,13 +50,18 @@ impl Engine {
 
     /// Refuses an offset that no response can have given.
     pub fn check_offset(&self, stream: Option<&PublishedStream>, given: Offset) -> Result<(), Fault> {
-        let tail = stream.map_or(0, |stream| stream.tail);
-        // A position of a former incarnation of the name lies below every new stream's start.
-        let known = tail.max(self.start_position());
-        if given.position > known || given.walk_mark > known {
+        // Where nothing stands under the name now, something may have; its offsets lie below the next start.
+        let tail = stream.map_or_else(|| self.start_position(), |stream| stream.tail);
+        if given.position > tail || given.walk_mark > tail {
             return Err(Fault::BeyondTail { given, tail: Offset::at(tail) });
         }
-        Ok(())
+        match stream {
+            // On a typed stream, whoever folds is told to reset; on others nobody could tell the two streams apart.
+            Some(stream) if stream.schema.is_none() && (1..stream.creation.start).contains(&given.position) => {
+                Err(Fault::Former { given, start: Offset::at(stream.creation.start) })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// One page from `from`, of whole batches where they fit. Never more than what is durable.

@@ -10,10 +10,11 @@ use serde_json::Value;
 
 use crate::model::{ContentType, StreamName, Timestamp};
 use crate::protocol::change::StoredChange;
+use crate::protocol::json::{Duplicates, strict_value};
 use crate::protocol::registry::{read_entry, write_entry};
 use crate::registry::{
     BindFault, Binding, BindingName, Compiled, Document, DocumentFault, DocumentLimits, Entry, RegisterFault,
-    Registered, Registration, Registry, SubjectName, UnbindFault,
+    Registered, Registration, Registry, SubjectName, UnbindFault, Validation,
 };
 use crate::storage::Store;
 use crate::stream::{Body, Creation, Lifetime, Record, SchemaRef};
@@ -178,13 +179,34 @@ impl Engine {
             candidate.apply(&Entry::Bind(binding.clone()));
             let governed = self.governed(&candidate, &binding).await?;
             let landing = match staged.binding(&binding.name).is_some_and(|known| **known == binding) {
-                true if governed.is_empty() => None,
-                _ => Some(self.stage_entry(&mut staged, Entry::Bind(binding), governed)?),
+                true if governed.iter().all(|governed| !governed.moves) => None,
+                _ => Some(self.stage_entry(&mut staged, Entry::Bind(binding.clone()), governed)?),
             };
             (landing, fresh)
         };
         self.registry_settled(landing).await?;
+        self.bind_latecomers(&binding).await?;
         Ok(fresh)
+    }
+
+    /// Streams that were created while the binding became durable did not know of it yet.
+    async fn bind_latecomers(&self, binding: &Binding) -> Result<(), Fault> {
+        let landing = {
+            let mut staged = self.registry.staged.lock().await;
+            if staged.binding(&binding.name).is_none_or(|known| **known != *binding) {
+                return Ok(());
+            }
+            let late = match self.governed(&staged, binding).await {
+                Ok(late) if late.iter().any(|governed| governed.moves) => late,
+                Ok(_) => return Ok(()),
+                Err(fault) => {
+                    tracing::warn!(binding = %binding.name, error = %fault, "a stream that was just created stays untyped");
+                    return Ok(());
+                }
+            };
+            self.stage_entry(&mut staged, Entry::Bind(binding.clone()), late)?
+        };
+        self.registry_settled(Some(landing)).await
     }
 
     /// Takes a binding away; its streams keep the schema they are pinned to.
@@ -229,6 +251,12 @@ impl Engine {
         governed: Vec<Governed>,
     ) -> Result<Landing, Fault> {
         let host = &self.registry.handle;
+        if host.lock().stale {
+            // A step before this one was lost: what was decided on it must be decided again.
+            *staged = Registry::clone(&self.registry.current());
+            let _ = host.lock_fresh(&*self.store)?;
+            return Err(Fault::Contended);
+        }
         let mut core = host.lock_fresh(&*self.store)?;
         let text = write_entry(&entry);
         let records = self.entry_records(&core, Content::of_messages(std::iter::once(text.as_bytes())));
@@ -243,7 +271,7 @@ impl Engine {
         }
         staged.apply(&entry);
         let mut steps = vec![Step { handle: host, core: &mut core, records }];
-        for (governed, core) in &mut locked {
+        for (governed, core) in locked.iter_mut().filter(|(governed, _)| governed.moves) {
             let state = &governed.stream;
             let body = Body::Rebind(governed.pin.clone());
             let record = Record { body, ..Record::plain(state.id, state.tail, self.now()) };
@@ -282,6 +310,11 @@ impl Engine {
     async fn governed(&self, candidate: &Registry, binding: &Binding) -> Result<Vec<Governed>, Fault> {
         let Some(pin) = candidate.pin(binding) else { return Ok(Vec::new()) };
         let compiled = get(candidate, &pin.subject, pin.version)?.compiled.clone();
+        // Under these no reader may see what the schema refuses; under the former binding that was possible.
+        let strict = |validation| matches!(validation, Validation::Reject | Validation::Quarantine);
+        let former = self.registry.current();
+        let former = former.binding(&binding.name).map(|former| former.validation);
+        let stricter = strict(binding.validation) && former.is_none_or(|former| !strict(former));
         let (mut governed, mut faults, mut after) = (Vec::new(), Vec::new(), None::<StreamName>);
         loop {
             let names = self.store.list("", after.as_ref().map(StreamName::as_str), 1_000);
@@ -294,11 +327,12 @@ impl Engine {
                 let handle = self.handle(&name);
                 handle.quiet().await;
                 let Some(stream) = handle.stream() else { continue };
-                if stream.schema.as_ref() == Some(&pin) {
+                let moves = stream.schema.as_ref() != Some(&pin);
+                if !moves && !stricter {
                     continue;
                 }
                 faults.extend(self.check_stream(&handle, &stream, &compiled, pin.version).await?);
-                governed.push(Governed { handle, stream, pin: pin.clone() });
+                governed.push(Governed { handle, stream, pin: pin.clone(), moves });
             }
         }
         match faults.is_empty() {
@@ -402,7 +436,12 @@ struct Governed {
     handle: Arc<Handle>,
     stream: PublishedStream,
     pin: SchemaRef,
+    /// Whether it is pinned to another version now; otherwise its data was only looked at.
+    moves: bool,
 }
+
+/// Deeper than any request may be, and shallow enough to walk.
+const DEPTH_MAX: usize = 1_000;
 
 fn entity_faults(
     compiled: &Compiled,
@@ -425,7 +464,8 @@ fn entity_faults(
         let message = format!("the schema has no type {:?}", change.entity_type);
         return vec![fault("/type".into(), "enum".into(), String::new(), message)];
     };
-    let value = change.value.and_then(|text| serde_json::from_str(text).ok()).unwrap_or(Value::Null);
+    let parse = |text| strict_value(text, DEPTH_MAX, Duplicates::Keep).ok();
+    let value = change.value.and_then(parse).unwrap_or(Value::Null);
     let mut faults: Vec<ChangeFault> = collection
         .check(&value, faults_max)
         .into_iter()

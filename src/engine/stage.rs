@@ -37,7 +37,8 @@ impl Landing {
     pub async fn durable(self) -> Result<(), Fault> {
         match self.0.await {
             Ok(result) => Ok(result?),
-            Err(_) => Err(Fault::Closed),
+            // The store went away with it: nobody knows.
+            Err(_) => Err(Fault::Unknown),
         }
     }
 }
@@ -106,16 +107,16 @@ fn move_staged(core: &mut Core, record: &Record) {
     match (&record.body, &mut core.state) {
         (Body::Create(_), state) => {
             *state = StreamState::create(record);
-            core.fold = None;
+            core.set_fold(None);
         }
         (_, Some(state)) => {
             state.apply(record);
             if state.gone {
                 core.state = None;
-                core.fold = None;
+                core.set_fold(None);
             } else if matches!(record.body, Body::Rebind(_)) {
                 // Another version may keep its version numbers elsewhere.
-                core.fold = None;
+                core.set_fold(None);
             }
         }
         (_, None) => {}

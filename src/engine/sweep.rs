@@ -22,7 +22,7 @@ impl Engine {
             match &core.state {
                 Some(state) if state.creation.lifetime.is_over(core.used_at, now) => {
                     let record = Record { body: Body::Expire, ..Record::plain(state.id, state.tail, now) };
-                    Ok(self.stage_gone(handle, &mut core, record))
+                    Ok(self.stage_gone(handle, &mut core, record)?)
                 }
                 Some(_) => return Ok(()),
                 None => Err(handle.basis(&core)),
@@ -35,15 +35,20 @@ impl Engine {
     }
 
     /// Stages the end of a stream, and of what was kept beside it.
-    pub(super) fn stage_gone(&self, handle: &Arc<Handle>, core: &mut Core, record: Record) -> Landing {
+    pub(super) fn stage_gone(
+        &self,
+        handle: &Arc<Handle>,
+        core: &mut Core,
+        record: Record,
+    ) -> Result<Landing, Fault> {
         let beside = self.handle(&handle.name.quarantine_of());
-        let mut beside_core = beside.lock();
+        let mut beside_core = beside.lock_fresh(&*self.store)?;
         let mut steps = vec![Step::one(handle, core, record)];
         if let Some(state) = &beside_core.state {
             let end = Record { body: Body::Delete, ..Record::plain(state.id, state.tail, self.now()) };
             steps.push(Step::one(&beside, &mut beside_core, end));
         }
-        self.stage(steps, None)
+        Ok(self.stage(steps, None))
     }
 
     /// Notes a read. Only every tenth of the idle window does it reach the log, and nobody waits for that.

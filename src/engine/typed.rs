@@ -13,7 +13,7 @@ use crate::fold::{ChangeFacts, Placing};
 use crate::model::{ContentType, EntityKey, EntityType, Offset, Operation, Position, Producer};
 use crate::protocol::change::{Change, Enrichment, MALFORMED};
 use crate::protocol::json::{self, Duplicates};
-use crate::registry::{Compiled, CompiledCollection, Egress, Validation};
+use crate::registry::{Binding, Compiled, CompiledCollection, Egress, Validation};
 use crate::stream::{Admission, Append, Body, Creation, Lengths, Lifetime, Record, SchemaRef, StreamState, admit};
 
 use super::handle::{Basis, Core, Handle};
@@ -33,6 +33,8 @@ pub(super) struct Writer {
 pub(super) struct Birth {
     pub lifetime: Lifetime,
     pub schema: SchemaRef,
+    /// Whether the batch is written only with it.
+    pub only: bool,
 }
 
 /// What must hold of an entity for a change to it to be applied.
@@ -72,6 +74,8 @@ pub(super) struct Batch {
     pub set_aside: Vec<SetAside>,
     /// Messages in the request.
     pub received: usize,
+    /// The binding that it was checked under.
+    pub binding: Option<Arc<Binding>>,
     pub txid: Option<Arc<str>>,
 }
 
@@ -88,9 +92,9 @@ impl Engine {
         }
         let messages = match request.body.is_empty() {
             true => Vec::new(),
-            false => json::messages(&request.body)?,
+            false => json::messages(&request.body, self.limits().batch_messages_max)?,
         };
-        if messages.is_empty() && !request.closes {
+        if messages.is_empty() && !request.body.is_empty() {
             return Err(json::JsonFault::EmptyArray.into());
         }
         let writer =
@@ -107,7 +111,14 @@ impl Engine {
         condition: Option<Condition>,
     ) -> Result<Appended, Fault> {
         loop {
-            let schema = self.schema_of(handle)?;
+            let schema = match self.schema_of(handle) {
+                Ok(schema) => schema,
+                // Perhaps only staged to go, or to come.
+                Err(_) => {
+                    handle.quiet().await;
+                    self.schema_of(handle)?
+                }
+            };
             // A repeat is a repeat even if today's schema would refuse it.
             let mut batch = match self.prepare(handle, &schema, messages) {
                 Ok(batch) => batch,
@@ -121,7 +132,7 @@ impl Engine {
             if let Some(condition) = condition {
                 batch.changes.iter_mut().for_each(|change| change.condition = Some(condition));
             }
-            let birth = Birth { lifetime: Lifetime::Unlimited, schema };
+            let birth = Birth { lifetime: Lifetime::Unlimited, schema, only: false };
             match self.commit_typed(handle, batch, writer.clone(), Some(birth)).await? {
                 Some(appended) => return Ok(appended),
                 None => continue,
@@ -161,7 +172,7 @@ impl Engine {
         let enrichment = Enrichment { now: self.now(), trace };
         let mut stored = Vec::with_capacity(messages.iter().map(|m| m.len() + 64).sum());
         let (mut changes, mut set_aside, mut faults) = (Vec::with_capacity(messages.len()), Vec::new(), Vec::new());
-        let mut txid = None;
+        let (mut txid, mut more) = (None, 0);
         for (index, message) in messages.iter().enumerate() {
             match checker.check(index, message) {
                 Ok((change, collection, version)) => {
@@ -187,17 +198,19 @@ impl Engine {
                 Err(found) if validation == Validation::Quarantine => {
                     set_aside.push(SetAside { change: (*message).to_owned(), faults: found });
                 }
-                Err(found) => faults.extend(found),
+                Err(found) => {
+                    let room = self.limits().faults_max.saturating_sub(faults.len());
+                    more += found.len().saturating_sub(room);
+                    faults.extend(found.into_iter().take(room));
+                }
             }
         }
         if !faults.is_empty() {
             Counters::add(&self.counters.refused_changes, messages.len() as u64);
-            let more = faults.len().saturating_sub(self.limits().faults_max);
-            faults.truncate(self.limits().faults_max);
             return Err(Fault::Invalid { faults, more });
         }
         let received = messages.len();
-        Ok(Batch { schema: schema.clone(), changes, stored: stored.into(), set_aside, received, txid })
+        Ok(Batch { schema: schema.clone(), changes, stored: stored.into(), set_aside, received, binding, txid })
     }
 
     pub(super) fn compiled(&self, schema: &SchemaRef) -> Result<Arc<Compiled>, Fault> {
@@ -227,16 +240,15 @@ impl Engine {
         }
     }
 
-    /// What admission says of a tuple, whatever it carries; `None` without one. Settled.
+    /// What admission says of a writer, whatever it carries; `None` where there is no stream. Settled.
     async fn judge_tuple(&self, handle: &Arc<Handle>, writer: &Writer) -> Result<Option<Admission>, Fault> {
-        let Some(producer) = &writer.producer else { return Ok(None) };
         let (admission, basis) = {
             let mut core = handle.lock_fresh(&*self.store)?;
             let binding = self.binding_of(&handle.name, &mut core);
             let Some(state) = &core.state else { return Ok(None) };
             let probe = Append {
                 content_type: Some(ContentType::json()),
-                producer: Some(producer.clone()),
+                producer: writer.producer.clone(),
                 stream_seq: None,
                 closes: writer.closes,
                 schema_version: None,
@@ -276,7 +288,13 @@ impl Engine {
     ) -> Result<Option<DecidedTyped>, Fault> {
         self.ensure_fold(handle).await?;
         match self.decide_locked(handle, batch, writer, birth)? {
-            Locked::Again => Ok(None),
+            Locked::Again => {
+                handle.quiet().await;
+                Ok(None)
+            }
+            Locked::Taken => {
+                Err(Fault::Exists { name: handle.name.clone(), differs: "it was created at the same time" })
+            }
             Locked::Decided(decided) => Ok(Some(*decided)),
             // Told here and not with the acknowledgement, so that a pipelining writer decides nothing after it.
             Locked::Refused { fault, basis } => {
@@ -297,13 +315,20 @@ impl Engine {
         let mut guard = handle.lock_fresh(&*self.store)?;
         let core = &mut *guard;
         let binding = self.binding_of(&handle.name, core);
-        self.reserve(core, batch.stored.len())?;
+        let aside: usize = batch.set_aside.iter().map(SetAside::bytes).sum();
+        self.reserve(core, batch.stored.len() + aside)?;
+        if !same_binding(&binding, &batch.binding) {
+            return Ok(Locked::Again);
+        }
         let born = match (&core.state, birth) {
+            (Some(_), Some(Birth { only: true, .. })) => return Ok(Locked::Taken),
             (Some(state), _) if state.schema.as_ref() != Some(&batch.schema) => return Ok(Locked::Again),
             // The fold was dropped in between (the stream was made again): read it first.
-            (Some(_), _) if core.fold.is_none() => return Ok(Locked::Again),
+            (Some(_), _) if core.fold().is_none() => return Ok(Locked::Again),
             (Some(_), _) => None,
             (None, None) => return Err(Fault::NoStream(handle.name.clone())),
+            // What stood under the name is staged to go: until it has gone, its readers' fold is the one here.
+            (None, Some(_)) if core.in_flight > 0 => return Ok(Locked::Again),
             (None, Some(birth)) => Some(self.born(handle, birth)),
         };
         let Some(state) = core.state.as_ref().or(born.as_ref().map(|(_, state)| state)) else {
@@ -334,7 +359,7 @@ impl Engine {
                 record.count = content.count;
                 record.body = Body::Append { lengths: content.lengths, payload: content.payload };
                 let records = born.into_iter().map(|(record, _)| record).collect();
-                self.stage_typed(handle, core, records, *record, &batch, &outcome)
+                self.stage_typed(handle, core, records, *record, &batch, &outcome)?
             }
             Admission::Refuse(crate::stream::Refusal::Gone) => {
                 return Ok(Locked::Refused { fault: Fault::NoStream(handle.name.clone()), basis });
@@ -388,18 +413,18 @@ impl Engine {
         record: Record,
         batch: &Batch,
         outcome: &Outcome,
-    ) -> Decided {
+    ) -> Result<Decided, Fault> {
         let moves = record.count > 0 || record.producer.is_some() || record.closes || record.stream_seq.is_some();
         if moves {
             records.push(record);
         }
         if records.is_empty() && batch.set_aside.is_empty() {
-            return Decided::Nothing;
+            return Ok(Decided::Nothing);
         }
         let aside = (!batch.set_aside.is_empty()).then(|| self.quarantine_content(&batch.set_aside));
         let creates = records.iter().any(|record| matches!(record.body, Body::Create(_)));
         let beside = aside.as_ref().map(|_| self.handle(&handle.name.quarantine_of()));
-        let mut beside_core = beside.as_ref().map(|beside| beside.lock());
+        let mut beside_core = beside.as_ref().map(|beside| beside.lock_fresh(&*self.store)).transpose()?;
         let mut steps = Vec::with_capacity(2);
         if !records.is_empty() {
             steps.push(Step { handle, core: &mut *core, records });
@@ -410,12 +435,12 @@ impl Engine {
         }
         let landing = self.stage(steps, None);
         if creates {
-            core.fold = Some(crate::fold::Fold::new());
+            core.set_fold(Some(crate::fold::Fold::new()));
         }
-        if let Some(fold) = &mut core.fold {
+        if let Some(fold) = core.fold_mut() {
             outcome.apply_to(fold, batch);
         }
-        Decided::Staged(landing)
+        Ok(Decided::Staged(landing))
     }
 }
 
@@ -437,6 +462,8 @@ enum Locked {
     Refused { fault: Fault, basis: Basis },
     /// The stream is not as the batch was checked for.
     Again,
+    /// There is a stream, and the batch was to create one.
+    Taken,
 }
 
 /// What the version guards left of a batch, and where it goes.
@@ -503,7 +530,7 @@ fn judge(core: &Core, batch: &Batch, tail: Position) -> Result<Outcome, Fault> {
         let name = (change.entity_type.as_str(), change.key.as_str());
         if guarded {
             let known = seen.get(&name).copied().unwrap_or_else(|| {
-                let latest = core.fold.as_ref().and_then(|fold| fold.latest(name.0, name.1));
+                let latest = core.fold().and_then(|fold| fold.latest(name.0, name.1));
                 latest.map_or(Known::default(), |latest| Known {
                     at: (!latest.seen.deletes).then_some(latest.seen.position),
                     version: latest.version,
@@ -527,6 +554,21 @@ fn judge(core: &Core, batch: &Batch, tail: Position) -> Result<Outcome, Fault> {
         outcome.kept.push(nth);
     }
     Ok(outcome)
+}
+
+impl SetAside {
+    /// About what it takes when it is kept.
+    fn bytes(&self) -> usize {
+        self.change.len() + self.faults.iter().map(|fault| fault.message.len() + 128).sum::<usize>()
+    }
+}
+
+fn same_binding(one: &Option<Arc<Binding>>, other: &Option<Arc<Binding>>) -> bool {
+    match (one, other) {
+        (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+        (None, None) => true,
+        _ => false,
+    }
 }
 
 impl Condition {

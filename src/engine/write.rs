@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
-use crate::model::{ContentType, Offset, Producer, ProducerSeq, StreamName};
+use crate::model::{ContentType, Limits, Offset, Producer, ProducerSeq, StreamName};
 use crate::protocol::json;
 use crate::registry::{Binding, ClosePolicy};
 use crate::storage::mutant::{self, Mutant};
@@ -73,13 +73,13 @@ impl Content {
     }
 
     /// Untyped data: JSON is split into messages and otherwise kept to the byte.
-    pub fn untyped(json: bool, body: Bytes, depth_max: usize) -> Result<Self, Fault> {
+    pub fn untyped(json: bool, body: Bytes, limits: &Limits) -> Result<Self, Fault> {
         if !json {
             return Ok(Self { count: body.len() as u64, payload: body, lengths: Lengths::default() });
         }
-        let messages = json::messages(&body)?;
+        let messages = json::messages(&body, limits.batch_messages_max)?;
         for (index, message) in messages.iter().enumerate() {
-            json::check_well_formed(message, depth_max)
+            json::check_well_formed(message, limits.json_depth_max)
                 .map_err(|e| json::JsonFault::Message { index, reason: e.to_string() })?;
         }
         Ok(Self::of_messages(messages.iter().map(|m| m.as_bytes())))
@@ -98,10 +98,12 @@ impl Content {
 
 impl Engine {
     /// Creates a stream, or confirms that it exists as asked.
-    pub async fn create(&self, request: CreateRequest) -> Result<Created, Fault> {
+    pub async fn create(&self, mut request: CreateRequest) -> Result<Created, Fault> {
         let handle = self.handle(&request.name);
         self.expire_if_over(&handle).await?;
         let binding = self.binding(&handle);
+        // Closing is for ever; a binding that ignores it does so here as well.
+        request.closed &= binding.as_ref().is_none_or(|binding| binding.close == ClosePolicy::Accept);
         let schema = self.schema_for(&request, binding.as_deref())?;
         let content_type = match (&request.content_type, &schema) {
             (Some(given), Some(_)) if !given.is_json() => {
@@ -122,7 +124,7 @@ impl Engine {
         }
         let content = match request.body.is_empty() {
             true => Content::empty(),
-            false => Content::untyped(content_type.is_json(), request.body.clone(), self.limits().json_depth_max)?,
+            false => Content::untyped(content_type.is_json(), request.body.clone(), self.limits())?,
         };
         self.create_with(&handle, &request, content_type, schema, content).await
     }
@@ -134,17 +136,25 @@ impl Engine {
         request: CreateRequest,
         schema: SchemaRef,
     ) -> Result<Created, Fault> {
-        let exists = handle.lock_fresh(&*self.store)?.state.is_some();
-        if exists {
-            return self.create_with(handle, &request, ContentType::json(), Some(schema), Content::empty()).await;
+        let messages = json::messages(&request.body, self.limits().batch_messages_max)?;
+        loop {
+            let exists = handle.lock_fresh(&*self.store)?.state.is_some();
+            if exists {
+                return self.create_with(handle, &request, ContentType::json(), Some(schema), Content::empty()).await;
+            }
+            let batch = self.prepare(handle, &schema, &messages)?;
+            let writer = Writer { closes: request.closed, ..Writer::default() };
+            let birth = Birth { lifetime: request.lifetime, schema: schema.clone(), only: true };
+            match self.commit_typed(handle, batch, writer, Some(birth)).await {
+                Ok(Some(_)) => {
+                    let stream = handle.stream().ok_or_else(|| Fault::NoStream(handle.name.clone()))?;
+                    return Ok(Created { fresh: true, stream });
+                }
+                // Checked again, or found to exist, in the next round.
+                Ok(None) | Err(Fault::Exists { .. }) => {}
+                Err(fault) => return Err(fault),
+            }
         }
-        let messages = json::messages(&request.body)?;
-        let batch = self.prepare(handle, &schema, &messages)?;
-        let writer = Writer { closes: request.closed, ..Writer::default() };
-        let birth = Birth { lifetime: request.lifetime, schema };
-        self.commit_typed(handle, batch, writer, Some(birth)).await?;
-        let stream = handle.stream().ok_or_else(|| Fault::NoStream(handle.name.clone()))?;
-        Ok(Created { fresh: true, stream })
     }
 
     async fn create_with(
@@ -155,9 +165,12 @@ impl Engine {
         schema: Option<SchemaRef>,
         content: Content,
     ) -> Result<Created, Fault> {
-        let decided = {
+        let decided = loop {
+            handle.quiet_if_going(&*self.store).await?;
             let mut core = handle.lock_fresh(&*self.store)?;
-            match &core.state {
+            break match &core.state {
+                // Gone again in between: what stood under the name must have gone before another takes it.
+                None if core.in_flight > 0 => continue,
                 Some(state) => {
                     let differs = if !state.creation.content_type.matches(&content_type) {
                         Some("its content type differs")
@@ -183,7 +196,7 @@ impl Engine {
                     };
                     Ok(self.stage_creation(handle, &mut core, creation, request.closed, content))
                 }
-            }
+            };
         };
         let fresh = decided.is_ok();
         match decided {
@@ -246,28 +259,39 @@ impl Engine {
         if typed {
             return self.append_typed(&handle, request).await;
         }
-        let json = stream.is_some_and(|stream| stream.creation.content_type.is_json());
+        let Some(stream) = stream else { return Err(Fault::NoStream(name.clone())) };
+        let json = stream.creation.content_type.is_json();
         // A closed stream or another type must be said before the body is judged.
         let content = match request.body.is_empty() {
             true => Ok(Content::empty()),
-            false => Content::untyped(json, request.body.clone(), self.limits().json_depth_max).and_then(|content| {
+            false => Content::untyped(json, request.body.clone(), self.limits()).and_then(|content| {
                 (content.count > 0).then_some(content).ok_or(Fault::Json(json::JsonFault::EmptyArray))
             }),
         };
-        self.append_content(&handle, request, content).await
+        match self.append_content(&handle, &stream, &request, content).await? {
+            Some(appended) => Ok(appended),
+            // Another stream stands under the name, or it became typed: what was read of the body may not fit it.
+            None => {
+                handle.quiet().await;
+                Box::pin(self.append(name, request)).await
+            }
+        }
     }
 
     async fn append_content(
         &self,
         handle: &Arc<Handle>,
-        request: AppendRequest,
+        stream: &PublishedStream,
+        request: &AppendRequest,
         content: Result<Content, Fault>,
-    ) -> Result<Appended, Fault> {
+    ) -> Result<Option<Appended>, Fault> {
         let has_body = !request.body.is_empty();
         let (decided, basis, tail) = {
             let mut core = handle.lock_fresh(&*self.store)?;
             let binding = self.binding_of(&handle.name, &mut core);
-            let Some(state) = &core.state else { return Err(Fault::NoStream(handle.name.clone())) };
+            let Some(state) = core.state.as_ref().filter(|state| state.id == stream.id && state.schema.is_none()) else {
+                return Ok(None);
+            };
             let (content, fault) = match content {
                 Ok(content) => (content, None),
                 Err(fault) => (Content { count: u64::from(has_body), ..Content::empty() }, Some(fault)),
@@ -297,7 +321,7 @@ impl Engine {
             let tail = core.state.as_ref().map_or(Offset::BEGINNING, |state| Offset::at(state.tail));
             (decided, basis, (tail, core.state.as_ref().is_some_and(|state| state.closed.is_some())))
         };
-        self.conclude(handle, decided, basis, tail, request.producer).await
+        self.conclude(handle, decided, basis, tail, request.producer.clone()).await.map(Some)
     }
 
     /// Waits for what the decision rests on, then says what became of it.
@@ -361,8 +385,14 @@ impl Engine {
     pub async fn delete(&self, name: &StreamName) -> Result<(), Fault> {
         let handle = self.handle(name);
         self.expire_if_over(&handle).await?;
-        if self.binding(&handle).is_some() && handle.stream().is_some_and(|stream| stream.schema.is_some()) {
-            return self.delete_entities(&handle).await;
+        if self.binding(&handle).is_some() {
+            handle.quiet().await;
+            match handle.stream() {
+                // Nobody has written it, so there is nothing to delete.
+                None => return Ok(()),
+                Some(stream) if stream.schema.is_some() => return self.delete_entities(&handle).await,
+                Some(_) => {}
+            }
         }
         let landing = {
             let mut core = handle.lock_fresh(&*self.store)?;
@@ -370,7 +400,7 @@ impl Engine {
                 None => Err(handle.basis(&core)),
                 Some(state) => {
                     let record = Record { body: Body::Delete, ..Record::plain(state.id, state.tail, self.now()) };
-                    Ok(self.stage_gone(&handle, &mut core, record))
+                    Ok(self.stage_gone(&handle, &mut core, record)?)
                 }
             }
         };

@@ -7,6 +7,8 @@ pub struct Limits {
     pub request_bytes_max: usize,
     /// Largest entity value of a typed change, in bytes; beyond it 422 or 413.
     pub value_bytes_max: usize,
+    /// Most messages of one request; beyond it 413.
+    pub batch_messages_max: usize,
     /// Largest page of a read, in bytes. A batch is split only where it alone exceeds a page.
     pub page_bytes_max: usize,
     /// Deepest nesting of JSON accepted.
@@ -34,6 +36,7 @@ impl Default for Limits {
         Self {
             request_bytes_max: 16 << 20,
             value_bytes_max: 1 << 20,
+            batch_messages_max: 100_000,
             page_bytes_max: 4 << 20,
             json_depth_max: 128,
             producers_max: 10_000,

@@ -225,6 +225,9 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
 
 type Members<'a> = Vec<(Cow<'a, str>, &'a RawValue)>;
 
+/// Most members of a change, and of its headers.
+const MEMBERS_MAX: usize = 64;
+
 /// Members in the order they came; a name that stands twice is refused.
 struct Ordered<'a>(Members<'a>);
 
@@ -239,6 +242,10 @@ impl<'de: 'a, 'a> Deserialize<'de> for Ordered<'a> {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 let mut members: Self::Value = Vec::with_capacity(5);
                 while let Some(Text(name)) = map.next_key()? {
+                    // Few, so that looking for a repeated name stays cheap.
+                    if members.len() == MEMBERS_MAX {
+                        return Err(A::Error::custom(format_args!("more than {MEMBERS_MAX} members")));
+                    }
                     if members.iter().any(|(known, _)| *known == name) {
                         return Err(A::Error::custom(format_args!("member {name:?} stands twice")));
                     }

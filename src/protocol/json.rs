@@ -18,21 +18,51 @@ pub enum JsonFault {
     Syntax(String),
     #[error("the array is empty; send at least one message")]
     EmptyArray,
+    /// Wire: 413. Succeeds as several requests.
+    #[error("the body has more than {max} messages; send fewer at once")]
+    TooManyMessages { max: usize },
     /// Which message, by its index in the body.
     #[error("message {index}: {reason}")]
     Message { index: usize, reason: String },
 }
 
 /// The messages of a body: an array's elements (one level, PROTOCOL.md §9.1.2), or the one value it is.
-pub fn messages(body: &[u8]) -> Result<Vec<&str>, JsonFault> {
+pub fn messages(body: &[u8], messages_max: usize) -> Result<Vec<&str>, JsonFault> {
     let text = std::str::from_utf8(body).map_err(|_| JsonFault::NotUtf8)?;
     let syntax = |fault: serde_json::Error| JsonFault::Syntax(fault.to_string());
     if !text.trim_ascii_start().starts_with('[') {
         let message: &RawValue = serde_json::from_str(text).map_err(syntax)?;
         return Ok(vec![message.get()]);
     }
-    let messages: Vec<&RawValue> = serde_json::from_str(text).map_err(syntax)?;
-    Ok(messages.into_iter().map(RawValue::get).collect())
+    let mut parser = serde_json::Deserializer::from_str(text);
+    let messages = parser.deserialize_seq(Split { messages_max }).map_err(syntax)?;
+    parser.end().map_err(syntax)?;
+    messages.ok_or(JsonFault::TooManyMessages { max: messages_max })
+}
+
+/// The elements of an array; `None` where there are more than may be.
+struct Split {
+    messages_max: usize,
+}
+
+impl<'de> Visitor<'de> for Split {
+    type Value = Option<Vec<&'de str>>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array of messages")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Self::Value, A::Error> {
+        let mut messages = Vec::new();
+        while let Some(message) = elements.next_element::<&RawValue>()? {
+            if messages.len() == self.messages_max {
+                while elements.next_element::<IgnoredAny>()?.is_some() {}
+                return Ok(None);
+            }
+            messages.push(message.get());
+        }
+        Ok(Some(messages))
+    }
 }
 
 /// Checks that a message is well-formed and not nested deeper than `depth_max`; builds nothing.
@@ -156,11 +186,12 @@ mod tests {
 
     #[test]
     fn bodies_split_one_level_deep() {
-        assert_eq!(messages(b" {\"a\": 1} ").unwrap(), ["{\"a\": 1}"]);
-        assert_eq!(messages(b"[[1,2], 3 ,{}]").unwrap(), ["[1,2]", "3", "{}"]);
-        assert_eq!(messages(b"[]").unwrap(), [""; 0]);
+        assert_eq!(messages(b" {\"a\": 1} ", 9).unwrap(), ["{\"a\": 1}"]);
+        assert_eq!(messages(b"[[1,2], 3 ,{}]", 3).unwrap(), ["[1,2]", "3", "{}"]);
+        assert_eq!(messages(b"[]", 9).unwrap(), [""; 0]);
+        assert_eq!(messages(b"[1,2,3]", 2), Err(JsonFault::TooManyMessages { max: 2 }));
         for broken in [&b"{"[..], b"[1,]", b"1 2", b"", b"\xff", b"[1] x"] {
-            assert!(messages(broken).is_err(), "{broken:?}");
+            assert!(messages(broken, 9).is_err(), "{broken:?}");
         }
     }
 
@@ -187,7 +218,7 @@ mod tests {
     proptest! {
         #[test]
         fn arbitrary_bodies_never_panic(body: Vec<u8>) {
-            if let Ok(messages) = messages(&body) {
+            if let Ok(messages) = messages(&body, 100) {
                 for message in messages {
                     let _ = strict_value(message, 128, Duplicates::Refuse);
                 }

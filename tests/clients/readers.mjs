@@ -49,9 +49,10 @@ export async function shows(db, expected, timeout = 15_000) {
   await expect.poll(shown, { timeout, interval: 20 }).toEqual(expected)
 }
 
-/** Everything that a plain read of the protocol gives, in order. */
+/** Everything that a plain read of the protocol gives, in order, up to the tail. */
 export async function messages(url, options = {}) {
-  return (await read({ url, offset: '-1', live: false, json: true, ...options })).json()
+  // The client's `live: false` is one page, whatever follows it; `json()` ends a live read at the tail.
+  return (await read({ url, offset: '-1', live: true, json: true, ...options })).json()
 }
 
 /** The state that `MaterializedState` makes of a plain read. */

@@ -1,5 +1,6 @@
 //! A full disk: writes are refused and nothing else; with room they go on.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -37,6 +38,14 @@ impl SmallDisk {
         let path = self.path().join("ballast");
         std::fs::write(&path, vec![1; bytes]).expect("there is room yet");
         path
+    }
+
+    /// Takes all the room that is left.
+    fn fill_up(&self, name: &str) {
+        let mut file = std::fs::File::create(self.path().join(name)).expect("a file takes no room");
+        for size in [4096, 1] {
+            while file.write_all(&vec![1; size]).is_ok() {}
+        }
     }
 }
 
@@ -97,12 +106,19 @@ async fn a_full_disk_refuses_writes_and_nothing_else() {
     http.send("DELETE", "/v1/stream/other", &[], "").await.expect("it is up").expect(&[204]);
     http.send("HEAD", "/v1/stream/other", &[], "").await.expect("it is up").expect(&[404, 410]);
 
-    // A full disk must not keep a server from starting.
+    // A full disk must not keep a server from starting, and neither must one without a byte to spare.
     server.kill();
-    let server = Process::start(&data, SETTINGS);
-    let http = Http::new(server.url());
+    let mut server = Process::start(&data, SETTINGS);
+    let mut http = Http::new(server.url());
+    for last in ["last", "very-last"] {
+        holds(&http, &acked).await;
+        http.send("HEAD", "/v1/stream/other", &[], "").await.expect("it is up").expect(&[404, 410]);
+        disk.fill_up(last);
+        server.kill();
+        server = Process::start(&data, SETTINGS);
+        http = Http::new(server.url());
+    }
     holds(&http, &acked).await;
-    http.send("HEAD", "/v1/stream/other", &[], "").await.expect("it is up").expect(&[404, 410]);
 
     std::fs::remove_file(ballast).expect("it is there");
     let started = Instant::now();

@@ -30,8 +30,10 @@ async fn sigterm_ends_live_reads_on_a_frame_and_loses_nothing() {
     let mut server = Process::start(dir.path(), &[]);
     let http = Arc::new(Http::new(server.url()));
     http.send("PUT", "/v1/stream/s", &[JSON], "").await.expect("the server is up").expect(&[201]);
+    typed_with_one_entity(&http).await;
     let mut readers = Vec::new();
-    for path in ["/v1/stream/s?offset=-1&live=sse", "/v1/stream/s?offset=now&live=sse"] {
+    let events = "/v1/state/typed/-/events";
+    for path in ["/v1/stream/s?offset=-1&live=sse", "/v1/stream/s?offset=now&live=sse", events] {
         let response = http.request("GET", path).send().await.expect("the server is up");
         assert_eq!(response.status(), 200, "{path}");
         readers.push(tokio::spawn(async move {
@@ -43,14 +45,19 @@ async fn sigterm_ends_live_reads_on_a_frame_and_loses_nothing() {
             String::from_utf8(text).expect("SSE is text")
         }));
     }
+    let polling = http.clone();
+    let poll = "/v1/stream/typed?offset=now&live=long-poll";
+    let waiting = tokio::spawn(async move { polling.send("GET", poll, &[], "").await });
     let writing = tokio::spawn(write_until_refused(http));
     tokio::time::sleep(Duration::from_millis(300)).await;
     server.terminate();
     for reader in readers {
         let text = tokio::time::timeout(SERVING_WITHIN, reader).await.expect("live reads end").expect("no panic");
         assert!(text.ends_with("\n\n"), "cut inside a frame: {:?}", &text[text.len().saturating_sub(100)..]);
-        assert!(text.contains("event: data"), "{text}");
+        assert!(text.contains("\ndata:"), "{text}");
     }
+    let waited = tokio::time::timeout(SERVING_WITHIN, waiting).await.expect("a long-poll ends").expect("no panic");
+    waited.expect("it is answered").expect(&[204]);
     assert_eq!(server.ended(SERVING_WITHIN).code(), Some(0), "{}", server.log());
     let acked = writing.await.expect("no panic");
 
@@ -58,6 +65,16 @@ async fn sigterm_ends_live_reads_on_a_frame_and_loses_nothing() {
     let (found, _) = Http::new(server.url()).messages("s", "-1").await;
     assert!(found.len() == acked || found.len() == acked + 1, "{} of {acked}", found.len());
     assert!(found.iter().enumerate().all(|(at, message)| *message == at), "not once and in order");
+}
+
+async fn typed_with_one_entity(http: &Http) {
+    let schema = json!({"type": "object", "required": ["id"], "properties": {"id": {"type": "string"}}});
+    let document = json!({"collections": {"items": {"type": "item", "primaryKey": "id", "schema": schema}}});
+    http.json("POST", "/v1/schemas/s/versions", &document).await.expect("the server is up").expect(&[201]);
+    let binding = json!({"pattern": "typed", "subject": "s"});
+    http.json("PUT", "/v1/bindings/typed", &binding).await.expect("the server is up").expect(&[201]);
+    let entity = "/v1/state/typed/-/entities/item/a";
+    http.json("PUT", entity, &json!({"id": "a"})).await.expect("the server is up").expect(&[200]);
 }
 
 /// Appends 0, 1, 2 … and gives how many were acknowledged.

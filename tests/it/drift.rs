@@ -92,6 +92,69 @@ fn the_schemas_accept_what_they_describe() {
     assert!(!accepts("config", &serde_json::json!({ "prot": 1 })));
 }
 
+const PROSE: [&str; 9] = [
+    "README.md",
+    "docs/architecture.md",
+    "docs/cli.md",
+    "docs/configuration.md",
+    "docs/durability.md",
+    "docs/metrics.md",
+    "docs/problems.md",
+    "docs/protocol.md",
+    "docs/deploy/README.md",
+];
+
+/// A guarantee whose test was renamed away is a guarantee that nothing holds.
+#[test]
+fn every_test_that_the_docs_name_exists() {
+    let mut sources = String::new();
+    for directory in ["src", "tests/crash", "tests/equation", "tests/it"] {
+        append_sources(&path_of(directory), &mut sources);
+    }
+    let mut named = 0;
+    for document in PROSE {
+        let text = read(document);
+        let is_test = |word: &&str| {
+            word.matches('_').count() >= 3
+                && word.bytes().all(|b| b == b'_' || b.is_ascii_lowercase() || b.is_ascii_digit())
+        };
+        for word in text.split('`').skip(1).step_by(2).filter(is_test).filter(|word| !is_setting(word)) {
+            named += 1;
+            // Also as a line of a macro that lists its claims.
+            let stands = [format!("fn {word}("), format!("    {word}: ")];
+            assert!(stands.iter().any(|form| sources.contains(form)), "{document} names {word}, which is no test");
+        }
+    }
+    assert!(named > 20, "only {named} tests are named");
+}
+
+fn is_setting(word: &str) -> bool {
+    word.starts_with("keyfold_") || settings().iter().any(|setting| setting.key == word)
+}
+
+fn append_sources(directory: &std::path::Path, out: &mut String) {
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        match path.is_dir() {
+            true => append_sources(&path, out),
+            false => out.push_str(&std::fs::read_to_string(&path).unwrap_or_default()),
+        }
+    }
+}
+
+#[test]
+fn every_link_of_the_docs_leads_somewhere() {
+    for document in PROSE {
+        let text = read(document);
+        assert!(!text.is_empty(), "{document} is missing");
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            let file = link.split('#').next().unwrap();
+            let target = path_of(document).parent().unwrap().join(file);
+            assert!(file.starts_with("https://") || target.exists(), "{document} links to {link}");
+        }
+    }
+}
+
 /// One row of the table of settings.
 struct Setting {
     flag: String,
@@ -176,7 +239,8 @@ async fn the_metrics_are_listed() {
 #[test]
 fn every_problem_has_its_page() {
     let text = read("docs/problems.md");
-    let sections: Vec<(&str, &str)> = text.split("\n## ").skip(1).map(|part| part.split_once('\n').unwrap()).collect();
+    let sections: Vec<(&str, &str)> =
+        text.split("\n## ").skip(1).map(|part| part.split_once('\n').unwrap()).collect();
     let named: Vec<&str> = sections.iter().map(|(slug, _)| *slug).collect();
     let expected: Vec<&str> = ProblemType::ALL.iter().map(|kind| kind.slug()).collect();
     assert_eq!(named, expected, "headings of docs/problems.md");

@@ -42,7 +42,7 @@ async fn a_journal_of_0_1_0_opens() {
     let producer = &inspection.producers[0];
     assert_eq!((producer.id.as_str(), producer.epoch.get(), producer.last_seq.get()), ("p", 3, 0));
     let kept = engine.quarantine_page(&name("workers/a"), ReadFrom::Beginning).await.unwrap();
-    assert_eq!(kept.entries[0]["change"]["key"], "j5");
+    assert!(kept.entries[0].get().contains("\"key\":\"j5\""));
 
     let (_, bytes) = engine.peek(&name("bytes")).await.unwrap();
     let bytes = bytes.unwrap();

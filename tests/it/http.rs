@@ -65,7 +65,9 @@ impl Call {
     }
 
     fn producer(self, id: &str, epoch: u64, seq: u64) -> Self {
-        self.header("producer-id", id).header("producer-epoch", epoch.to_string()).header("producer-seq", seq.to_string())
+        self.header("producer-id", id)
+            .header("producer-epoch", epoch.to_string())
+            .header("producer-seq", seq.to_string())
     }
 }
 
@@ -86,7 +88,8 @@ impl World {
 
     fn with(limits: Limits, settings: ApiSettings) -> Self {
         let clock = Clock::manual(Timestamp::from_millis(1_800_000_000_000));
-        let engine = Engine::start(MemoryStore::new(clock.clone()), clock, Settings { limits, ..Settings::default() });
+        let engine =
+            Engine::start(MemoryStore::new(clock.clone()), clock, Settings { limits, ..Settings::default() });
         let api = Api::new(settings);
         api.serve_from(engine.unwrap());
         Self { router: router(api) }
@@ -210,7 +213,9 @@ async fn another_content_type_is_refused() {
     let text = || append("t/a").body("text/plain", "x");
     world.refuses("t/a", text(), ProblemType::ContentTypeMismatch).await;
     world.refuses("bytes", append("bytes").json("1"), ProblemType::ContentTypeMismatch).await;
-    world.refuses("t/b", call("PUT", "/v1/stream/t/b").body("text/plain", "x"), ProblemType::ContentTypeMismatch).await;
+    world
+        .refuses("t/b", call("PUT", "/v1/stream/t/b").body("text/plain", "x"), ProblemType::ContentTypeMismatch)
+        .await;
     let put = entity("PUT", "a").body("text/plain", "{}");
     world.refuses("t/a", put, ProblemType::UnsupportedMediaType).await;
     let changes = call("POST", "/v1/state/t/a/-/changes").body("text/plain", "[]");
@@ -319,14 +324,17 @@ async fn nesting_is_bounded() {
     world.refuses("plain", append("plain").json(nested(100_000)), ProblemType::MalformedBody).await;
     for depth in [129, 100_000] {
         let value = format!("{{\"id\":\"a\",\"status\":\"done\",\"x\":{}}}", nested(depth));
-        let sent = format!("{{\"type\":\"job\",\"key\":\"a\",\"value\":{value},\"headers\":{{\"operation\":\"upsert\"}}}}");
+        let sent =
+            format!("{{\"type\":\"job\",\"key\":\"a\",\"value\":{value},\"headers\":{{\"operation\":\"upsert\"}}}}");
         world.refuses("t/a", append("t/a").json(sent), ProblemType::MalformedBody).await;
         world.refuses("t/a", entity("PUT", "a").json(value), ProblemType::MalformedBody).await;
         let headers = format!("{{\"type\":\"job\",\"key\":\"a\",\"headers\":{}}}", nested(depth));
         let reply = world.send(append("t/a").json(headers)).await;
         assert!(matches!(reply.status, 400 | 422), "{reply:?}");
     }
-    world.refuses("plain", call("POST", "/v1/schemas/deep/versions").json(nested(129)), ProblemType::MalformedBody).await;
+    world
+        .refuses("plain", call("POST", "/v1/schemas/deep/versions").json(nested(129)), ProblemType::MalformedBody)
+        .await;
 }
 
 #[tokio::test]
@@ -346,7 +354,9 @@ async fn control_messages_are_the_servers() {
 async fn unsafe_names_are_refused() {
     let world = World::bound(json!({})).await;
     let long = "x".repeat(1025);
-    for path in ["a%2Fb", "a%2fb", "a//b", "a/", "a/../b", "a/%2e%2e/b", ".", "%00", "a%0Ab", "%01registry", "%ff", &long] {
+    for path in
+        ["a%2Fb", "a%2fb", "a//b", "a/", "a/../b", "a/%2e%2e/b", ".", "%00", "a%0Ab", "%01registry", "%ff", &long]
+    {
         for method in ["GET", "PUT", "POST", "DELETE"] {
             let sent = call(method, format!("/v1/stream/{path}")).json("1");
             world.refuses("t/a", sent, ProblemType::MalformedName).await;
@@ -620,7 +630,16 @@ async fn a_missing_or_wrong_token_is_401_and_health_is_open() {
 #[tokio::test]
 async fn everything_but_liveness_waits_for_recovery() {
     let world = World { router: router(Api::new(ApiSettings::default())) };
-    for path in ["/v1/stream/a", "/v1/state", "/v1/state/a", "/v1/schemas", "/v1/bindings", "/metrics", "/health", "/health/ready"] {
+    for path in [
+        "/v1/stream/a",
+        "/v1/state",
+        "/v1/state/a",
+        "/v1/schemas",
+        "/v1/bindings",
+        "/metrics",
+        "/health",
+        "/health/ready",
+    ] {
         let (_, reply) = world.refuses("a", get(path), ProblemType::Recovering).await;
         assert!(reply.header("retry-after").parse::<u64>().unwrap() > 0, "{path}");
     }
@@ -641,8 +660,18 @@ async fn browsers_may_ask_from_anywhere() {
     assert_eq!(reply.header("access-control-allow-origin"), "*");
     let allowed = reply.header("access-control-allow-headers").to_ascii_lowercase();
     for name in [
-        "content-type", "authorization", "if-match", "if-none-match", "last-event-id", "producer-id", "producer-epoch",
-        "producer-seq", "stream-seq", "stream-closed", "stream-ttl", "stream-expires-at",
+        "content-type",
+        "authorization",
+        "if-match",
+        "if-none-match",
+        "last-event-id",
+        "producer-id",
+        "producer-epoch",
+        "producer-seq",
+        "stream-seq",
+        "stream-closed",
+        "stream-ttl",
+        "stream-expires-at",
     ] {
         assert!(allowed.split(',').any(|known| known.trim() == name), "{name}: {allowed}");
     }
@@ -654,8 +683,17 @@ async fn browsers_may_ask_from_anywhere() {
     assert_eq!((refused.status, refused.header("access-control-allow-origin")), (401, "*"));
     let exposed = refused.header("access-control-expose-headers").to_ascii_lowercase();
     for name in [
-        "stream-next-offset", "stream-cursor", "stream-up-to-date", "stream-closed", "producer-epoch", "producer-seq",
-        "producer-expected-seq", "producer-received-seq", "etag", "location", "retry-after",
+        "stream-next-offset",
+        "stream-cursor",
+        "stream-up-to-date",
+        "stream-closed",
+        "producer-epoch",
+        "producer-seq",
+        "producer-expected-seq",
+        "producer-received-seq",
+        "etag",
+        "location",
+        "retry-after",
     ] {
         assert!(exposed.split(',').any(|known| known.trim() == name), "{name}: {exposed}");
     }
@@ -788,7 +826,8 @@ async fn a_repeated_patch_is_a_repeat_and_not_a_failed_precondition() {
 #[tokio::test]
 async fn an_older_version_is_dropped_and_an_equal_one_overwrites() {
     let world = World::bound(json!({})).await;
-    let saga = |version: u64, note: &str| change("upsert", "saga", json!({ "id": "s", "version": version, "note": note }));
+    let saga =
+        |version: u64, note: &str| change("upsert", "saga", json!({ "id": "s", "version": version, "note": note }));
     let write = |batch: Value| call("POST", "/v1/state/t/a/-/changes").json(batch);
     world.ok(write(json!([saga(1, "running"), saga(2, "compensating"), saga(3, "completed")]))).await;
     let tail = world.tail("t/a").await;
@@ -816,7 +855,8 @@ async fn a_strict_collection_refuses_a_second_insert() {
         world.refuses("t/a", append("t/a").json(json!([job("a", "done"), lock()])), ProblemType::EntityExists).await;
     assert_eq!(problem["errors"][0]["index"], 1);
     assert_eq!(reply.header("etag"), etag);
-    let twice = json!([change("insert", "lock", json!({ "id": "m" })), change("insert", "lock", json!({ "id": "m" }))]);
+    let twice =
+        json!([change("insert", "lock", json!({ "id": "m" })), change("insert", "lock", json!({ "id": "m" }))]);
     world.refuses("t/a", append("t/a").json(twice), ProblemType::EntityExists).await;
     world.ok(append("t/a").json(change("insert", "job", json!({ "id": "a", "status": "done" })))).await;
     world.ok(append("t/a").json(change("insert", "job", json!({ "id": "a", "status": "done" })))).await;
@@ -845,7 +885,8 @@ async fn deleting_a_bound_stream_deletes_its_entities_and_positions_go_on() {
     let after = world.tail("t/a").await;
     assert!(after > before, "{before} {after}");
     let tombstones = world.ok(get(format!("/v1/stream/t/a?offset={before}"))).await.json();
-    let keys: Vec<_> = tombstones.as_array().unwrap().iter().map(|c| (&c["key"], &c["headers"]["operation"])).collect();
+    let keys: Vec<_> =
+        tombstones.as_array().unwrap().iter().map(|c| (&c["key"], &c["headers"]["operation"])).collect();
     assert_eq!(keys.len(), 2, "{tombstones}");
     assert!(keys.iter().all(|(_, operation)| *operation == "delete"), "{tombstones}");
     assert_eq!(world.ok(get("/v1/state/t/a/-/entities/job")).await.json()["entities"], json!([]));
@@ -909,7 +950,9 @@ async fn a_document_that_cannot_be_used_is_refused_with_the_places() {
     let named = call("POST", "/v1/schemas/s%20t/versions").json(document());
     world.refuses("s", named, ProblemType::MalformedName).await;
     assert_eq!(world.ok(get("/v1/schemas")).await.json()["subjects"], json!([]));
-    for path in ["/v1/schemas/s", "/v1/schemas/s/versions", "/v1/schemas/s/versions/1", "/v1/schemas/s/versions/latest"] {
+    for path in
+        ["/v1/schemas/s", "/v1/schemas/s/versions", "/v1/schemas/s/versions/1", "/v1/schemas/s/versions/latest"]
+    {
         world.refuses("s", get(path), ProblemType::SubjectNotFound).await;
     }
 }
@@ -976,8 +1019,12 @@ async fn the_first_refused_line_ends_an_ingest() {
         sent.header("producer-id", "p").header("producer-epoch", "0")
     };
     let reply = world.ok(ingest(body)).await;
-    let told: Vec<Value> = reply.body.split(|b| *b == b'\n').filter(|line| !line.is_empty())
-        .map(|line| serde_json::from_slice(line).unwrap()).collect();
+    let told: Vec<Value> = reply
+        .body
+        .split(|b| *b == b'\n')
+        .filter(|line| !line.is_empty())
+        .map(|line| serde_json::from_slice(line).unwrap())
+        .collect();
     assert_eq!(told.len(), 3, "{told:?}");
     assert_eq!((&told[0]["seq"], &told[1]["seq"], &told[2]["seq"]), (&json!(0), &json!(1), &json!(2)));
     assert_eq!(told[2]["error"]["status"], 422, "{told:?}");

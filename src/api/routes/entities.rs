@@ -1,5 +1,7 @@
 //! Entities of a collection, one by one and as a list. The ETag of an entity is its offset.
 
+use std::collections::BTreeMap;
+
 use axum::Json;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -83,7 +85,10 @@ pub async fn list(
 }
 
 fn only_fields(value: &[u8], fields: &[&str]) -> serde_json::Result<Box<RawValue>> {
-    let mut members: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(value)?;
+    if !value.trim_ascii_start().starts_with(b"{") {
+        return serde_json::from_slice(value);
+    }
+    let mut members: BTreeMap<String, Box<RawValue>> = serde_json::from_slice(value)?;
     members.retain(|name, _| fields.contains(&name.as_str()));
     serde_json::value::to_raw_value(&members)
 }

@@ -110,10 +110,11 @@ pub struct EpochBody {
 }
 
 /// Refused changes that were kept.
-#[derive(Debug, Serialize, Deserialize, ToSchema, JsonSchema)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct QuarantineReply {
     /// Each with `at`, `change` and `errors`; oldest first.
-    pub entries: Vec<serde_json::Value>,
+    #[schema(value_type = Vec<serde_json::Value>)]
+    pub entries: Vec<Box<serde_json::value::RawValue>>,
     /// Send as `cursor` for what follows.
     pub next: String,
     pub up_to_date: bool,

@@ -33,7 +33,7 @@ async fn answer(api: Api, request: Request) -> Result<Response, Problem> {
         engine.reached(&handle, offset).await?;
     }
     if resource == Resource::Changes && method == Method::POST && is_ndjson(&head) {
-        return ingest::respond(engine, api.settings(), &stream, &head, body).await;
+        return ingest::respond(engine, &api, &stream, &head, body).await;
     }
     let body = match method {
         Method::PUT | Method::PATCH | Method::POST => {

@@ -291,12 +291,15 @@ impl View {
         if !(fold || by_binding && fresh) {
             return Ok(Self::Raw { position: offset.position });
         }
+        let former = offset.position > 0 && (stream.is_none() || offset.position < begins);
+        let fresh = fresh || (former && !from_tail);
         let start = match fresh {
+            true if stream.is_none() => Start::beginning(),
             true => Start::from_offset(offset, begins),
             false => Start { position: offset.position, walk_mark: None },
         };
         let framed = match (fold, start.walk_mark) {
-            (true, Some(0)) if offset.position > 0 && offset.position < begins => Some(Frame::Reset),
+            (true, Some(0)) if former && !from_tail => Some(Frame::Reset),
             (true, Some(0)) => Some(Frame::Start),
             (true, Some(_)) => Some(Frame::End),
             _ => None,
@@ -328,8 +331,22 @@ impl View {
         selection: &Selection,
     ) -> Result<Page, Fault> {
         let Some(stream) = stream else {
-            let body = Bytes::from_static(b"[]");
-            return Ok(Page { body, is_empty: true, is_text: true, up_to_date: true, closed: false });
+            // Bound and not written yet: an empty stream, told of like any other.
+            let mut messages: Vec<Bytes> = Vec::new();
+            if let Self::Folded { framed, .. } = self
+                && let Some(frame) = framed.take()
+            {
+                let reset = (frame == Frame::Reset).then_some(Control::Reset);
+                let frames = reset.into_iter().chain([Control::SnapshotStart, Control::SnapshotEnd]);
+                messages.extend(frames.map(|control| control.message(Offset::BEGINNING).into()));
+            }
+            return Ok(Page {
+                is_empty: messages.is_empty(),
+                body: bracketed(&messages.join(&b","[..]).into()),
+                is_text: true,
+                up_to_date: true,
+                closed: false,
+            });
         };
         match self {
             Self::Raw { position } => {
@@ -393,7 +410,7 @@ fn select(messages: Bytes, selection: &Selection) -> Bytes {
     let wanted = |message: &&str| {
         StoredChange::parse(message).is_some_and(|change| selection.wants(&change.entity_type, &change.key))
     };
-    let split = crate::protocol::json::messages(&whole).unwrap_or_default();
+    let split = crate::protocol::json::messages(&whole, usize::MAX).unwrap_or_default();
     split.into_iter().filter(wanted).collect::<Vec<_>>().join(",").into()
 }
 
@@ -504,8 +521,11 @@ async fn long_poll(
         if page.closed {
             return Ok(answer(StatusCode::NO_CONTENT, None, true, true));
         }
-        if !page.up_to_date {
+        if !page.up_to_date && tokio::time::Instant::now() < deadline {
             continue;
+        }
+        if !page.up_to_date {
+            return Ok(answer(StatusCode::NO_CONTENT, None, false, false));
         }
         let changed = engine.changed_since(&mut published, id, view.position());
         match tokio::time::timeout_at(deadline, changed).await {
