@@ -203,7 +203,7 @@ impl Raw {
         if let Some((_, rest)) = self.sip {
             self.sips += 1;
             // Now and then long enough for the other side to fill its buffers and wait.
-            sleep(if self.sips % 64 == 0 { Duration::from_millis(60) } else { rest }).await;
+            sleep(if self.sips.is_multiple_of(64) { Duration::from_millis(60) } else { rest }).await;
         }
         let mut part = vec![0; most];
         let read = timed(self.socket.read(&mut part)).await?;
