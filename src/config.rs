@@ -161,10 +161,31 @@ impl ServeArgs {
             ($($field:ident),* $(,)?) => { Self { $($field: self.$field.or(file.$field)),* } };
         }
         first_given!(
-            config, host, port, streams_port, data_dir, store, token, durable_streams_token, segment_bytes,
-            long_poll_ms, heartbeat_ms, sse_rotation_ms, write_timeout_ms, stream_idle_ms, request_bytes_max,
-            value_bytes_max, page_bytes_max, schema_bytes_max, producers_max, stream_in_flight_bytes_max,
-            in_flight_bytes_max, bodies_bytes_max, connections_max, log, log_format,
+            config,
+            host,
+            port,
+            streams_port,
+            data_dir,
+            store,
+            token,
+            durable_streams_token,
+            segment_bytes,
+            long_poll_ms,
+            heartbeat_ms,
+            sse_rotation_ms,
+            write_timeout_ms,
+            stream_idle_ms,
+            request_bytes_max,
+            value_bytes_max,
+            page_bytes_max,
+            schema_bytes_max,
+            producers_max,
+            stream_in_flight_bytes_max,
+            in_flight_bytes_max,
+            bodies_bytes_max,
+            connections_max,
+            log,
+            log_format,
         )
     }
 
@@ -174,8 +195,10 @@ impl ServeArgs {
         if !(65_536..=1 << 32).contains(&segment_bytes) {
             return bad("segment_bytes", "64 KiB to 4 GiB");
         }
-        if self.heartbeat_ms.is_some_and(|millis| millis < 100) || self.sse_rotation_ms.is_some_and(|millis| millis < 1_000) {
-            return bad("heartbeat_ms, sse_rotation_ms", "at least 100 and 1000");
+        if self.heartbeat_ms.is_some_and(|millis| millis < 10)
+            || self.sse_rotation_ms.is_some_and(|millis| millis < 100)
+        {
+            return bad("heartbeat_ms, sse_rotation_ms", "at least 10 and 100");
         }
         if self.bodies_bytes_max.unwrap_or(256 << 20) < self.request_bytes_max.unwrap_or(16 << 20) {
             return bad("bodies_bytes_max", "at least request_bytes_max");
@@ -200,10 +223,7 @@ impl ServeArgs {
         let token = self.token.filter(|token| !token.is_empty());
         let engine = engine::Settings::default();
         Ok(ServerSettings {
-            address: SocketAddr::new(
-                self.host.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)),
-                self.port.unwrap_or(4437),
-            ),
+            address: SocketAddr::new(self.host.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)), self.port.unwrap_or(4437)),
             data_dir: self.data_dir.unwrap_or_else(|| PathBuf::from("keyfold-data")),
             store: self.store.unwrap_or_default(),
             segment_bytes,
@@ -228,8 +248,7 @@ impl ServeArgs {
 }
 
 fn read_file(path: &Path) -> Result<ServeArgs, ConfigError> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+    let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
     toml::from_str(&text).map_err(|e| ConfigError::Parse { path: path.to_owned(), reason: e.to_string() })
 }
 
@@ -249,11 +268,8 @@ mod tests {
 
     #[test]
     fn an_empty_secret_does_not_hide_the_other_one() {
-        let flags = ServeArgs {
-            token: Some(String::new()),
-            durable_streams_token: Some("x".into()),
-            ..ServeArgs::default()
-        };
+        let flags =
+            ServeArgs { token: Some(String::new()), durable_streams_token: Some("x".into()), ..ServeArgs::default() };
         assert_eq!(flags.settings().unwrap().api.token.as_deref(), Some("x"));
     }
 

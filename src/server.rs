@@ -164,7 +164,10 @@ impl Accepting {
             let mut builder = auto::Builder::new(TokioExecutor::new());
             builder.http1().timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(30));
             let mut http2 = builder.http2();
-            http2.timer(TokioTimer::new()).keep_alive_interval(Some(Duration::from_secs(20))).max_concurrent_streams(100);
+            http2
+                .timer(TokioTimer::new())
+                .keep_alive_interval(Some(Duration::from_secs(20)))
+                .max_concurrent_streams(100);
             let io = TokioIo::new(Timed { socket, timeout: write_timeout, stuck: None });
             let connection = builder.serve_connection(io, service);
             tokio::pin!(connection);

@@ -81,7 +81,9 @@ impl StatePath {
         let Some(rest) = rest else { return Ok(Self { stream, resource: Resource::Inspection }) };
         let mut segments = rest.splitn(3, '/');
         let resource = match (segments.next(), segments.next(), segments.next()) {
-            (Some("entities"), Some(entity_type), None) => Resource::Entities { entity_type: self::entity_type(entity_type)? },
+            (Some("entities"), Some(entity_type), None) => {
+                Resource::Entities { entity_type: self::entity_type(entity_type)? }
+            }
             (Some("entities"), Some(entity_type), Some(key)) => {
                 let key = EntityKey::parse(&decode(key)?)
                     .ok_or_else(|| Problem::new(ProblemType::MalformedName, "a key has 1 to 1,024 bytes"))?;
@@ -93,7 +95,8 @@ impl StatePath {
             (Some("quarantine"), None, None) => Resource::Quarantine,
             (Some("openapi.json"), None, None) => Resource::OpenApi,
             _ => {
-                let detail = "after /-/ come entities/{type}[/{key}], changes, snapshot, events, quarantine or openapi.json";
+                let detail =
+                    "after /-/ come entities/{type}[/{key}], changes, snapshot, events, quarantine or openapi.json";
                 return Err(Problem::new(ProblemType::NotFound, detail));
             }
         };
@@ -233,9 +236,8 @@ impl FromRequest<Api> for WholeBody {
         let mut held: Option<OwnedSemaphorePermit> = None;
         let (mut first, mut joined) = (None::<Bytes>, Vec::new());
         while let Some(frame) = next_frame(&mut body).await? {
-            let frame = frame.map_err(|error| {
-                Problem::new(ProblemType::MalformedBody, format!("the body broke off: {error}"))
-            })?;
+            let frame = frame
+                .map_err(|error| Problem::new(ProblemType::MalformedBody, format!("the body broke off: {error}")))?;
             let Ok(data) = frame.into_data() else { continue };
             let received = first.as_ref().map_or(0, Bytes::len).max(joined.len()) + data.len();
             if received > max {
@@ -259,7 +261,10 @@ impl FromRequest<Api> for WholeBody {
 /// The next part of a body. One that stalls gives its share back: others wait for it.
 async fn next_frame(body: &mut Body) -> Result<Option<Result<http_body::Frame<Bytes>, axum::Error>>, Problem> {
     tokio::time::timeout(FRAME_TIMEOUT, body.frame()).await.map_err(|_| {
-        Problem::new(ProblemType::RequestTimeout, format!("nothing of the body came for {} s", FRAME_TIMEOUT.as_secs()))
+        Problem::new(
+            ProblemType::RequestTimeout,
+            format!("nothing of the body came for {} s", FRAME_TIMEOUT.as_secs()),
+        )
     })
 }
 

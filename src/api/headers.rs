@@ -109,9 +109,9 @@ pub fn lifetime(headers: &HeaderMap) -> Result<Lifetime, Problem> {
             let seconds: Option<u64> = plain.then(|| ttl.parse().ok()).flatten();
             // Kept well below where milliseconds would overflow.
             let seconds = seconds.filter(|seconds| *seconds <= u64::from(u32::MAX));
-            seconds
-                .map(|seconds| Lifetime::Idle(std::time::Duration::from_secs(seconds)))
-                .ok_or_else(|| malformed(&STREAM_TTL, "it is a whole number of seconds without sign or leading zeros"))
+            seconds.map(|seconds| Lifetime::Idle(std::time::Duration::from_secs(seconds))).ok_or_else(|| {
+                malformed(&STREAM_TTL, "it is a whole number of seconds without sign or leading zeros")
+            })
         }
         (None, Some(moment)) => moment
             .parse::<Timestamp>()

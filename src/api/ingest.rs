@@ -20,9 +20,9 @@ use crate::engine::ingest::{Acknowledgement, Ingest};
 use crate::engine::{Appended, Engine, Fault};
 use crate::model::{Offset, Producer, ProducerEpoch, ProducerId, ProducerSeq, StreamName};
 
+use super::extract::hold;
 use super::headers as names;
 use super::problem::{Problem, ProblemBody, ProblemType};
-use super::extract::hold;
 use super::state::Api;
 
 /// Lines decided on and not yet durable.
@@ -108,7 +108,15 @@ pub async fn respond(
     let session = Session {
         ingest,
         numbering,
-        lines: Lines { body: body.into_data_stream(), buffer: Vec::new(), scanned: 0, line_max, ended: false, room: api.body_room().clone(), held: None },
+        lines: Lines {
+            body: body.into_data_stream(),
+            buffer: Vec::new(),
+            scanned: 0,
+            line_max,
+            ended: false,
+            room: api.body_room().clone(),
+            held: None,
+        },
         pending: FuturesOrdered::new(),
         unread: VecDeque::new(),
         unread_bytes: 0,
@@ -116,7 +124,8 @@ pub async fn respond(
         ack_timeout: api.settings().ack_timeout,
     };
     tokio::spawn(session.run());
-    let stream = futures_util::stream::poll_fn(move |cx| sent.poll_recv(cx)).map(Ok::<Bytes, std::convert::Infallible>);
+    let stream =
+        futures_util::stream::poll_fn(move |cx| sent.poll_recv(cx)).map(Ok::<Bytes, std::convert::Infallible>);
     let mut response = Body::from_stream(stream).into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));

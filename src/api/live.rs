@@ -19,8 +19,8 @@ use crate::protocol::{cursor::cursor, sse};
 
 use super::body::{CutShort, Next, stepwise};
 use super::headers as names;
-use super::state::ApiSettings;
 use super::routes::stream::{Page, View};
+use super::state::ApiSettings;
 
 /// A reader of protocol SSE.
 struct Reader {

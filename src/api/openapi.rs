@@ -96,7 +96,8 @@ pub async fn of_stream(engine: Engine, name: StreamName) -> Result<Response, Pro
         let reference = json!({ "$ref": format!("#/components/schemas/{component}") });
         let key = json!({ "name": "key", "in": "path", "required": true, "schema": { "type": "string" } });
         let body = json!({ "required": true, "content": { "application/json": { "schema": reference } } });
-        let found = json!({ "description": "The entity", "content": { "application/json": { "schema": reference } } });
+        let found =
+            json!({ "description": "The entity", "content": { "application/json": { "schema": reference } } });
         let merge = json!({ "required": true, "content": {
             "application/merge-patch+json": { "schema": { "type": "object" } } } });
         let done = json!({ "description": "Durable" });

@@ -55,7 +55,8 @@ async fn authorise(State(api): State<Api>, request: Request, next: Next) -> Resp
     let open = path == "/health" || path.starts_with("/health/");
     if let Some(token) = api.settings().token.as_deref().filter(|_| !open) {
         let given = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let given = given.and_then(|text| text.split_once(' ')).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+        let given =
+            given.and_then(|text| text.split_once(' ')).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
         let fits = given.is_some_and(|(_, given)| bool::from(given.trim().as_bytes().ct_eq(token.as_bytes())));
         if !fits {
             return Problem::new(ProblemType::Unauthorized, "send `Authorization: Bearer <token>`")

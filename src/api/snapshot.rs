@@ -101,7 +101,9 @@ impl Writer {
         }
         let mut out = Vec::new();
         if !std::mem::replace(&mut self.began, true) && self.form == Form::Document {
-            out.extend_from_slice(format!("{{\"offset\":\"{}\",\"collections\":{{", Offset::at(self.pin.mark)).as_bytes());
+            out.extend_from_slice(
+                format!("{{\"offset\":\"{}\",\"collections\":{{", Offset::at(self.pin.mark)).as_bytes(),
+            );
         }
         if let Err(fault) = self.write(&mut out).await {
             tracing::warn!(stream.name = %self.handle.name, error = %fault, "a snapshot was cut short");

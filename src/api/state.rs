@@ -59,7 +59,13 @@ struct Inner {
 impl Api {
     pub fn new(settings: ApiSettings) -> Self {
         let body_room = super::extract::body_room(settings.bodies_bytes_max);
-        Self(Arc::new(Inner { engine: OnceLock::new(), settings, requests: Requests::default(), body_room, ready: watch::Sender::new(false) }))
+        Self(Arc::new(Inner {
+            engine: OnceLock::new(),
+            settings,
+            requests: Requests::default(),
+            body_room,
+            ready: watch::Sender::new(false),
+        }))
     }
 
     /// Lets requests through from now on. Only the first engine counts.

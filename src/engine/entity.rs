@@ -14,8 +14,8 @@ use crate::storage::Place;
 
 use super::folded::{Selection, Start};
 use super::handle::Handle;
-use super::typed::Writer;
 pub use super::typed::Condition;
+use super::typed::Writer;
 use super::{Appended, Engine, Fault};
 use crate::model::Producer;
 
@@ -196,9 +196,9 @@ impl Engine {
             let messages: Vec<String> = {
                 let core = handle.lock_fresh(&*self.store)?;
                 let Some(fold) = core.fold() else { return Err(Fault::NoStream(handle.name.clone())) };
-                let names = fold.live_entities().filter_map(|(entity_type, key)| {
-                    Some((EntityType::parse(entity_type)?, EntityKey::parse(key)?))
-                });
+                let names = fold
+                    .live_entities()
+                    .filter_map(|(entity_type, key)| Some((EntityType::parse(entity_type)?, EntityKey::parse(key)?)));
                 let message = |(entity_type, key)| store_entity(&entity_type, &key, Operation::Delete, None);
                 names.map(message).filter_map(|message| String::from_utf8(message).ok()).collect()
             };
@@ -207,9 +207,10 @@ impl Engine {
                 return self.settle(handle, basis).await;
             }
             let messages: Vec<&str> = messages.iter().map(String::as_str).collect();
-            // Each must still be there: whatever was written in between is deleted in the next round.
+            // Each must still be there, and nothing else: otherwise the next round names what is there then.
             let every = Some(Condition::Matches(None));
-            match self.write_typed(handle, &messages, Writer::default(), every).await {
+            let writer = Writer { everything: true, ..Writer::default() };
+            match self.write_typed(handle, &messages, writer, every).await {
                 Err(Fault::Precondition { .. }) => continue,
                 outcome => return outcome.map(drop),
             }
@@ -296,7 +297,7 @@ mod tests {
             (json!({"a":{"b":"c"}}), json!({"a":{"b":"d","c":null}}), json!({"a":{"b":"d"}})),
             (json!({"a":"foo"}), json!("bar"), json!("bar")),
             (json!({"e":null}), json!({"a":1}), json!({"e":null,"a":1})),
-            (json!([1,2]), json!({"a":"b","c":null}), json!({"a":"b"})),
+            (json!([1, 2]), json!({"a":"b","c":null}), json!({"a":"b"})),
             (json!({}), json!({"a":{"bb":{"ccc":null}}}), json!({"a":{"bb":{}}})),
         ] {
             let merged = merge(&target.to_string(), &patch.to_string()).unwrap();

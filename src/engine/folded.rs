@@ -216,7 +216,10 @@ impl Engine {
         handle.quiet().await;
         self.ensure_fold(handle).await?;
         let core = handle.lock();
-        Ok(core.fold().map(|fold| fold.types().map(|(name, live)| (name.to_owned(), live)).collect()).unwrap_or_default())
+        Ok(core
+            .fold()
+            .map(|fold| fold.types().map(|(name, live)| (name.to_owned(), live)).collect())
+            .unwrap_or_default())
     }
 
     pub(super) async fn fetch(&self, places: Vec<(Place, u32)>) -> Result<Vec<Bytes>, Fault> {
@@ -358,9 +361,9 @@ fn fold_run(fold: &mut Fold, run: &Run, versions: &VersionFields) {
         let change = std::str::from_utf8(bytes).ok().and_then(StoredChange::parse);
         if let Some(change) = change {
             // A deletion keeps the version it deletes, as when it was written.
-            let version = versions.of(&change).or_else(|| {
-                fold.latest(&change.entity_type, &change.key).and_then(|latest| latest.version)
-            });
+            let version = versions
+                .of(&change)
+                .or_else(|| fold.latest(&change.entity_type, &change.key).and_then(|latest| latest.version));
             fold.apply(ChangeFacts {
                 position: run.first + nth as u64,
                 batch: run.record.start,

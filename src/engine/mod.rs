@@ -28,8 +28,8 @@ use tokio::sync::watch;
 use crate::model::{Limits, StreamName, Timestamp};
 use crate::registry::Binding;
 use crate::runtime::Clock;
-pub use crate::storage::{Health, StoreStats};
 use crate::storage::SharedStore;
+pub use crate::storage::{Health, StoreStats};
 
 pub use fault::{ChangeFault, Fault};
 pub use folded::{CollectionSchema, FoldedItem, FoldedPage, Pin, Selection, Start};

@@ -31,7 +31,8 @@ impl Engine {
             .iter()
             .map(|entry| {
                 // What is not even JSON is kept as a text.
-                let change = serde_json::from_str(&entry.change).unwrap_or_else(|_| Value::from(entry.change.clone()));
+                let change =
+                    serde_json::from_str(&entry.change).unwrap_or_else(|_| Value::from(entry.change.clone()));
                 let errors: Vec<Value> = entry.faults.iter().map(fault_json).collect();
                 json!({ "at": at, "change": change, "errors": errors }).to_string()
             })

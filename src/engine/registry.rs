@@ -244,17 +244,12 @@ impl Engine {
     }
 
     /// Stages an entry, and in the same step the re-pinning of the streams it governs.
-    fn stage_entry(
-        &self,
-        staged: &mut Registry,
-        entry: Entry,
-        governed: Vec<Governed>,
-    ) -> Result<Landing, Fault> {
+    fn stage_entry(&self, staged: &mut Registry, entry: Entry, governed: Vec<Governed>) -> Result<Landing, Fault> {
         let host = &self.registry.handle;
         if host.lock().stale {
             // A step before this one was lost: what was decided on it must be decided again.
             *staged = Registry::clone(&self.registry.current());
-            let _ = host.lock_fresh(&*self.store)?;
+            drop(host.lock_fresh(&*self.store)?);
             return Err(Fault::Contended);
         }
         let mut core = host.lock_fresh(&*self.store)?;

@@ -35,12 +35,7 @@ impl Engine {
     }
 
     /// Stages the end of a stream, and of what was kept beside it.
-    pub(super) fn stage_gone(
-        &self,
-        handle: &Arc<Handle>,
-        core: &mut Core,
-        record: Record,
-    ) -> Result<Landing, Fault> {
+    pub(super) fn stage_gone(&self, handle: &Arc<Handle>, core: &mut Core, record: Record) -> Result<Landing, Fault> {
         let beside = self.handle(&handle.name.quarantine_of());
         let mut beside_core = beside.lock_fresh(&*self.store)?;
         let mut steps = vec![Step::one(handle, core, record)];
@@ -72,9 +67,8 @@ impl Engine {
                 _ = stopping.wait_for(|stopping| *stopping) => return,
                 () = tokio::time::sleep(every) => {}
             }
-            let limited = |h: &Arc<Handle>| {
-                h.stream().is_some_and(|stream| stream.creation.lifetime != Lifetime::Unlimited)
-            };
+            let limited =
+                |h: &Arc<Handle>| h.stream().is_some_and(|stream| stream.creation.lifetime != Lifetime::Unlimited);
             let held: Vec<Arc<Handle>> = self.streams.iter().map(|entry| entry.value().clone()).collect();
             for handle in held.iter().filter(|h| limited(h)) {
                 if let Err(fault) = self.expire_if_over(handle).await {

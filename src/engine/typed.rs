@@ -27,6 +27,8 @@ pub(super) struct Writer {
     pub producer: Option<Producer>,
     pub stream_seq: Option<Arc<[u8]>>,
     pub closes: bool,
+    /// Its batch names every live entity; refused as a failed precondition where it no longer does.
+    pub everything: bool,
 }
 
 /// How a stream comes to be with its first typed write.
@@ -80,11 +82,7 @@ pub(super) struct Batch {
 }
 
 impl Engine {
-    pub(super) async fn append_typed(
-        &self,
-        handle: &Arc<Handle>,
-        request: AppendRequest,
-    ) -> Result<Appended, Fault> {
+    pub(super) async fn append_typed(&self, handle: &Arc<Handle>, request: AppendRequest) -> Result<Appended, Fault> {
         if let Some(given) = request.content_type.as_ref().filter(|given| !given.is_json())
             && !request.body.is_empty()
         {
@@ -97,8 +95,8 @@ impl Engine {
         if messages.is_empty() && !request.body.is_empty() {
             return Err(json::JsonFault::EmptyArray.into());
         }
-        let writer =
-            Writer { producer: request.producer, stream_seq: request.stream_seq, closes: request.closes };
+        let AppendRequest { producer, stream_seq, closes, .. } = request;
+        let writer = Writer { producer, stream_seq, closes, ..Writer::default() };
         self.write_typed(handle, &messages, writer, None).await
     }
 
@@ -158,12 +156,7 @@ impl Engine {
     }
 
     /// Checks messages against a schema version; refuses the batch, or sets aside what the binding says.
-    pub(super) fn prepare(
-        &self,
-        handle: &Handle,
-        schema: &SchemaRef,
-        messages: &[&str],
-    ) -> Result<Batch, Fault> {
+    pub(super) fn prepare(&self, handle: &Handle, schema: &SchemaRef, messages: &[&str]) -> Result<Batch, Fault> {
         let binding = self.binding(handle);
         let compiled = self.compiled(schema)?;
         let validation = binding.as_deref().map_or(Validation::Reject, |b| b.validation);
@@ -220,7 +213,12 @@ impl Engine {
     }
 
     /// What a batch is refused for that is not valid: where its tuple is refused as well, that comes first.
-    pub(super) async fn repeat_or(&self, handle: &Arc<Handle>, writer: &Writer, fault: Fault) -> Result<Fault, Fault> {
+    pub(super) async fn repeat_or(
+        &self,
+        handle: &Arc<Handle>,
+        writer: &Writer,
+        fault: Fault,
+    ) -> Result<Fault, Fault> {
         match self.judge_tuple(handle, writer).await? {
             Some(Admission::Refuse(refusal)) => Ok(refusal.into()),
             _ => Ok(fault),
@@ -350,6 +348,10 @@ impl Engine {
         let basis = handle.basis(core);
         let mut outcome = Outcome::default();
         let decided = match admission {
+            // Names are distinct and each is there (its own precondition), so equal counts are equal sets.
+            Admission::Accept(_) if writer.everything && live_count(core) != batch.changes.len() as u64 => {
+                return Ok(Locked::Refused { fault: Fault::Precondition { current: None }, basis });
+            }
             Admission::Accept(mut record) => {
                 outcome = match judge(core, &batch, first) {
                     Ok(judged) => judged,
@@ -459,7 +461,10 @@ pub(super) struct DecidedTyped {
 enum Locked {
     Decided(Box<DecidedTyped>),
     /// Decided on what may not be durable yet.
-    Refused { fault: Fault, basis: Basis },
+    Refused {
+        fault: Fault,
+        basis: Basis,
+    },
     /// The stream is not as the batch was checked for.
     Again,
     /// There is a stream, and the batch was to create one.
@@ -513,6 +518,10 @@ impl Outcome {
             at += change.span.len() as u64 + 1;
         }
     }
+}
+
+fn live_count(core: &Core) -> u64 {
+    core.fold().map_or(0, |fold| fold.types().map(|(_, live)| live).sum())
 }
 
 /// Preconditions, strict inserts and version guards, on staged state and in the order of the batch.
@@ -598,7 +607,8 @@ impl<'e> Checker<'e> {
             .map_err(|fault| vec![self.fault(index, fault.pointer, fault.keyword, fault.message)])?;
         let Some(collection) = self.compiled.collection(change.entity_type.as_str()) else {
             let known: Vec<&str> = self.compiled.collections().map(|c| c.entity_type.as_str()).collect();
-            let message = format!("unknown type {:?}; the schema has {}", change.entity_type.as_str(), known.join(", "));
+            let message =
+                format!("unknown type {:?}; the schema has {}", change.entity_type.as_str(), known.join(", "));
             return Err(vec![self.fault(index, "/type", "enum", message)]);
         };
         let Some(text) = change.value else { return Ok((change, collection, None)) };

@@ -12,8 +12,8 @@ use crate::stream::admit::AppendPolicy;
 use crate::stream::{Admission, Append, Body, Creation, Lengths, Lifetime, Record, Refusal, SchemaRef, admit};
 
 use super::handle::{Basis, Core, Handle, PublishedStream};
-use super::typed::{Birth, Writer};
 use super::stage::{Landing, Step};
+use super::typed::{Birth, Writer};
 use super::{Counters, Engine, Fault};
 
 /// A `PUT` of a stream.
@@ -289,7 +289,8 @@ impl Engine {
         let (decided, basis, tail) = {
             let mut core = handle.lock_fresh(&*self.store)?;
             let binding = self.binding_of(&handle.name, &mut core);
-            let Some(state) = core.state.as_ref().filter(|state| state.id == stream.id && state.schema.is_none()) else {
+            let Some(state) = core.state.as_ref().filter(|state| state.id == stream.id && state.schema.is_none())
+            else {
                 return Ok(None);
             };
             let (content, fault) = match content {

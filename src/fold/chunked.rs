@@ -13,10 +13,7 @@ pub(super) struct Chunked<T, const N: usize = 4096> {
 
 impl<T, const N: usize> Default for Chunked<T, N> {
     fn default() -> Self {
-        Self {
-            chunks: Vec::new(),
-            len: 0,
-        }
+        Self { chunks: Vec::new(), len: 0 }
     }
 }
 
@@ -27,11 +24,7 @@ impl<T, const N: usize> Chunked<T, N> {
 
     pub fn push(&mut self, item: T) {
         if self.len.is_multiple_of(N) {
-            self.chunks.push(if self.len == 0 {
-                Vec::new()
-            } else {
-                Vec::with_capacity(N)
-            });
+            self.chunks.push(if self.len == 0 { Vec::new() } else { Vec::with_capacity(N) });
         }
         self.chunks[self.len / N].push(item);
         self.len += 1;
@@ -59,13 +52,8 @@ impl<T, const N: usize> Chunked<T, N> {
 
     /// Index of the first item for which `before` is false; the list is partitioned by it.
     pub fn partition_point(&self, before: impl Fn(&T) -> bool) -> u32 {
-        let chunk = self
-            .chunks
-            .partition_point(|chunk| chunk.last().is_some_and(&before));
-        let within = self
-            .chunks
-            .get(chunk)
-            .map_or(0, |chunk| chunk.partition_point(before));
+        let chunk = self.chunks.partition_point(|chunk| chunk.last().is_some_and(&before));
+        let within = self.chunks.get(chunk).map_or(0, |chunk| chunk.partition_point(before));
         (chunk * N + within).min(self.len) as u32
     }
 

@@ -52,9 +52,7 @@ const UNVERSIONED: i128 = i128::MIN;
 impl Entities {
     pub fn kind(&self, name: &str) -> Option<TypeId> {
         let same = |&id: &u32| *self.collections[id as usize].name == *name;
-        self.by_name
-            .find(self.hasher.hash_one(name), same)
-            .map(|&id| TypeId(id))
+        self.by_name.find(self.hasher.hash_one(name), same).map(|&id| TypeId(id))
     }
 
     pub fn kind_or_new(&mut self, name: &str) -> TypeId {
@@ -62,19 +60,9 @@ impl Entities {
             return kind;
         }
         let id = self.collections.len() as u32;
-        self.collections.push(Collection {
-            name: name.into(),
-            live: 0,
-        });
-        let Self {
-            by_name,
-            collections,
-            hasher,
-            ..
-        } = self;
-        by_name.insert_unique(hasher.hash_one(name), id, |&id| {
-            hasher.hash_one(&*collections[id as usize].name)
-        });
+        self.collections.push(Collection { name: name.into(), live: 0 });
+        let Self { by_name, collections, hasher, .. } = self;
+        by_name.insert_unique(hasher.hash_one(name), id, |&id| hasher.hash_one(&*collections[id as usize].name));
         TypeId(id)
     }
 
@@ -83,30 +71,16 @@ impl Entities {
             let entity = self.entities.get(id);
             entity.kind == kind && self.keys.get(entity) == key
         };
-        self.by_key
-            .find(self.hash(kind, key), same)
-            .map(|&id| EntityId(id))
+        self.by_key.find(self.hash(kind, key), same).map(|&id| EntityId(id))
     }
 
     /// Adds an entity that [`Self::find`] did not find; its first slot is `newest`.
     pub fn add(&mut self, kind: TypeId, key: &str, newest: u32) -> EntityId {
         let id = self.entities.len() as u32;
         let (chunk, start) = self.keys.push(key);
-        self.entities.push(Entity {
-            chunk,
-            start,
-            length: key.len() as u32,
-            kind,
-            newest,
-        });
+        self.entities.push(Entity { chunk, start, length: key.len() as u32, kind, newest });
         let hash = self.hash(kind, key);
-        let Self {
-            by_key,
-            entities,
-            keys,
-            hasher,
-            ..
-        } = self;
+        let Self { by_key, entities, keys, hasher, .. } = self;
         by_key.insert_unique(hash, id, |&id| {
             let entity = entities.get(id);
             hasher.hash_one((entity.kind.0, keys.get(entity)))
@@ -136,9 +110,7 @@ impl Entities {
 
     pub fn version(&self, entity: EntityId) -> Option<i128> {
         let known = (entity.0 as usize) < self.versions.len();
-        known
-            .then(|| *self.versions.get(entity.0))
-            .filter(|&version| version != UNVERSIONED)
+        known.then(|| *self.versions.get(entity.0)).filter(|&version| version != UNVERSIONED)
     }
 
     pub fn set_version(&mut self, entity: EntityId, version: Option<i128>) {
@@ -149,8 +121,7 @@ impl Entities {
         while self.versions.len() <= index {
             self.versions.push(UNVERSIONED);
         }
-        *self.versions.get_mut(entity.0) =
-            version.map_or(UNVERSIONED, |version| version.max(UNVERSIONED + 1));
+        *self.versions.get_mut(entity.0) = version.map_or(UNVERSIONED, |version| version.max(UNVERSIONED + 1));
     }
 
     /// Counts an entity of `kind` that came to life or was deleted.
@@ -164,9 +135,7 @@ impl Entities {
     }
 
     pub fn collections(&self) -> impl ExactSizeIterator<Item = (&str, u64)> {
-        self.collections
-            .iter()
-            .map(|collection| (&*collection.name, collection.live))
+        self.collections.iter().map(|collection| (&*collection.name, collection.live))
     }
 
     pub fn ids(&self) -> impl Iterator<Item = EntityId> + use<> {
@@ -174,13 +143,8 @@ impl Entities {
     }
 
     pub fn memory_bytes(&self) -> usize {
-        let names: usize = self
-            .collections
-            .iter()
-            .map(|collection| collection.name.len())
-            .sum();
-        let lists =
-            self.entities.memory_bytes() + self.versions.memory_bytes() + self.keys.memory_bytes();
+        let names: usize = self.collections.iter().map(|collection| collection.name.len()).sum();
+        let lists = self.entities.memory_bytes() + self.versions.memory_bytes() + self.keys.memory_bytes();
         let tables = self.by_key.allocation_size() + self.by_name.allocation_size();
         lists + tables + names + self.collections.capacity() * size_of::<Collection>()
     }
@@ -199,11 +163,7 @@ impl Keys {
     fn push(&mut self, key: &str) -> (u32, u32) {
         let fits = |chunk: &String| chunk.len() + key.len() <= Self::CHUNK_BYTES;
         if !self.chunks.last().is_some_and(fits) {
-            let room = if self.chunks.is_empty() {
-                0
-            } else {
-                Self::CHUNK_BYTES
-            };
+            let room = if self.chunks.is_empty() { 0 } else { Self::CHUNK_BYTES };
             self.chunks.push(String::with_capacity(room));
         }
         let index = self.chunks.len() - 1;

@@ -19,10 +19,7 @@ pub struct Filter {
 
 impl Filter {
     pub fn accepts(&self, entity_type: &str, key: &str) -> bool {
-        self.types
-            .as_ref()
-            .is_none_or(|types| types.iter().any(|t| t == entity_type))
-            && self.accepts_key(key)
+        self.types.as_ref().is_none_or(|types| types.iter().any(|t| t == entity_type)) && self.accepts_key(key)
     }
 
     /// Whether everything passes.
@@ -32,10 +29,7 @@ impl Filter {
 
     fn accepts_key(&self, key: &str) -> bool {
         self.key.as_ref().is_none_or(|wanted| wanted == key)
-            && self
-                .key_prefix
-                .as_ref()
-                .is_none_or(|prefix| key.as_bytes().starts_with(prefix.as_bytes()))
+            && self.key_prefix.as_ref().is_none_or(|prefix| key.as_bytes().starts_with(prefix.as_bytes()))
     }
 }
 
@@ -58,25 +52,16 @@ impl<'a> Resolved<'a> {
             passes
         });
         let by_key = filter.key.is_some() || filter.key_prefix.is_some();
-        Self {
-            filter,
-            entities,
-            types,
-            by_key,
-        }
+        Self { filter, entities, types, by_key }
     }
 
     pub fn accepts(&self, slot: &Slot) -> bool {
-        self.types
-            .as_ref()
-            .is_none_or(|passes| passes[slot.kind().0 as usize])
+        self.types.as_ref().is_none_or(|passes| passes[slot.kind().0 as usize])
             && (!self.by_key || self.filter.accepts_key(self.entities.key(slot.entity)))
     }
 
     /// Whether nothing in this fold can pass, so that no slot need be looked at.
     pub fn is_hopeless(&self) -> bool {
-        self.types
-            .as_ref()
-            .is_some_and(|passes| !passes.contains(&true))
+        self.types.as_ref().is_some_and(|passes| !passes.contains(&true))
     }
 }

@@ -103,11 +103,7 @@ impl Fold {
     /// # Panics
     /// Where [`Self::room`] is 0.
     pub fn apply(&mut self, change: ChangeFacts<'_>) {
-        if self
-            .slots
-            .newest_position()
-            .is_some_and(|newest| change.position <= newest)
-        {
+        if self.slots.newest_position().is_some_and(|newest| change.position <= newest) {
             return;
         }
         assert!(self.room() > 0, "a caller asks for room before it stages");
@@ -149,10 +145,7 @@ impl Fold {
     pub fn latest(&self, entity_type: &str, key: &str) -> Option<Latest> {
         let entity = self.find(entity_type, key)?;
         let seen = self.seen(self.entities.newest(entity));
-        Some(Latest {
-            seen,
-            version: self.entities.version(entity),
-        })
+        Some(Latest { seen, version: self.entities.version(entity) })
     }
 
     /// The change of an entity that readers at `mark` see; tombstones too.
@@ -194,18 +187,13 @@ impl Fold {
 
     /// How many entities of a type live, staged changes included.
     pub fn live(&self, entity_type: &str) -> u64 {
-        self.entities
-            .kind(entity_type)
-            .map_or(0, |kind| self.entities.live(kind))
+        self.entities.kind(entity_type).map_or(0, |kind| self.entities.live(kind))
     }
 
     /// Type and key of every entity that lives, staged changes included, in the order of their first change.
     pub fn live_entities(&self) -> impl Iterator<Item = (&str, &str)> {
         let lives = |entity: &EntityId| !self.slots.get(self.entities.newest(*entity)).deletes();
-        self.entities
-            .ids()
-            .filter(lives)
-            .map(|entity| (self.entity_type(entity), self.key(entity)))
+        self.entities.ids().filter(lives).map(|entity| (self.entity_type(entity), self.key(entity)))
     }
 
     /// Changes held: newest ones, tombstones among them, and replaced ones that are not squeezed yet.
@@ -247,14 +235,10 @@ impl Fold {
     ///
     /// `below_mark` is at most the durable tail. Takes time in proportion to [`Self::slots`].
     pub fn squeeze(&mut self, below_mark: u64) {
-        let horizon = self
-            .pins
-            .first_key_value()
-            .map_or(below_mark, |(&pinned, _)| pinned.min(below_mark));
+        let horizon = self.pins.first_key_value().map_or(below_mark, |(&pinned, _)| pinned.min(below_mark));
         if self.slots.superseded() > 0 {
             let entities = &mut self.entities;
-            self.slots
-                .squeeze(horizon, |entity, slot| entities.set_newest(entity, slot));
+            self.slots.squeeze(horizon, |entity, slot| entities.set_newest(entity, slot));
         }
         self.squeezed_to = self.slots.len();
         self.squeezed_below = self.squeezed_below.max(horizon);

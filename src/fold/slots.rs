@@ -32,16 +32,7 @@ const UNPLACED: u32 = 1 << 30;
 impl Slot {
     pub fn new(position: u64, batch: u64, entity: EntityId, kind: TypeId) -> Self {
         let batch_back = u32::try_from(position.saturating_sub(batch)).unwrap_or(u32::MAX);
-        Self {
-            position,
-            place: 0,
-            length: 0,
-            batch_back,
-            entity,
-            older: NONE,
-            newer: NONE,
-            kind: kind.0,
-        }
+        Self { position, place: 0, length: 0, batch_back, entity, older: NONE, newer: NONE, kind: kind.0 }
     }
 
     pub fn batch(&self) -> u64 {
@@ -97,9 +88,7 @@ impl Slots {
 
     /// Position of the newest change, which is always kept.
     pub fn newest_position(&self) -> Option<u64> {
-        self.len()
-            .checked_sub(1)
-            .map(|last| self.list.get(last as u32).position)
+        self.len().checked_sub(1).map(|last| self.list.get(last as u32).position)
     }
 
     /// Adds the newest change, which replaces `slot.older` if that is a slot.

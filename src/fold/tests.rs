@@ -56,10 +56,7 @@ struct Page {
 
 impl World {
     fn new() -> Self {
-        Self {
-            marks: vec![0],
-            ..Self::default()
-        }
+        Self { marks: vec![0], ..Self::default() }
     }
 
     fn mark(&self) -> u64 {
@@ -76,15 +73,7 @@ impl World {
             };
             let version = (length % 3 == 0).then(|| i128::from(length) - 5);
             let entity = (TYPES[kind], KEYS[key]);
-            self.log.push(Logged {
-                position,
-                batch,
-                entity,
-                deletes,
-                place: self.bytes,
-                length,
-                version,
-            });
+            self.log.push(Logged { position, batch, entity, deletes, place: self.bytes, length, version });
             self.fold.apply(ChangeFacts {
                 position,
                 batch,
@@ -132,11 +121,7 @@ impl World {
 
     /// What is seen of each entity at `mark`.
     fn seen(&self, mark: u64) -> BTreeMap<(&'static str, &'static str), Logged> {
-        self.log
-            .iter()
-            .filter(|change| change.position < mark)
-            .map(|change| (change.entity, *change))
-            .collect()
+        self.log.iter().filter(|change| change.position < mark).map(|change| (change.entity, *change)).collect()
     }
 
     /// The log up to `mark`, folded: position of the change that gave each entity its value.
@@ -172,39 +157,19 @@ struct Reader {
 
 impl Reader {
     fn resuming(world: &World, mark: u64, filter: Filter) -> Self {
-        Self {
-            view: world.folded(mark, &filter),
-            next: mark,
-            walk_mark: 0,
-            filter,
-        }
+        Self { view: world.folded(mark, &filter), next: mark, walk_mark: 0, filter }
     }
 
     /// Reads a page at the current mark; whether it got to that mark.
     fn read(&mut self, world: &World, page: Page) -> bool {
         let mark = world.mark();
-        let skip_tombstones_below = if (self.next, self.walk_mark) == (0, 0) {
-            mark
-        } else {
-            self.walk_mark
-        };
-        let walk = Walk {
-            from: self.next,
-            mark,
-            skip_tombstones_below,
-            filter: &self.filter,
-        };
+        let skip_tombstones_below = if (self.next, self.walk_mark) == (0, 0) { mark } else { self.walk_mark };
+        let walk = Walk { from: self.next, mark, skip_tombstones_below, filter: &self.filter };
         let got = world.fold.walk(&walk, page.limit);
         let cut = page.cut.map(|cut| cut.index(got.items.len() + 1));
         for item in &got.items[..cut.unwrap_or(got.items.len())] {
-            assert!(
-                item.position >= self.next && item.position < mark,
-                "{item:?} is not of this walk"
-            );
-            let (kind, key) = (
-                world.fold.entity_type(item.entity),
-                world.fold.key(item.entity),
-            );
+            assert!(item.position >= self.next && item.position < mark, "{item:?} is not of this walk");
+            let (kind, key) = (world.fold.entity_type(item.entity), world.fold.key(item.entity));
             match item.deletes {
                 true => self.view.remove(kind, key),
                 false => self.view.insert(kind, key, item.position),
@@ -218,31 +183,20 @@ impl Reader {
         (self.next, self.walk_mark) = (got.next, if got.done { 0 } else { skip_tombstones_below });
         if got.done {
             assert_eq!(got.next, mark);
-            assert_eq!(
-                self.view,
-                world.folded(mark, &self.filter),
-                "at mark {mark}"
-            );
+            assert_eq!(self.view, world.folded(mark, &self.filter), "at mark {mark}");
         }
         got.done
     }
 
     fn finish(&mut self, world: &World) {
-        let limit = WalkLimit {
-            items: 3,
-            bytes: 40,
-            visits: 5,
-        };
+        let limit = WalkLimit { items: 3, bytes: 40, visits: 5 };
         while !self.read(world, Page { limit, cut: None }) {}
         assert_eq!(self.view, world.folded(world.mark(), &self.filter));
     }
 }
 
 fn filters() -> impl Strategy<Value = Filter> {
-    let types = prop::option::of(prop::collection::vec(
-        prop::sample::select(vec!["task", "saga", "none"]),
-        0..3,
-    ));
+    let types = prop::option::of(prop::collection::vec(prop::sample::select(vec!["task", "saga", "none"]), 0..3));
     let key = prop::option::weighted(0.2, prop::sample::select(&KEYS[..]));
     let prefix = prop::option::weighted(0.3, prop::sample::select(vec!["a", "a1", "b", "z"]));
     (types, key, prefix).prop_map(|(types, key, prefix)| Filter {
@@ -253,25 +207,12 @@ fn filters() -> impl Strategy<Value = Filter> {
 }
 
 fn limits() -> impl Strategy<Value = WalkLimit> {
-    (0usize..8, 0u64..60, 0usize..12).prop_map(|(items, bytes, visits)| WalkLimit {
-        items,
-        bytes,
-        visits,
-    })
+    (0usize..8, 0u64..60, 0usize..12).prop_map(|(items, bytes, visits)| WalkLimit { items, bytes, visits })
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let message = prop::option::weighted(
-        0.9,
-        (
-            0..TYPES.len(),
-            0..KEYS.len(),
-            prop::bool::weighted(0.3),
-            1u32..20,
-        ),
-    );
-    let page = (limits(), prop::option::weighted(0.4, any::<Index>()))
-        .prop_map(|(limit, cut)| Page { limit, cut });
+    let message = prop::option::weighted(0.9, (0..TYPES.len(), 0..KEYS.len(), prop::bool::weighted(0.3), 1u32..20));
+    let page = (limits(), prop::option::weighted(0.4, any::<Index>())).prop_map(|(limit, cut)| Page { limit, cut });
     let step = prop_oneof![
         6 => prop::collection::vec(message, 0..8).prop_map(Step::Stage),
         4 => (1usize..4).prop_map(Step::Commit),
@@ -289,19 +230,14 @@ fn walk_all(world: &World, walk: Walk<'_>, limit: WalkLimit) -> Vec<WalkItem> {
     let mut last_page: Vec<WalkItem> = Vec::new();
     loop {
         let page = world.fold.walk(&walk, limit);
-        let bytes =
-            |items: &[WalkItem]| items.iter().map(|item| u64::from(item.length)).sum::<u64>();
+        let bytes = |items: &[WalkItem]| items.iter().map(|item| u64::from(item.length)).sum::<u64>();
         assert!(page.items.len() <= limit.items.max(1));
         assert!(bytes(&page.items) <= limit.bytes || page.items.len() == 1);
         if let (Some(first), Some(last)) = (page.items.first(), last_page.last())
             && first.batch == last.batch
         {
-            assert!(
-                last_page.iter().all(|item| item.batch == last.batch),
-                "a batch was split behind another"
-            );
-            let fits = last_page.len() < limit.items
-                && bytes(&last_page) + u64::from(first.length) <= limit.bytes;
+            assert!(last_page.iter().all(|item| item.batch == last.batch), "a batch was split behind another");
+            let fits = last_page.len() < limit.items && bytes(&last_page) + u64::from(first.length) <= limit.bytes;
             assert!(!fits, "a batch was split that did not fill its page");
         }
         if !page.items.is_empty() {
@@ -447,10 +383,7 @@ fn a_million_entities_cost_at_most_150_bytes_each() {
     let mut most = 0;
     let mut squeezed = 0;
     for position in ENTITIES..ENTITIES * 9 / 4 {
-        fold.apply(change(
-            position,
-            &format!("{:016x}", position * 7919 % ENTITIES),
-        ));
+        fold.apply(change(position, &format!("{:016x}", position * 7919 % ENTITIES)));
         if fold.wants_squeeze() {
             most = most.max(per_entity(&fold));
             fold.squeeze(position + 1);
@@ -472,22 +405,9 @@ fn a_million_changes_of_a_thousand_keys_cost_a_thousand_entities() {
             squeezed += 1;
         }
     }
-    assert!(
-        fold.slots() <= 2001 && squeezed <= 1000,
-        "{} slots, {squeezed} squeezes",
-        fold.slots()
-    );
-    assert!(
-        fold.memory_bytes() < 400_000,
-        "{} bytes",
-        fold.memory_bytes()
-    );
-    let walk = Walk {
-        from: 0,
-        mark: 1_000_000,
-        skip_tombstones_below: 1_000_000,
-        filter: &all(),
-    };
+    assert!(fold.slots() <= 2001 && squeezed <= 1000, "{} slots, {squeezed} squeezes", fold.slots());
+    assert!(fold.memory_bytes() < 400_000, "{} bytes", fold.memory_bytes());
+    let walk = Walk { from: 0, mark: 1_000_000, skip_tombstones_below: 1_000_000, filter: &all() };
     let page = fold.walk(&walk, WalkLimit::new(10_000, 4 << 20));
     assert_eq!((page.items.len(), page.done), (1000, true));
 }
@@ -517,21 +437,9 @@ fn a_page_looks_at_some_thousand_slots_and_no_more() {
     for position in 0..10_000 {
         fold.apply(change(position, "k"));
     }
-    let mut walk = Walk {
-        from: 0,
-        mark: 10_000,
-        skip_tombstones_below: 0,
-        filter: &all(),
-    };
+    let mut walk = Walk { from: 0, mark: 10_000, skip_tombstones_below: 0, filter: &all() };
     let page = fold.walk(&walk, WalkLimit::new(100, 1 << 20));
-    assert_eq!(
-        page,
-        WalkPage {
-            items: vec![],
-            next: WalkLimit::VISITS as u64,
-            done: false
-        }
-    );
+    assert_eq!(page, WalkPage { items: vec![], next: WalkLimit::VISITS as u64, done: false });
     walk.from = 8_000;
     let page = fold.walk(&walk, WalkLimit::new(100, 1 << 20));
     assert_eq!((page.items.len(), page.next, page.done), (1, 10_000, true));
@@ -541,26 +449,15 @@ fn a_page_looks_at_some_thousand_slots_and_no_more() {
 fn bytes_that_are_not_placed_are_waited_for() {
     let mut fold = Fold::new();
     fold.apply(change(0, "a"));
-    fold.apply(ChangeFacts {
-        placing: Placing::InBatch(7),
-        ..change(1, "b")
-    });
-    let walk = Walk {
-        from: 0,
-        mark: 2,
-        skip_tombstones_below: 2,
-        filter: &all(),
-    };
+    fold.apply(ChangeFacts { placing: Placing::InBatch(7), ..change(1, "b") });
+    let walk = Walk { from: 0, mark: 2, skip_tombstones_below: 2, filter: &all() };
     let page = fold.walk(&walk, WalkLimit::new(100, 1 << 20));
     assert_eq!((page.items.len(), page.next, page.done), (1, 1, false));
     assert_eq!(fold.latest("task", "b").unwrap().seen.place, None);
     fold.place_batch(1, 1000);
     fold.place_batch(1, 5000);
     fold.place_batch(9, 5000);
-    assert_eq!(
-        fold.walk(&walk, WalkLimit::new(100, 1 << 20)).items[1].place,
-        1007
-    );
+    assert_eq!(fold.walk(&walk, WalkLimit::new(100, 1 << 20)).items[1].place, 1007);
 }
 
 #[test]

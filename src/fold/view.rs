@@ -13,9 +13,7 @@ pub struct View<V> {
 
 impl<V> Default for View<V> {
     fn default() -> Self {
-        Self {
-            collections: BTreeMap::new(),
-        }
+        Self { collections: BTreeMap::new() }
     }
 }
 
@@ -29,10 +27,7 @@ impl<V> View<V> {
         if let Some(collection) = self.collections.get_mut(entity_type) {
             return collection.insert(key.to_owned(), value);
         }
-        self.collections
-            .entry(entity_type.to_owned())
-            .or_default()
-            .insert(key.to_owned(), value)
+        self.collections.entry(entity_type.to_owned()).or_default().insert(key.to_owned(), value)
     }
 
     /// A delete; returns the value that is gone. Deleting what is not there is no error: it may have been filtered.
@@ -57,19 +52,13 @@ impl<V> View<V> {
     /// All entities, sorted by type, then key.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str, &V)> {
         self.collections.iter().flat_map(|(name, entities)| {
-            entities
-                .iter()
-                .map(move |(key, value)| (name.as_str(), key.as_str(), value))
+            entities.iter().map(move |(key, value)| (name.as_str(), key.as_str(), value))
         })
     }
 
     /// The entities of one type, sorted by key.
     pub fn of_type(&self, entity_type: &str) -> impl Iterator<Item = (&str, &V)> {
-        self.collections
-            .get(entity_type)
-            .into_iter()
-            .flatten()
-            .map(|(key, value)| (key.as_str(), value))
+        self.collections.get(entity_type).into_iter().flatten().map(|(key, value)| (key.as_str(), value))
     }
 
     /// Types that have a live entity, sorted.
@@ -97,18 +86,9 @@ mod tests {
         assert_eq!(view.insert("a", "9", 2), None);
         assert_eq!(view.insert("b", "10", 3), None);
         assert_eq!(view.insert("b", "2", 4), Some(1));
-        assert_eq!(
-            view.iter().collect::<Vec<_>>(),
-            [("a", "9", &2), ("b", "10", &3), ("b", "2", &4)]
-        );
-        assert_eq!(
-            view.of_type("b").collect::<Vec<_>>(),
-            [("10", &3), ("2", &4)]
-        );
-        assert_eq!(
-            (view.get("b", "2"), view.get("c", "2"), view.len()),
-            (Some(&4), None, 3)
-        );
+        assert_eq!(view.iter().collect::<Vec<_>>(), [("a", "9", &2), ("b", "10", &3), ("b", "2", &4)]);
+        assert_eq!(view.of_type("b").collect::<Vec<_>>(), [("10", &3), ("2", &4)]);
+        assert_eq!((view.get("b", "2"), view.get("c", "2"), view.len()), (Some(&4), None, 3));
     }
 
     #[test]

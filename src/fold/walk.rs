@@ -38,11 +38,7 @@ impl WalkLimit {
     pub const VISITS: usize = 4096;
 
     pub const fn new(items: usize, bytes: u64) -> Self {
-        Self {
-            items,
-            bytes,
-            visits: Self::VISITS,
-        }
+        Self { items, bytes, visits: Self::VISITS }
     }
 }
 
@@ -77,11 +73,7 @@ impl Fold {
     pub fn walk(&self, walk: &Walk<'_>, limit: WalkLimit) -> WalkPage {
         let filter = Resolved::new(walk.filter, &self.entities);
         if walk.from >= walk.mark || filter.is_hopeless() {
-            return WalkPage {
-                items: Vec::new(),
-                next: walk.from.max(walk.mark),
-                done: true,
-            };
+            return WalkPage { items: Vec::new(), next: walk.from.max(walk.mark), done: true };
         }
         if let Some(slots) = self.slots_of_key(walk, limit) {
             return self.page(slots.into_iter(), walk, &filter, limit);
@@ -95,20 +87,14 @@ impl Fold {
         let key = walk.filter.key.as_ref()?;
         let slot_of = |name: &str| {
             let entity = self.entities.find(self.entities.kind(name)?, key)?;
-            let slot = self
-                .slots
-                .visible(self.entities.newest(entity), walk.mark)?;
+            let slot = self.slots.visible(self.entities.newest(entity), walk.mark)?;
             (self.slots.get(slot).position >= walk.from).then_some(slot)
         };
         let mut slots: Vec<u32> = match &walk.filter.types {
-            Some(types) if types.len() <= limit.visits => {
-                types.iter().filter_map(|name| slot_of(name)).collect()
+            Some(types) if types.len() <= limit.visits => types.iter().filter_map(|name| slot_of(name)).collect(),
+            None if self.entities.collections().len() <= limit.visits => {
+                self.entities.collections().filter_map(|(name, _)| slot_of(name)).collect()
             }
-            None if self.entities.collections().len() <= limit.visits => self
-                .entities
-                .collections()
-                .filter_map(|(name, _)| slot_of(name))
-                .collect(),
             _ => return None,
         };
         slots.sort_unstable();
@@ -130,11 +116,7 @@ impl Fold {
             let slot = self.slots.get(index);
             let between_batches = items.last().is_none_or(|last| last.batch != slot.batch());
             if visits >= limit.visits.max(1) && between_batches {
-                return WalkPage {
-                    items,
-                    next: slot.position,
-                    done: false,
-                };
+                return WalkPage { items, next: slot.position, done: false };
             }
             let skipped = slot.deletes() && slot.position < walk.skip_tombstones_below;
             if skipped || !self.slots.is_visible(slot, walk.mark) || !filter.accepts(slot) {
@@ -144,11 +126,7 @@ impl Fold {
             let full = items.len() >= limit.items || bytes + u64::from(slot.length) > limit.bytes;
             if !slot.is_placed() || (full && !items.is_empty()) {
                 let next = end_between_batches(&mut items, slot.batch()).unwrap_or(slot.position);
-                return WalkPage {
-                    items,
-                    next,
-                    done: false,
-                };
+                return WalkPage { items, next, done: false };
             }
             bytes += u64::from(slot.length);
             items.push(WalkItem {
@@ -160,11 +138,7 @@ impl Fold {
                 entity: slot.entity,
             });
         }
-        WalkPage {
-            items,
-            next: walk.mark,
-            done: true,
-        }
+        WalkPage { items, next: walk.mark, done: true }
     }
 }
 

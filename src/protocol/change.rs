@@ -58,7 +58,11 @@ impl<'a> Change<'a> {
         };
         let headers = RawHeaders::of(members(raw_headers.get(), "/headers", "headers is an object of texts")?)?;
         if headers.control.is_some() {
-            return Err(fault("/headers/control", "not", "control messages are the server's to send on a typed stream"));
+            return Err(fault(
+                "/headers/control",
+                "not",
+                "control messages are the server's to send on a typed stream",
+            ));
         }
         let operation = match headers.operation.as_deref() {
             None => return Err(fault("/headers", "required", "headers.operation is missing")),
@@ -139,12 +143,7 @@ impl<'a> Change<'a> {
 }
 
 /// The stored form of a change that came as an entity, not as a message.
-pub fn store_entity(
-    entity_type: &EntityType,
-    key: &EntityKey,
-    operation: Operation,
-    value: Option<&str>,
-) -> Vec<u8> {
+pub fn store_entity(entity_type: &EntityType, key: &EntityKey, operation: Operation, value: Option<&str>) -> Vec<u8> {
     let mut out = vec![b'{'];
     write_member(&mut out, "type", &quoted(entity_type.as_str()));
     out.push(b',');
@@ -409,7 +408,11 @@ mod tests {
             (r#"{"headers":{"control":"reset"}}"#, "/headers/control", "not"),
             (r#"{"type":"t","type":"u","key":"a","value":1,"headers":{"operation":"insert"}}"#, "", MALFORMED),
             (r#"{"type":"t","key":"\ud800","value":1,"headers":{"operation":"insert"}}"#, "/key", MALFORMED),
-            (r#"{"type":"t","key":"a","value":1,"headers":{"operation":"insert","operation":"update"}}"#, "/headers", MALFORMED),
+            (
+                r#"{"type":"t","key":"a","value":1,"headers":{"operation":"insert","operation":"update"}}"#,
+                "/headers",
+                MALFORMED,
+            ),
         ] {
             let fault = Change::parse(message).unwrap_err();
             assert_eq!((fault.pointer, fault.keyword), (pointer, keyword), "{message}: {fault:?}");
@@ -419,7 +422,12 @@ mod tests {
     #[test]
     fn an_entitys_change_reads_back() {
         let [t, k] = ["t\"", "k\n"];
-        let text = store_entity(&EntityType::parse(t).unwrap(), &EntityKey::parse(k).unwrap(), Operation::Upsert, Some("{}"));
+        let text = store_entity(
+            &EntityType::parse(t).unwrap(),
+            &EntityKey::parse(k).unwrap(),
+            Operation::Upsert,
+            Some("{}"),
+        );
         let text = String::from_utf8(text).unwrap();
         let change = Change::parse(&text).unwrap();
         assert_eq!((change.entity_type.as_str(), change.key.as_str(), change.value), (t, k, Some("{}")));

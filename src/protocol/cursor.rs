@@ -12,9 +12,7 @@ pub fn cursor(now: Timestamp, given: Option<&str>, jitter_s: u64) -> String {
     let current = now.as_millis().saturating_sub(EPOCH_MS) / INTERVAL_MS;
     let given: Option<u64> = given.and_then(|text| text.parse().ok());
     match given {
-        Some(given) if given >= current => {
-            given.saturating_add((jitter_s * 1000 / INTERVAL_MS).max(1)).to_string()
-        }
+        Some(given) if given >= current => given.saturating_add((jitter_s * 1000 / INTERVAL_MS).max(1)).to_string(),
         _ => current.to_string(),
     }
 }

@@ -184,9 +184,7 @@ pub fn write_entry(entry: &Entry) -> String {
             document: serde_json::from_str(document.canonical()).unwrap_or(Value::Null),
             registered_at_ms: registered_at.as_millis(),
         },
-        Entry::Bind(binding) => {
-            EntryBody::Bind { name: binding.name.to_string(), binding: Box::new(binding.into()) }
-        }
+        Entry::Bind(binding) => EntryBody::Bind { name: binding.name.to_string(), binding: Box::new(binding.into()) },
         Entry::Unbind(name) => EntryBody::Unbind { name: name.to_string() },
     };
     serde_json::to_string(&body).expect("maps with text keys are JSON")

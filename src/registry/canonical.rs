@@ -123,8 +123,7 @@ fn write_number(text: &mut String, number: &Number) {
 }
 
 fn push(text: &mut String, arguments: fmt::Arguments<'_>) {
-    text.write_fmt(arguments)
-        .expect("writing to a String does not fail");
+    text.write_fmt(arguments).expect("writing to a String does not fail");
 }
 
 #[cfg(test)]
@@ -140,19 +139,10 @@ mod tests {
 
     #[test]
     fn members_sort_by_utf_16_and_numbers_are_shortest() {
-        check(
-            r#"{ "b": [1, 2 ], "a": {"z":null,"y":true} }"#,
-            r#"{"a":{"y":true,"z":null},"b":[1,2]}"#,
-        );
+        check(r#"{ "b": [1, 2 ], "a": {"z":null,"y":true} }"#, r#"{"a":{"y":true,"z":null},"b":[1,2]}"#);
         // U+1F600 is the surrogate pair D83D DE00 and so sorts before U+FB33.
-        check(
-            "{\"\u{fb33}\":1,\"\u{1f600}\":2}",
-            "{\"\u{1f600}\":2,\"\u{fb33}\":1}",
-        );
-        check(
-            r#""\u20ac$\u000f\nA'B\"\\\"\/""#,
-            "\"€$\\u000f\\nA'B\\\"\\\\\\\"/\"",
-        );
+        check("{\"\u{fb33}\":1,\"\u{1f600}\":2}", "{\"\u{1f600}\":2,\"\u{fb33}\":1}");
+        check(r#""\u20ac$\u000f\nA'B\"\\\"\/""#, "\"€$\\u000f\\nA'B\\\"\\\\\\\"/\"");
         for (given, expected) in [
             ("1.0", "1"),
             ("-0.0", "0"),

@@ -32,32 +32,15 @@ pub(super) struct Scope<'r> {
 impl<'r> Scope<'r> {
     /// The scope inside a subschema, which may name a base of its own. An identifier that is no URI changes nothing.
     pub fn inside(&self, schema: &Value) -> Self {
-        let id = self
-            .draft
-            .create_resource_ref(schema)
-            .id()
-            .map(str::to_owned);
+        let id = self.draft.create_resource_ref(schema).id().map(str::to_owned);
         let own = id.and_then(|id| self.registry.resolve_uri(&self.base.borrow(), &id).ok());
-        Self {
-            base: own.unwrap_or_else(|| self.base.clone()),
-            ..*self
-        }
+        Self { base: own.unwrap_or_else(|| self.base.clone()), ..*self }
     }
 
     /// What a reference leads to, and the scope there.
     pub fn follow(&self, target: &str) -> Result<(&'r Value, Self), jsonschema::ReferencingError> {
-        let (found, resolver, _) = self
-            .registry
-            .resolver((*self.base).clone())
-            .lookup(target)?
-            .into_inner();
-        Ok((
-            found,
-            Self {
-                base: resolver.base_uri(),
-                ..*self
-            },
-        ))
+        let (found, resolver, _) = self.registry.resolver((*self.base).clone()).lookup(target)?.into_inner();
+        Ok((found, Self { base: resolver.base_uri(), ..*self }))
     }
 }
 
@@ -85,10 +68,7 @@ impl Costs {
     /// `None` beyond the bounds. Recurses [`NESTED_MAX`] deep at most.
     fn of(&mut self, schema: &Value, scope: &Scope<'_>) -> Option<Cost> {
         let Some(members) = schema.as_object() else {
-            return Some(Cost {
-                applied: 1,
-                nested: 1,
-            });
+            return Some(Cost { applied: 1, nested: 1 });
         };
         let identity = std::ptr::from_ref(schema).addr();
         if let Some(known) = self.known.get(&identity) {
@@ -98,30 +78,18 @@ impl Costs {
             return None;
         }
         if !self.open.insert(identity) {
-            return Some(Cost {
-                applied: 1,
-                nested: 1,
-            });
+            return Some(Cost { applied: 1, nested: 1 });
         }
         let scope = scope.inside(schema);
-        let mut total = Cost {
-            applied: 1,
-            nested: 1,
-        };
+        let mut total = Cost { applied: 1, nested: 1 };
         for (name, value) in members {
             match (name.as_str(), value) {
                 (name, Value::Array(items)) if LISTS.contains(&name) => {
-                    items
-                        .iter()
-                        .try_for_each(|item| self.add(&mut total, item, &scope))?;
+                    items.iter().try_for_each(|item| self.add(&mut total, item, &scope))?;
                 }
-                (name, Value::Object(_)) if SINGLE.contains(&name) => {
-                    self.add(&mut total, value, &scope)?
-                }
+                (name, Value::Object(_)) if SINGLE.contains(&name) => self.add(&mut total, value, &scope)?,
                 (name, Value::Object(schemas)) if MAPS.contains(&name) => {
-                    schemas
-                        .values()
-                        .try_for_each(|item| self.add(&mut total, item, &scope))?;
+                    schemas.values().try_for_each(|item| self.add(&mut total, item, &scope))?;
                 }
                 (name, Value::String(target)) if REFERENCES.contains(&name) => {
                     if let Ok((found, there)) = scope.follow(target) {

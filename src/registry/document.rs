@@ -113,11 +113,7 @@ impl Default for DocumentLimits {
 
 impl From<&Limits> for DocumentLimits {
     fn from(limits: &Limits) -> Self {
-        Self {
-            bytes_max: limits.schema_bytes_max,
-            depth_max: limits.json_depth_max,
-            patterns_max: 500,
-        }
+        Self { bytes_max: limits.schema_bytes_max, depth_max: limits.json_depth_max, patterns_max: 500 }
     }
 }
 
@@ -127,26 +123,18 @@ const MEMBERS: &[&str] = &["type", "primaryKey", "schema", "versionField", "stri
 impl Document {
     /// Checks a document; every fault is named, in document order.
     pub fn parse(value: &Value, limits: &DocumentLimits) -> Result<Self, Vec<DocumentFault>> {
-        let mut findings = Findings {
-            faults: Vec::new(),
-            patterns_left: limits.patterns_max.saturating_add(1),
-        };
+        let mut findings = Findings { faults: Vec::new(), patterns_left: limits.patterns_max.saturating_add(1) };
         // First, because everything after it recurses.
         let depth_max = limits.depth_max.min(DEPTH_MAX);
         if let Some(pointer) = deeper_than(value, depth_max) {
-            let message = format!(
-                "the document nests deeper than {depth_max} levels here; flatten it or use `$ref`"
-            );
+            let message = format!("the document nests deeper than {depth_max} levels here; flatten it or use `$ref`");
             findings.add(pointer, FaultCode::TooDeep, message);
             return Err(findings.faults);
         }
         let canonical = canonical_json(value);
         if canonical.len() > limits.bytes_max {
-            let message = format!(
-                "the document has {} bytes; at most {} are kept",
-                canonical.len(),
-                limits.bytes_max
-            );
+            let message =
+                format!("the document has {} bytes; at most {} are kept", canonical.len(), limits.bytes_max);
             findings.add("", FaultCode::TooLarge, message);
             return Err(findings.faults);
         }
@@ -163,26 +151,14 @@ impl Document {
 
     /// Reads back a text that [`Document::canonical`] gave. Its size is not questioned again: limits may have shrunk.
     pub fn read_back(canonical: &str) -> Result<Self, Vec<DocumentFault>> {
-        let unlimited = DocumentLimits {
-            bytes_max: usize::MAX,
-            depth_max: DEPTH_MAX,
-            patterns_max: usize::MAX,
-        };
+        let unlimited = DocumentLimits { bytes_max: usize::MAX, depth_max: DEPTH_MAX, patterns_max: usize::MAX };
         let value: Value = serde_json::from_str(canonical).map_err(|error| {
             let message = format!("the stored document is not JSON: {error}");
-            vec![DocumentFault {
-                pointer: String::new(),
-                code: FaultCode::NotAnObject,
-                message,
-            }]
+            vec![DocumentFault { pointer: String::new(), code: FaultCode::NotAnObject, message }]
         })?;
         let read = Self::parse(&value, &unlimited)?;
         // The stored text stays the identity, also should number formatting ever change.
-        Ok(Self {
-            fingerprint: Fingerprint::of(canonical),
-            canonical: canonical.to_owned(),
-            ..read
-        })
+        Ok(Self { fingerprint: Fingerprint::of(canonical), canonical: canonical.to_owned(), ..read })
     }
 
     /// The document as canonical JSON: equal documents have equal text.
@@ -234,55 +210,30 @@ enum Step<'v> {
 
 fn children(value: &Value) -> Option<Box<dyn Iterator<Item = (Step<'_>, &Value)> + '_>> {
     match value {
-        Value::Array(items) => Some(Box::new(
-            items
-                .iter()
-                .enumerate()
-                .map(|(i, item)| (Step::Item(i), item)),
-        )),
-        Value::Object(members) => Some(Box::new(
-            members
-                .iter()
-                .map(|(name, value)| (Step::Member(name), value)),
-        )),
+        Value::Array(items) => Some(Box::new(items.iter().enumerate().map(|(i, item)| (Step::Item(i), item)))),
+        Value::Object(members) => Some(Box::new(members.iter().map(|(name, value)| (Step::Member(name), value)))),
         _ => None,
     }
 }
 
 fn check_document(value: &Value, findings: &mut Findings) -> Vec<CompiledCollection> {
     let Some(members) = value.as_object() else {
-        findings.add(
-            "",
-            FaultCode::NotAnObject,
-            "a document is an object with the member `collections`",
-        );
+        findings.add("", FaultCode::NotAnObject, "a document is an object with the member `collections`");
         return Vec::new();
     };
     refuse_unknown(members, &["collections"], "", findings);
     let collections = match members.get("collections") {
         Some(Value::Object(collections)) if !collections.is_empty() => collections,
         Some(Value::Object(_)) => {
-            findings.add(
-                "/collections",
-                FaultCode::NoCollections,
-                "name at least one collection",
-            );
+            findings.add("/collections", FaultCode::NoCollections, "name at least one collection");
             return Vec::new();
         }
         Some(_) => {
-            findings.add(
-                "/collections",
-                FaultCode::NotAnObject,
-                "`collections` is an object, by collection name",
-            );
+            findings.add("/collections", FaultCode::NotAnObject, "`collections` is an object, by collection name");
             return Vec::new();
         }
         None => {
-            findings.add(
-                "",
-                FaultCode::NoCollections,
-                "add the member `collections`, an object by collection name",
-            );
+            findings.add("", FaultCode::NoCollections, "add the member `collections`, an object by collection name");
             return Vec::new();
         }
     };
@@ -292,15 +243,11 @@ fn check_document(value: &Value, findings: &mut Findings) -> Vec<CompiledCollect
         let pointer = child("/collections", name);
         let checked = check_collection(name, collection, &pointer, findings);
         // Also of collections with other faults, or their duplicate types would show up one attempt later.
-        let entity_type = collection
-            .get("type")
-            .and_then(Value::as_str)
-            .and_then(EntityType::parse);
+        let entity_type = collection.get("type").and_then(Value::as_str).and_then(EntityType::parse);
         if let Some(entity_type) = entity_type
             && let Some(owner) = owners.insert(entity_type, name)
         {
-            let message =
-                format!("collection `{owner}` has the same type; each collection needs its own");
+            let message = format!("collection `{owner}` has the same type; each collection needs its own");
             findings.add(format!("{pointer}/type"), FaultCode::DuplicateType, message);
         }
         sound.extend(checked);
@@ -308,28 +255,15 @@ fn check_document(value: &Value, findings: &mut Findings) -> Vec<CompiledCollect
     sound
 }
 
-fn refuse_unknown(
-    members: &Map<String, Value>,
-    known: &[&str],
-    pointer: &str,
-    findings: &mut Findings,
-) {
-    for name in members
-        .keys()
-        .filter(|name| !known.contains(&name.as_str()))
-    {
+fn refuse_unknown(members: &Map<String, Value>, known: &[&str], pointer: &str, findings: &mut Findings) {
+    for name in members.keys().filter(|name| !known.contains(&name.as_str())) {
         let message = format!("unknown member; remove it (known: {})", known.join(", "));
         findings.add(child(pointer, name), FaultCode::UnknownMember, message);
     }
 }
 
 /// `None` where it has faults.
-fn check_collection(
-    name: &str,
-    value: &Value,
-    pointer: &str,
-    findings: &mut Findings,
-) -> Option<CompiledCollection> {
+fn check_collection(name: &str, value: &Value, pointer: &str, findings: &mut Findings) -> Option<CompiledCollection> {
     let found_before = findings.faults.len();
     if name.is_empty() || name.len() > 256 || name.chars().any(char::is_control) {
         let message = "a collection name is 1 to 256 bytes without control characters";
@@ -341,42 +275,26 @@ fn check_collection(
         return None;
     };
     refuse_unknown(members, MEMBERS, pointer, findings);
-    let entity_type = members
-        .get("type")
-        .and_then(Value::as_str)
-        .and_then(EntityType::parse);
+    let entity_type = members.get("type").and_then(Value::as_str).and_then(EntityType::parse);
     if entity_type.is_none() {
         let message = format!("`type` is a text of 1 to {} bytes", EntityType::BYTES_MAX);
-        findings.add(
-            place(members, pointer, "type"),
-            FaultCode::EntityType,
-            message,
-        );
+        findings.add(place(members, pointer, "type"), FaultCode::EntityType, message);
     }
     let strict = match members.get("strict") {
         None => false,
         Some(Value::Bool(strict)) => *strict,
         Some(_) => {
-            findings.add(
-                format!("{pointer}/strict"),
-                FaultCode::Strict,
-                "`strict` is true or false",
-            );
+            findings.add(format!("{pointer}/strict"), FaultCode::Strict, "`strict` is true or false");
             false
         }
     };
     let schema = members.get("schema");
     if schema.is_none() {
-        findings.add(
-            pointer,
-            FaultCode::SchemaMissing,
-            "add `schema`, a JSON Schema of the entity's value",
-        );
+        findings.add(pointer, FaultCode::SchemaMissing, "add `schema`, a JSON Schema of the entity's value");
     }
     let primary_key = check_primary_key(members, schema, pointer, findings);
     let version_field = check_version_field(members, schema, pointer, findings);
-    let validator =
-        schema.and_then(|schema| schema::compile(schema, &format!("{pointer}/schema"), findings));
+    let validator = schema.and_then(|schema| schema::compile(schema, &format!("{pointer}/schema"), findings));
     if findings.faults.len() > found_before {
         return None;
     }
@@ -393,11 +311,7 @@ fn check_collection(
 
 /// A member, or where it is missing, what lacks it.
 fn place(members: &Map<String, Value>, pointer: &str, name: &str) -> String {
-    if members.contains_key(name) {
-        child(pointer, name)
-    } else {
-        pointer.to_owned()
-    }
+    if members.contains_key(name) { child(pointer, name) } else { pointer.to_owned() }
 }
 
 fn check_primary_key(
@@ -406,25 +320,14 @@ fn check_primary_key(
     pointer: &str,
     findings: &mut Findings,
 ) -> Option<String> {
-    let Some(key) = members
-        .get("primaryKey")
-        .and_then(Value::as_str)
-        .filter(|key| !key.is_empty())
-    else {
+    let Some(key) = members.get("primaryKey").and_then(Value::as_str).filter(|key| !key.is_empty()) else {
         let message = "`primaryKey` names the property that holds the entity's key";
-        findings.add(
-            place(members, pointer, "primaryKey"),
-            FaultCode::PrimaryKey,
-            message,
-        );
+        findings.add(place(members, pointer, "primaryKey"), FaultCode::PrimaryKey, message);
         return None;
     };
     let schema = schema.filter(|schema| schema.is_object() || schema.is_boolean())?;
     let here = format!("{pointer}/primaryKey");
-    match schema
-        .get("properties")
-        .and_then(|properties| properties.get(key))
-    {
+    match schema.get("properties").and_then(|properties| properties.get(key)) {
         None => {
             let message = format!("declare `{key}` under `properties` at the top of the schema");
             findings.add(here, FaultCode::PrimaryKeyUndeclared, message);
@@ -447,29 +350,19 @@ fn check_primary_key(
 
 /// Whether some string or integer could satisfy the property, as far as its own `type`, `enum` and `const` say.
 fn admits_key(property: &Value) -> bool {
-    let is_key = |value: &Value| {
-        value.is_string() || value.as_f64().is_some_and(|number| number.fract() == 0.0)
-    };
+    let is_key = |value: &Value| value.is_string() || value.as_f64().is_some_and(|number| number.fract() == 0.0);
     let by_type = match property.get("type") {
         Some(kind) => kinds(kind).any(|kind| matches!(kind, "string" | "integer" | "number")),
         None => true,
     };
-    let by_enum = property
-        .get("enum")
-        .and_then(Value::as_array)
-        .is_none_or(|values| values.iter().any(is_key));
+    let by_enum = property.get("enum").and_then(Value::as_array).is_none_or(|values| values.iter().any(is_key));
     let by_const = property.get("const").is_none_or(is_key);
     property != &Value::Bool(false) && by_type && by_enum && by_const
 }
 
 /// The names in a `type`, which is one or a list.
 fn kinds(kind: &Value) -> impl Iterator<Item = &str> {
-    kind.as_str().into_iter().chain(
-        kind.as_array()
-            .into_iter()
-            .flatten()
-            .filter_map(Value::as_str),
-    )
+    kind.as_str().into_iter().chain(kind.as_array().into_iter().flatten().filter_map(Value::as_str))
 }
 
 fn check_version_field(
@@ -486,23 +379,13 @@ fn check_version_field(
         return None;
     };
     let schema = schema.filter(|schema| schema.is_object() || schema.is_boolean())?;
-    let Some(property) = schema
-        .get("properties")
-        .and_then(|properties| properties.get(field))
-    else {
+    let Some(property) = schema.get("properties").and_then(|properties| properties.get(field)) else {
         let message = format!("declare `{field}` under `properties` at the top of the schema");
         findings.add(here, FaultCode::VersionFieldUndeclared, message);
         return None;
     };
-    let kinds: Vec<&str> = property
-        .get("type")
-        .map(|kind| kinds(kind).collect())
-        .unwrap_or_default();
-    if !kinds.contains(&"integer")
-        || kinds
-            .iter()
-            .any(|kind| !matches!(*kind, "integer" | "null"))
-    {
+    let kinds: Vec<&str> = property.get("type").map(|kind| kinds(kind).collect()).unwrap_or_default();
+    if !kinds.contains(&"integer") || kinds.iter().any(|kind| !matches!(*kind, "integer" | "null")) {
         let message = format!("`{field}` must have `\"type\": \"integer\"`");
         let property = child(&format!("{pointer}/schema/properties"), field);
         findings.add(property, FaultCode::VersionFieldType, message);
@@ -521,41 +404,23 @@ mod tests {
     #[track_caller]
     fn check(document: &Value, expected: &[(&str, &str)]) {
         let faults = parse(document).err().unwrap_or_default();
-        let mut found: Vec<_> = faults
-            .iter()
-            .map(|f| (f.pointer.as_str(), f.code.as_str()))
-            .collect();
+        let mut found: Vec<_> = faults.iter().map(|f| (f.pointer.as_str(), f.code.as_str())).collect();
         let mut expected = expected.to_vec();
         found.sort_unstable();
         expected.sort_unstable();
         assert_eq!(found, expected, "{faults:#?}");
-        assert!(
-            faults
-                .iter()
-                .all(|fault| !fault.message.is_empty() && fault.message.len() < 600)
-        );
+        assert!(faults.iter().all(|fault| !fault.message.is_empty() && fault.message.len() < 600));
     }
 
     fn check_schema(schema: &Value, expected: &[(&str, &str)]) {
         let mut whole = json!({
             "type": "object", "required": ["id"], "properties": {"id": {"type": "string"}}
         });
-        whole
-            .as_object_mut()
-            .unwrap()
-            .extend(schema.as_object().unwrap().clone());
-        let expected: Vec<_> = expected
-            .iter()
-            .map(|(place, code)| (format!("/collections/c/schema{place}"), *code))
-            .collect();
-        let expected: Vec<_> = expected
-            .iter()
-            .map(|(place, code)| (place.as_str(), *code))
-            .collect();
-        check(
-            &json!({"collections": {"c": {"type": "t", "primaryKey": "id", "schema": whole}}}),
-            &expected,
-        );
+        whole.as_object_mut().unwrap().extend(schema.as_object().unwrap().clone());
+        let expected: Vec<_> =
+            expected.iter().map(|(place, code)| (format!("/collections/c/schema{place}"), *code)).collect();
+        let expected: Vec<_> = expected.iter().map(|(place, code)| (place.as_str(), *code)).collect();
+        check(&json!({"collections": {"c": {"type": "t", "primaryKey": "id", "schema": whole}}}), &expected);
     }
 
     #[test]
@@ -564,8 +429,7 @@ mod tests {
         let mut seen = 0;
         for file in std::fs::read_dir(folder).unwrap() {
             let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
-            let document =
-                parse(&serde_json::from_str(&text).unwrap()).unwrap_or_else(|f| panic!("{f:#?}"));
+            let document = parse(&serde_json::from_str(&text).unwrap()).unwrap_or_else(|f| panic!("{f:#?}"));
             let again = Document::read_back(document.canonical()).unwrap();
             assert_eq!(again.fingerprint(), document.fingerprint());
             assert!(document.compiled().collections().len() > 0);
@@ -580,21 +444,12 @@ mod tests {
         check(&json!({}), &[("", "no-collections")]);
         check(
             &json!({"collections": {}, "a/b": 1}),
-            &[
-                ("/collections", "no-collections"),
-                ("/a~1b", "unknown-member"),
-            ],
+            &[("/collections", "no-collections"), ("/a~1b", "unknown-member")],
         );
-        check(
-            &json!({"collections": []}),
-            &[("/collections", "not-an-object")],
-        );
+        check(&json!({"collections": []}), &[("/collections", "not-an-object")]);
         check(
             &json!({"collections": {"": 1}}),
-            &[
-                ("/collections/", "collection-name"),
-                ("/collections/", "not-an-object"),
-            ],
+            &[("/collections/", "collection-name"), ("/collections/", "not-an-object")],
         );
         check(
             &json!({"collections": {"c": {}}}),
@@ -627,10 +482,7 @@ mod tests {
                 ("/collections/b/primaryKey", "primary-key-undeclared"),
                 ("/collections/b/schema/properties/v", "version-field-type"),
                 ("/collections/b/schema/properties/w/pattern", "regex"),
-                (
-                    "/collections/b/schema/properties/w/minLength",
-                    "schema-keyword",
-                ),
+                ("/collections/b/schema/properties/w/minLength", "schema-keyword"),
                 ("/collections/b/schema/allOf/0/$ref", "unresolved-reference"),
                 ("/collections/b/schema/allOf/1/$ref", "remote-reference"),
             ],
@@ -643,35 +495,18 @@ mod tests {
             json!({"collections": {"c": {"type": "t", "primaryKey": "id", "schema":
                 {"properties": {"id": key}, "required": required}}}})
         };
-        for key in [
-            json!({"type": "string"}),
-            json!({"type": ["integer", "null"]}),
-            json!({}),
-            json!(true),
-        ] {
+        for key in [json!({"type": "string"}), json!({"type": ["integer", "null"]}), json!({}), json!(true)] {
             check(&with(key, json!(["id"])), &[]);
         }
-        for key in [
-            json!({"type": "boolean"}),
-            json!({"enum": [null, 1.5]}),
-            json!({"const": []}),
-            json!(false),
-        ] {
-            check(
-                &with(key, json!(["id"])),
-                &[("/collections/c/schema/properties/id", "primary-key-type")],
-            );
+        for key in [json!({"type": "boolean"}), json!({"enum": [null, 1.5]}), json!({"const": []}), json!(false)] {
+            check(&with(key, json!(["id"])), &[("/collections/c/schema/properties/id", "primary-key-type")]);
         }
         check(
             &with(json!({"type": "string"}), json!(["other"])),
             &[("/collections/c/primaryKey", "primary-key-optional")],
         );
-        let boolean =
-            json!({"collections": {"c": {"type": "t", "primaryKey": "id", "schema": true}}});
-        check(
-            &boolean,
-            &[("/collections/c/primaryKey", "primary-key-undeclared")],
-        );
+        let boolean = json!({"collections": {"c": {"type": "t", "primaryKey": "id", "schema": true}}});
+        check(&boolean, &[("/collections/c/primaryKey", "primary-key-undeclared")]);
     }
 
     #[test]
@@ -683,22 +518,12 @@ mod tests {
         };
         check(&with(json!({"type": "integer"})), &[]);
         check(&with(json!({"type": ["integer", "null"]})), &[]);
-        for property in [
-            json!({}),
-            json!({"type": "number"}),
-            json!({"type": ["integer", "string"]}),
-        ] {
-            check(
-                &with(property),
-                &[("/collections/c/schema/properties/v", "version-field-type")],
-            );
+        for property in [json!({}), json!({"type": "number"}), json!({"type": ["integer", "string"]})] {
+            check(&with(property), &[("/collections/c/schema/properties/v", "version-field-type")]);
         }
         let mut undeclared = document_value(json!({}));
         undeclared["collections"]["c"]["versionField"] = json!("v");
-        check(
-            &undeclared,
-            &[("/collections/c/versionField", "version-field-undeclared")],
-        );
+        check(&undeclared, &[("/collections/c/versionField", "version-field-undeclared")]);
     }
 
     #[test]
@@ -715,23 +540,11 @@ mod tests {
             ]}),
             &[],
         );
-        for target in [
-            "http://example.com/s",
-            "file:///etc/passwd",
-            "other.json",
-            "../x#/a",
-            "urn:x:y",
-        ] {
-            check_schema(
-                &json!({"not": {"$ref": target}}),
-                &[("/not/$ref", "remote-reference")],
-            );
+        for target in ["http://example.com/s", "file:///etc/passwd", "other.json", "../x#/a", "urn:x:y"] {
+            check_schema(&json!({"not": {"$ref": target}}), &[("/not/$ref", "remote-reference")]);
         }
         for target in ["#/$defs/none", "#none", "#/properties/id/9"] {
-            check_schema(
-                &json!({"not": {"$ref": target}}),
-                &[("/not/$ref", "unresolved-reference")],
-            );
+            check_schema(&json!({"not": {"$ref": target}}), &[("/not/$ref", "unresolved-reference")]);
         }
         check_schema(
             &json!({"items": {"$dynamicRef": "http://x/#m"}}),
@@ -742,30 +555,18 @@ mod tests {
             &json!({"properties": {"id": {"type": "string", "const": {"$ref": "http://x"}}}}),
             &[("/properties/id", "primary-key-type")],
         );
-        check_schema(
-            &json!({"examples": [{"$ref": "http://x", "pattern": "("}]}),
-            &[],
-        );
+        check_schema(&json!({"examples": [{"$ref": "http://x", "pattern": "("}]}), &[]);
     }
 
     #[test]
     fn drafts_are_told_by_their_name() {
         for draft in ["draft-04", "draft-06", "draft-07"] {
-            check_schema(
-                &json!({"$schema": format!("http://json-schema.org/{draft}/schema#")}),
-                &[],
-            );
+            check_schema(&json!({"$schema": format!("http://json-schema.org/{draft}/schema#")}), &[]);
         }
         for draft in ["2019-09", "2020-12"] {
-            check_schema(
-                &json!({"$schema": format!("https://json-schema.org/draft/{draft}/schema")}),
-                &[],
-            );
+            check_schema(&json!({"$schema": format!("https://json-schema.org/draft/{draft}/schema")}), &[]);
         }
-        check_schema(
-            &json!({"$schema": "https://example.com/mine"}),
-            &[("/$schema", "schema-dialect")],
-        );
+        check_schema(&json!({"$schema": "https://example.com/mine"}), &[("/$schema", "schema-dialect")]);
         check_schema(&json!({"$schema": 7}), &[("/$schema", "schema-keyword")]);
         let draft_04 = json!({
             "$schema": "http://json-schema.org/draft-04/schema#", "exclusiveMinimum": 3, "minimum": 1
@@ -779,50 +580,27 @@ mod tests {
             &json!({"patternProperties": {"a(?=b)": {}, "^x-": {"pattern": "^\\d{3}$"}}}),
             &[("/patternProperties/a(?=b)", "regex")],
         );
-        check_schema(
-            &json!({"not": {"pattern": "(a)\\1"}}),
-            &[("/not/pattern", "regex")],
-        );
-        check_schema(
-            &json!({"not": {"pattern": "((a{99}){99}){99}"}}),
-            &[("/not/pattern", "regex")],
-        );
+        check_schema(&json!({"not": {"pattern": "(a)\\1"}}), &[("/not/pattern", "regex")]);
+        check_schema(&json!({"not": {"pattern": "((a{99}){99}){99}"}}), &[("/not/pattern", "regex")]);
     }
 
     #[test]
     fn large_and_deep_documents_are_refused_without_recursion() {
-        let limits = DocumentLimits {
-            bytes_max: 100,
-            ..DocumentLimits::default()
-        };
+        let limits = DocumentLimits { bytes_max: 100, ..DocumentLimits::default() };
         let faults = Document::parse(&document_value(json!({})), &limits).unwrap_err();
         assert_eq!(faults[0].code, FaultCode::TooLarge);
 
         let nested = |depth| (0..depth).fold(json!({}), |inner, _| json!({"not": inner}));
         check(&document_value(json!({"x": nested(121)})), &[]);
-        let text = parse(&document_value(json!({"x": nested(121)})))
-            .unwrap()
-            .canonical()
-            .to_owned();
+        let text = parse(&document_value(json!({"x": nested(121)}))).unwrap().canonical().to_owned();
         Document::read_back(&text).unwrap();
         let place = format!("/collections/c/schema/properties/x{}", "/not".repeat(122));
-        check(
-            &document_value(json!({"x": nested(130)})),
-            &[(&place, "document-too-deep")],
-        );
+        check(&document_value(json!({"x": nested(130)})), &[(&place, "document-too-deep")]);
 
-        let limits = DocumentLimits {
-            patterns_max: 1,
-            ..DocumentLimits::default()
-        };
-        let two = document_value(
-            json!({"x": {"pattern": "a"}, "y": {"pattern": "b"}, "z": {"pattern": "c"}}),
-        );
+        let limits = DocumentLimits { patterns_max: 1, ..DocumentLimits::default() };
+        let two = document_value(json!({"x": {"pattern": "a"}, "y": {"pattern": "b"}, "z": {"pattern": "c"}}));
         let faults = Document::parse(&two, &limits).unwrap_err();
-        assert_eq!(
-            faults.iter().map(|fault| fault.code).collect::<Vec<_>>(),
-            [FaultCode::TooManyPatterns]
-        );
+        assert_eq!(faults.iter().map(|fault| fault.code).collect::<Vec<_>>(), [FaultCode::TooManyPatterns]);
     }
 
     #[test]
@@ -838,24 +616,14 @@ mod tests {
         check_schema(&defined(8, twice), &[]);
         check_schema(&defined(40, twice), &[("/$defs/d0", "schema-too-costly")]);
         check_schema(&defined(150, once), &[]);
-        check_schema(
-            &defined(20_000, once),
-            &[("/$defs/d0", "schema-too-costly")],
-        );
-        check_schema(
-            &json!({"allOf": [{"$ref": "#"}, {"anyOf": [{"$ref": "#"}, {"not": {"$ref": "#"}}]}]}),
-            &[],
-        );
+        check_schema(&defined(20_000, once), &[("/$defs/d0", "schema-too-costly")]);
+        check_schema(&json!({"allOf": [{"$ref": "#"}, {"anyOf": [{"$ref": "#"}, {"not": {"$ref": "#"}}]}]}), &[]);
     }
 
     #[test]
     fn fault_codes_are_distinct_slugs() {
         let mut codes: Vec<_> = FaultCode::ALL.iter().map(|code| code.as_str()).collect();
-        assert!(
-            codes
-                .iter()
-                .all(|code| code.bytes().all(|b| b.is_ascii_lowercase() || b == b'-'))
-        );
+        assert!(codes.iter().all(|code| code.bytes().all(|b| b.is_ascii_lowercase() || b == b'-')));
         codes.sort_unstable();
         codes.dedup();
         assert_eq!(codes.len(), FaultCode::ALL.len());

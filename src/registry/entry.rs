@@ -10,12 +10,7 @@ use super::{Binding, BindingName, Document, SubjectName};
 #[derive(Clone, Debug)]
 pub enum Entry {
     /// A document became a version of a subject.
-    Schema {
-        subject: SubjectName,
-        version: u32,
-        document: Arc<Document>,
-        registered_at: Timestamp,
-    },
+    Schema { subject: SubjectName, version: u32, document: Arc<Document>, registered_at: Timestamp },
     /// A binding was made, or replaced the one of the same name.
     Bind(Binding),
     /// A binding was taken away. Streams keep the schema they are pinned to.

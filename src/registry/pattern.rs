@@ -24,10 +24,7 @@ pub enum PatternFault {
     Control,
     #[error("`**` must be a segment of its own")]
     DoubleStar,
-    #[error(
-        "the pattern has more than {} `**` segments",
-        Pattern::DOUBLE_STARS_MAX
-    )]
+    #[error("the pattern has more than {} `**` segments", Pattern::DOUBLE_STARS_MAX)]
     TooManyDoubleStars,
 }
 
@@ -54,24 +51,13 @@ impl Pattern {
         if text.chars().any(char::is_control) {
             return Err(PatternFault::Control);
         }
-        if text
-            .split('/')
-            .any(|segment| matches!(segment, "" | "." | ".."))
-        {
+        if text.split('/').any(|segment| matches!(segment, "" | "." | "..")) {
             return Err(PatternFault::Segment);
         }
-        if text
-            .split('/')
-            .any(|segment| segment != Self::DOUBLE_STAR && segment.contains(Self::DOUBLE_STAR))
-        {
+        if text.split('/').any(|segment| segment != Self::DOUBLE_STAR && segment.contains(Self::DOUBLE_STAR)) {
             return Err(PatternFault::DoubleStar);
         }
-        if text
-            .split('/')
-            .filter(|segment| *segment == Self::DOUBLE_STAR)
-            .count()
-            > Self::DOUBLE_STARS_MAX
-        {
+        if text.split('/').filter(|segment| *segment == Self::DOUBLE_STAR).count() > Self::DOUBLE_STARS_MAX {
             return Err(PatternFault::TooManyDoubleStars);
         }
         Ok(Self(text.into()))
@@ -92,10 +78,7 @@ impl Pattern {
     }
 
     pub fn specificity(&self) -> Specificity {
-        Specificity {
-            exact: self.is_exact(),
-            literal_prefix_len: self.literal_prefix_len(),
-        }
+        Specificity { exact: self.is_exact(), literal_prefix_len: self.literal_prefix_len() }
     }
 
     /// Whether a stream path matches.
@@ -133,12 +116,7 @@ impl Pattern {
     /// Whether some path could match both. May say so where none does; never the reverse.
     pub fn intersects(&self, other: &Self) -> bool {
         let [ours, theirs] = [self, other].map(|pattern| pattern.0.split('/').collect::<Vec<_>>());
-        overlap(
-            &ours,
-            &theirs,
-            |segment| *segment == Self::DOUBLE_STAR,
-            |a, b| segments_intersect(a, b),
-        )
+        overlap(&ours, &theirs, |segment| *segment == Self::DOUBLE_STAR, |a, b| segments_intersect(a, b))
     }
 }
 
@@ -178,21 +156,11 @@ fn segments_intersect(a: &str, b: &str) -> bool {
     if a == "*" || b == "*" || a == b {
         return true;
     }
-    overlap(
-        a.as_bytes(),
-        b.as_bytes(),
-        |byte| *byte == b'*',
-        |a, b| a == b,
-    )
+    overlap(a.as_bytes(), b.as_bytes(), |byte| *byte == b'*', |a, b| a == b)
 }
 
 /// Whether two sequences with wildcards, each standing for any number of items, have a common instance.
-fn overlap<T>(
-    a: &[T],
-    b: &[T],
-    is_wild: impl Fn(&T) -> bool,
-    meet: impl Fn(&T, &T) -> bool,
-) -> bool {
+fn overlap<T>(a: &[T], b: &[T], is_wild: impl Fn(&T) -> bool, meet: impl Fn(&T, &T) -> bool) -> bool {
     // `below[j]` says whether `a[i + 1..]` and `b[j..]` overlap, `row[j]` the same for `a[i..]`.
     let mut below: Vec<bool> = vec![false; b.len() + 1];
     for i in (0..=a.len()).rev() {
@@ -236,9 +204,7 @@ mod tests {
     fn naive(globs: &[&str], names: &[&str]) -> bool {
         match (globs, names) {
             ([], []) => true,
-            (["**", globs @ ..], names) => {
-                (0..=names.len()).any(|taken| naive(globs, &names[taken..]))
-            }
+            (["**", globs @ ..], names) => (0..=names.len()).any(|taken| naive(globs, &names[taken..])),
             ([glob, globs @ ..], [name, names @ ..]) => {
                 naive_segment(glob.as_bytes(), name.as_bytes()) && naive(globs, names)
             }
@@ -249,9 +215,7 @@ mod tests {
     fn naive_segment(glob: &[u8], name: &[u8]) -> bool {
         match (glob, name) {
             ([], []) => true,
-            ([b'*', glob @ ..], name) => {
-                (0..=name.len()).any(|taken| naive_segment(glob, &name[taken..]))
-            }
+            ([b'*', glob @ ..], name) => (0..=name.len()).any(|taken| naive_segment(glob, &name[taken..])),
             ([a, glob @ ..], [b, name @ ..]) => a == b && naive_segment(glob, name),
             _ => false,
         }
@@ -314,22 +278,10 @@ mod tests {
 
     #[test]
     fn disjoint_patterns_do_not_intersect() {
-        for (a, b) in [
-            ("a/*/x", "a/*/y"),
-            ("a/*-in", "a/*-out"),
-            ("*", "*/*"),
-            ("**/a", "**/b"),
-            ("a*", "b*"),
-        ] {
+        for (a, b) in [("a/*/x", "a/*/y"), ("a/*-in", "a/*-out"), ("*", "*/*"), ("**/a", "**/b"), ("a*", "b*")] {
             assert!(!pattern(a).intersects(&pattern(b)), "{a} {b}");
         }
-        for (a, b) in [
-            ("a/*", "*/b"),
-            ("a/**", "**/b"),
-            ("x*", "*y"),
-            ("**", "a"),
-            ("**/*", "*"),
-        ] {
+        for (a, b) in [("a/*", "*/b"), ("a/**", "**/b"), ("x*", "*y"), ("**", "a"), ("**/*", "*")] {
             assert!(pattern(a).intersects(&pattern(b)), "{a} {b}");
         }
     }
@@ -354,17 +306,11 @@ mod tests {
             ("a**", PatternFault::DoubleStar),
             ("a/***", PatternFault::DoubleStar),
             ("a\n", PatternFault::Control),
-            (
-                "**/**/**/**/**/**/**/**/**",
-                PatternFault::TooManyDoubleStars,
-            ),
+            ("**/**/**/**/**/**/**/**/**", PatternFault::TooManyDoubleStars),
         ] {
             assert_eq!(Pattern::parse(text), Err(fault), "{text:?}");
         }
-        assert_eq!(
-            Pattern::parse(&"x".repeat(1025)),
-            Err(PatternFault::TooLong)
-        );
+        assert_eq!(Pattern::parse(&"x".repeat(1025)), Err(PatternFault::TooLong));
     }
 
     #[test]

@@ -28,11 +28,7 @@ pub(super) struct Findings {
 
 impl Findings {
     pub fn add(&mut self, pointer: impl Into<String>, code: FaultCode, message: impl Into<String>) {
-        self.faults.push(DocumentFault {
-            pointer: pointer.into(),
-            code,
-            message: message.into(),
-        });
+        self.faults.push(DocumentFault { pointer: pointer.into(), code, message: message.into() });
     }
 }
 
@@ -40,11 +36,7 @@ impl Findings {
 pub(super) fn compile(schema: &Value, pointer: &str, findings: &mut Findings) -> Option<Validator> {
     let found_before = findings.faults.len();
     if !schema.is_object() && !schema.is_boolean() {
-        findings.add(
-            pointer,
-            FaultCode::SchemaKind,
-            "a schema is an object (or a boolean)",
-        );
+        findings.add(pointer, FaultCode::SchemaKind, "a schema is an object (or a boolean)");
         return None;
     }
     let draft = Draft::default().detect(schema);
@@ -76,19 +68,16 @@ fn options(draft: Draft) -> ValidationOptions<'static> {
 
 fn check_keywords(schema: &Value, pointer: &str, findings: &mut Findings) {
     let Ok(meta) = jsonschema::meta::validator_for(schema) else {
-        findings.add(
-            pointer,
-            FaultCode::SchemaDialect,
-            "`$schema` names no known draft of JSON Schema",
-        );
+        findings.add(pointer, FaultCode::SchemaDialect, "`$schema` names no known draft of JSON Schema");
         return;
     };
     let mut seen = HashSet::new();
     for error in meta.iter_errors(schema) {
         let place = format!("{pointer}{}", error.instance_path().as_str());
         let message = match place.rsplit('/').next() {
-            Some("type") => "`type` is one of array, boolean, integer, null, number, object, string, or a list of them"
-                .to_owned(),
+            Some("type") => {
+                "`type` is one of array, boolean, integer, null, number, object, string, or a list of them".to_owned()
+            }
             _ => message_of(&error),
         };
         if seen.insert((place.clone(), message.clone())) {
@@ -102,14 +91,8 @@ fn check_keywords(schema: &Value, pointer: &str, findings: &mut Findings) {
 struct Remotes(Arc<Mutex<HashSet<String>>>);
 
 impl Retrieve for Remotes {
-    fn retrieve(
-        &self,
-        uri: &Uri<String>,
-    ) -> Result<Value, Box<dyn std::error::Error + Send + Sync>> {
-        self.0
-            .lock()
-            .map_err(|_| "another thread panicked")?
-            .insert(uri.as_str().to_owned());
+    fn retrieve(&self, uri: &Uri<String>) -> Result<Value, Box<dyn std::error::Error + Send + Sync>> {
+        self.0.lock().map_err(|_| "another thread panicked")?.insert(uri.as_str().to_owned());
         Ok(Value::Bool(true))
     }
 }
@@ -129,14 +112,8 @@ const SCHEMA: &[&str] = &[
     "unevaluatedProperties",
 ];
 const SCHEMAS: &[&str] = &["allOf", "anyOf", "items", "oneOf", "prefixItems"];
-const SCHEMA_MAP: &[&str] = &[
-    "$defs",
-    "definitions",
-    "dependencies",
-    "dependentSchemas",
-    "patternProperties",
-    "properties",
-];
+const SCHEMA_MAP: &[&str] =
+    &["$defs", "definitions", "dependencies", "dependentSchemas", "patternProperties", "properties"];
 const REFERENCES: &[&str] = &["$ref", "$dynamicRef"];
 
 /// The walk of one schema.
@@ -151,44 +128,26 @@ struct Walk<'a> {
 
 impl<'a> Walk<'a> {
     fn over(schema: &Value, draft: Draft, pointer: &str, findings: &'a mut Findings) {
-        let draft = if draft == Draft::Unknown {
-            Draft::default()
-        } else {
-            draft
-        };
+        let draft = if draft == Draft::Unknown { Draft::default() } else { draft };
         let remotes = Remotes::default();
         let prepared = Registry::new()
             .draft(draft)
             .retriever(remotes.clone())
             .add(BASE, schema)
             .and_then(|registry| registry.prepare());
-        let remotes = remotes
-            .0
-            .lock()
-            .map(|seen| seen.clone())
-            .unwrap_or_default();
+        let remotes = remotes.0.lock().map(|seen| seen.clone()).unwrap_or_default();
         let before = findings.faults.len();
-        let mut walk = Self {
-            draft,
-            remotes,
-            costs: Some(Costs::default()),
-            findings,
-        };
+        let mut walk = Self { draft, remotes, costs: Some(Costs::default()), findings };
         match (&prepared, jsonschema::uri::from_str(BASE)) {
             (Ok(registry), Ok(base)) => {
-                let scope = Scope {
-                    registry,
-                    base: Arc::new(base),
-                    draft,
-                };
+                let scope = Scope { registry, base: Arc::new(base), draft };
                 walk.visit(schema, pointer, Some(&scope));
             }
             _ => walk.visit(schema, pointer, None),
         }
         // Without its identifiers the schema was only looked through; name the cause if that found nothing.
         if let (Err(error), true) = (prepared, walk.findings.faults.len() == before) {
-            walk.findings
-                .add(pointer, FaultCode::SchemaInvalid, error.to_string());
+            walk.findings.add(pointer, FaultCode::SchemaInvalid, error.to_string());
         }
     }
 
@@ -242,16 +201,13 @@ impl<'a> Walk<'a> {
     fn check_dialect(&mut self, dialect: &str, place: String) {
         if Draft::from_schema_uri(dialect) == Draft::Unknown {
             let known = "https://json-schema.org/draft/2020-12/schema, …/2019-09/schema, or draft-07, -06, -04";
-            self.findings.add(
-                place,
-                FaultCode::SchemaDialect,
-                format!("unknown draft; use one of {known}"),
-            );
+            self.findings.add(place, FaultCode::SchemaDialect, format!("unknown draft; use one of {known}"));
         }
     }
 
     fn check_reference(&mut self, target: &str, place: String, scope: Option<&Scope<'_>>) {
-        const REMOTE: &str = "refers to another document, and nothing is fetched; put it under `$defs` of this schema";
+        const REMOTE: &str =
+            "refers to another document, and nothing is fetched; put it under `$defs` of this schema";
         let (uri, _) = target.split_once('#').unwrap_or((target, ""));
         let Some(scope @ Scope { registry, base, .. }) = scope else {
             if !uri.is_empty() {
@@ -268,15 +224,13 @@ impl<'a> Walk<'a> {
             Ok(asked) if uri.is_empty() || known(asked.as_str()) => {
                 if let Err(error) = scope.follow(target) {
                     let message = format!("leads to nothing in this schema: {error}");
-                    self.findings
-                        .add(place, FaultCode::UnresolvedReference, message);
+                    self.findings.add(place, FaultCode::UnresolvedReference, message);
                 }
             }
             Ok(_) => self.findings.add(place, FaultCode::RemoteReference, REMOTE),
             Err(error) => {
                 let message = format!("is not a URI reference: {error}");
-                self.findings
-                    .add(place, FaultCode::UnresolvedReference, message);
+                self.findings.add(place, FaultCode::UnresolvedReference, message);
             }
         }
     }
@@ -287,23 +241,19 @@ impl<'a> Walk<'a> {
         }
         self.findings.patterns_left -= 1;
         if self.findings.patterns_left == 0 {
-            self.findings.add(
-                place,
-                FaultCode::TooManyPatterns,
-                "the document has too many regular expressions",
-            );
+            self.findings.add(place, FaultCode::TooManyPatterns, "the document has too many regular expressions");
             return;
         }
         let mut probe = Map::new();
         probe.insert("pattern".to_owned(), Value::String(regex.to_owned()));
         if let Err(error) = options(self.draft).build(&Value::Object(probe)) {
-            let backtracks = ["(?=", "(?!", "(?<=", "(?<!"]
-                .iter()
-                .any(|mark| regex.contains(mark));
+            let backtracks = ["(?=", "(?!", "(?<=", "(?<!"].iter().any(|mark| regex.contains(mark));
             let message = match backtracks {
-                true => "look-around is not supported, because patterns run on a linear-time engine; say it without, \
+                true => {
+                    "look-around is not supported, because patterns run on a linear-time engine; say it without, \
                          for example by `allOf` or `not`"
-                    .to_owned(),
+                        .to_owned()
+                }
                 false => format!("the regular expression does not compile: {}", message_of(&error)),
             };
             self.findings.add(place, FaultCode::Regex, message);

@@ -10,10 +10,7 @@ use std::sync::Arc;
 use crate::model::{Limits, StreamName, Timestamp};
 use crate::stream::SchemaRef;
 
-use super::{
-    Binding, BindingName, Compiled, Document, Entry, Fingerprint, Pattern, SubjectName,
-    VersionChoice,
-};
+use super::{Binding, BindingName, Compiled, Document, Entry, Fingerprint, Pattern, SubjectName, VersionChoice};
 
 /// Every subject's versions and every binding.
 #[derive(Clone, Debug, Default)]
@@ -67,11 +64,7 @@ pub enum BindFault {
     UnknownSubject { subject: SubjectName },
     /// Succeeds once that version is registered. 422.
     #[error("subject {subject} has no version {version}; its latest is {latest}")]
-    UnknownVersion {
-        subject: SubjectName,
-        version: u32,
-        latest: u32,
-    },
+    UnknownVersion { subject: SubjectName, version: u32, latest: u32 },
     /// Neither pattern is more specific and some path could match both. Succeeds once one of them changes. 409.
     #[error("binding {with} has the pattern {pattern}, which is as specific and meets this one")]
     Tie { with: BindingName, pattern: Pattern },
@@ -96,28 +89,16 @@ impl Registry {
     /// not) changes nothing, so that replaying is harmless.
     pub fn apply(&mut self, entry: &Entry) {
         match entry {
-            Entry::Schema {
-                subject,
-                version,
-                document,
-                registered_at,
-            } => {
-                let versions = Arc::make_mut(&mut self.subjects)
-                    .entry(subject.clone())
-                    .or_default();
+            Entry::Schema { subject, version, document, registered_at } => {
+                let versions = Arc::make_mut(&mut self.subjects).entry(subject.clone()).or_default();
                 if !versions.contains_key(version) {
-                    versions.insert(
-                        *version,
-                        Arc::new(Registered::new(*version, document, *registered_at)),
-                    );
+                    versions.insert(*version, Arc::new(Registered::new(*version, document, *registered_at)));
                     self.versions_count += 1;
                 }
             }
             Entry::Bind(binding) => {
                 let bindings = Arc::make_mut(&mut self.bindings);
-                bindings
-                    .by_name
-                    .insert(binding.name.clone(), Arc::new(binding.clone()));
+                bindings.by_name.insert(binding.name.clone(), Arc::new(binding.clone()));
                 bindings.sort();
             }
             Entry::Unbind(name) => {
@@ -135,24 +116,14 @@ impl Registry {
         document: &Document,
         limits: &Limits,
     ) -> Result<Registration, RegisterFault> {
-        let known = self
-            .versions(subject)
-            .find(|known| known.fingerprint == document.fingerprint());
+        let known = self.versions(subject).find(|known| known.fingerprint == document.fingerprint());
         if let Some(known) = known {
-            return Ok(Registration::Existing {
-                version: known.version,
-            });
+            return Ok(Registration::Existing { version: known.version });
         }
-        let next = self
-            .latest(subject)
-            .map_or(Some(1), |latest| latest.version.checked_add(1));
+        let next = self.latest(subject).map_or(Some(1), |latest| latest.version.checked_add(1));
         match next {
-            Some(version) if self.versions_count < limits.schema_versions_max => {
-                Ok(Registration::New { version })
-            }
-            _ => Err(RegisterFault::TooManyVersions {
-                max: limits.schema_versions_max,
-            }),
+            Some(version) if self.versions_count < limits.schema_versions_max => Ok(Registration::New { version }),
+            _ => Err(RegisterFault::TooManyVersions { max: limits.schema_versions_max }),
         }
     }
 
@@ -163,43 +134,29 @@ impl Registry {
         }
         let subject = &binding.subject;
         let Some(latest) = self.latest(subject) else {
-            return Err(BindFault::UnknownSubject {
-                subject: subject.clone(),
-            });
+            return Err(BindFault::UnknownSubject { subject: subject.clone() });
         };
         if let VersionChoice::Number(version) = binding.version
             && self.get(subject, version).is_none()
         {
-            return Err(BindFault::UnknownVersion {
-                subject: subject.clone(),
-                version,
-                latest: latest.version,
-            });
+            return Err(BindFault::UnknownVersion { subject: subject.clone(), version, latest: latest.version });
         }
         let others = || self.bindings().filter(|other| other.name != binding.name);
         let meets = |other: &&Arc<Binding>| {
-            other.pattern.specificity() == binding.pattern.specificity()
-                && other.pattern.intersects(&binding.pattern)
+            other.pattern.specificity() == binding.pattern.specificity() && other.pattern.intersects(&binding.pattern)
         };
         if let Some(other) = others().find(meets) {
-            return Err(BindFault::Tie {
-                with: other.name.clone(),
-                pattern: other.pattern.clone(),
-            });
+            return Err(BindFault::Tie { with: other.name.clone(), pattern: other.pattern.clone() });
         }
         match others().count() < limits.bindings_max {
             true => Ok(()),
-            false => Err(BindFault::TooManyBindings {
-                max: limits.bindings_max,
-            }),
+            false => Err(BindFault::TooManyBindings { max: limits.bindings_max }),
         }
     }
 
     /// Whether a binding may be taken away.
     pub fn unbind(&self, name: &BindingName) -> Result<(), UnbindFault> {
-        self.binding(name)
-            .map(|_| ())
-            .ok_or_else(|| UnbindFault::Unknown { name: name.clone() })
+        self.binding(name).map(|_| ()).ok_or_else(|| UnbindFault::Unknown { name: name.clone() })
     }
 
     /// All subjects, by name.
@@ -208,14 +165,8 @@ impl Registry {
     }
 
     /// A subject's versions, oldest first; none where the subject is unknown.
-    pub fn versions(
-        &self,
-        subject: &SubjectName,
-    ) -> impl DoubleEndedIterator<Item = &Arc<Registered>> {
-        self.subjects
-            .get(subject)
-            .into_iter()
-            .flat_map(BTreeMap::values)
+    pub fn versions(&self, subject: &SubjectName) -> impl DoubleEndedIterator<Item = &Arc<Registered>> {
+        self.subjects.get(subject).into_iter().flat_map(BTreeMap::values)
     }
 
     pub fn get(&self, subject: &SubjectName, version: u32) -> Option<&Arc<Registered>> {
@@ -245,10 +196,7 @@ impl Registry {
         if stream.is_internal() {
             return None;
         }
-        self.bindings
-            .by_specificity
-            .iter()
-            .find(|binding| binding.pattern.matches(stream.as_str()))
+        self.bindings.by_specificity.iter().find(|binding| binding.pattern.matches(stream.as_str()))
     }
 
     /// What a stream that is created now under the binding is pinned to.
@@ -257,10 +205,7 @@ impl Registry {
             VersionChoice::Latest => self.latest(&binding.subject)?,
             VersionChoice::Number(version) => self.get(&binding.subject, version)?,
         };
-        Some(SchemaRef {
-            subject: binding.subject.shared(),
-            version: registered.version,
-        })
+        Some(SchemaRef { subject: binding.subject.shared(), version: registered.version })
     }
 }
 
@@ -280,8 +225,7 @@ impl Bindings {
     fn sort(&mut self) {
         self.by_specificity = self.by_name.values().cloned().collect();
         // Stable: by name among equals, which `bind` keeps from meeting.
-        self.by_specificity
-            .sort_by_key(|binding| std::cmp::Reverse(binding.pattern.specificity()));
+        self.by_specificity.sort_by_key(|binding| std::cmp::Reverse(binding.pattern.specificity()));
     }
 }
 
@@ -306,11 +250,7 @@ mod tests {
     }
 
     fn binding(name: &str, pattern: &str) -> Binding {
-        Binding::new(
-            BindingName::parse(name).unwrap(),
-            Pattern::parse(pattern).unwrap(),
-            subject("s"),
-        )
+        Binding::new(BindingName::parse(name).unwrap(), Pattern::parse(pattern).unwrap(), subject("s"))
     }
 
     fn registry(entries: &[Entry]) -> Registry {
@@ -320,40 +260,19 @@ mod tests {
     }
 
     fn resolved<'r>(registry: &'r Registry, path: &str) -> Option<&'r str> {
-        registry
-            .resolve(&StreamName::parse(path).unwrap())
-            .map(|binding| binding.name.as_str())
+        registry.resolve(&StreamName::parse(path).unwrap()).map(|binding| binding.name.as_str())
     }
 
     #[test]
     fn equal_content_is_the_version_it_was_first_registered_as() {
-        let registry = registry(&[
-            schema("s", 1, json!({})),
-            schema("s", 2, json!({"x": {"minimum": 1}})),
-        ]);
+        let registry = registry(&[schema("s", 1, json!({})), schema("s", 2, json!({"x": {"minimum": 1}}))]);
         let limits = Limits::default();
-        let register =
-            |to: &str, properties| registry.register(&subject(to), &document(properties), &limits);
-        assert_eq!(
-            register("s", json!({})),
-            Ok(Registration::Existing { version: 1 })
-        );
-        assert_eq!(
-            register("s", json!({"x": {"minimum": 1.0}})),
-            Ok(Registration::Existing { version: 2 })
-        );
-        assert_eq!(
-            register("s", json!({"x": {"minimum": 2}})),
-            Ok(Registration::New { version: 3 })
-        );
-        assert_eq!(
-            register("other", json!({})),
-            Ok(Registration::New { version: 1 })
-        );
-        let full = Limits {
-            schema_versions_max: 2,
-            ..Limits::default()
-        };
+        let register = |to: &str, properties| registry.register(&subject(to), &document(properties), &limits);
+        assert_eq!(register("s", json!({})), Ok(Registration::Existing { version: 1 }));
+        assert_eq!(register("s", json!({"x": {"minimum": 1.0}})), Ok(Registration::Existing { version: 2 }));
+        assert_eq!(register("s", json!({"x": {"minimum": 2}})), Ok(Registration::New { version: 3 }));
+        assert_eq!(register("other", json!({})), Ok(Registration::New { version: 1 }));
+        let full = Limits { schema_versions_max: 2, ..Limits::default() };
         assert_eq!(
             registry.register(&subject("s"), &document(json!({})), &full),
             Ok(Registration::Existing { version: 1 })
@@ -372,10 +291,7 @@ mod tests {
         assert_eq!(replayed.versions_count, before.versions_count);
         assert!(replayed.bindings().eq(before.bindings()));
         let [first, again] = [&before, &replayed].map(|r| r.latest(&subject("s")).unwrap());
-        assert!(
-            Arc::ptr_eq(first, again),
-            "a registered version never changes"
-        );
+        assert!(Arc::ptr_eq(first, again), "a registered version never changes");
     }
 
     #[test]
@@ -384,20 +300,8 @@ mod tests {
         let reader = live.clone();
         live.apply(&schema("s", 2, json!({"x": {}})));
         live.apply(&Entry::Bind(binding("b", "**")));
-        assert_eq!(
-            (
-                reader.latest(&subject("s")).unwrap().version,
-                reader.bindings().len()
-            ),
-            (1, 0)
-        );
-        assert_eq!(
-            (
-                live.latest(&subject("s")).unwrap().version,
-                live.bindings().len()
-            ),
-            (2, 1)
-        );
+        assert_eq!((reader.latest(&subject("s")).unwrap().version, reader.bindings().len()), (1, 0));
+        assert_eq!((live.latest(&subject("s")).unwrap().version, live.bindings().len()), (2, 1));
     }
 
     #[test]
@@ -421,132 +325,49 @@ mod tests {
     fn the_servers_own_streams_are_never_governed() {
         let registry = registry(&[Entry::Bind(binding("all", "**"))]);
         let own = StreamName::parse("a").unwrap().quarantine_of();
-        assert!(
-            registry.resolve(&own).is_none() && registry.resolve(&StreamName::registry()).is_none()
-        );
+        assert!(registry.resolve(&own).is_none() && registry.resolve(&StreamName::registry()).is_none());
     }
 
     #[test]
     fn bindings_that_would_tie_are_refused_by_name() {
-        let registry = registry(&[
-            schema("s", 1, json!({})),
-            Entry::Bind(binding("b", "a/*/x")),
-        ]);
+        let registry = registry(&[schema("s", 1, json!({})), Entry::Bind(binding("b", "a/*/x"))]);
         let bind = |given: &Binding| registry.bind(given, &Limits::default());
-        let tie = BindFault::Tie {
-            with: BindingName::parse("b").unwrap(),
-            pattern: Pattern::parse("a/*/x").unwrap(),
-        };
+        let tie =
+            BindFault::Tie { with: BindingName::parse("b").unwrap(), pattern: Pattern::parse("a/*/x").unwrap() };
         assert_eq!(bind(&binding("c", "a/**")), Err(tie.clone()));
         assert_eq!(bind(&binding("c", "a/*/x")), Err(tie));
         for pattern in ["a/*/y", "a/b*/x", "**", "a/b/x"] {
             assert_eq!(bind(&binding("c", pattern)), Ok(()), "{pattern}");
         }
-        assert_eq!(
-            bind(&binding("b", "a/**")),
-            Ok(()),
-            "a binding does not tie with what it replaces"
-        );
+        assert_eq!(bind(&binding("b", "a/**")), Ok(()), "a binding does not tie with what it replaces");
     }
 
     #[test]
     fn a_binding_needs_its_subject_version_and_room() {
         let registry = registry(&[schema("s", 1, json!({})), Entry::Bind(binding("b", "b"))]);
-        let bind = |given: &Binding| {
-            registry.bind(
-                given,
-                &Limits {
-                    bindings_max: 1,
-                    ..Limits::default()
-                },
-            )
-        };
-        let unknown = Binding {
-            subject: subject("t"),
-            ..binding("b", "b")
-        };
-        assert_eq!(
-            bind(&unknown),
-            Err(BindFault::UnknownSubject {
-                subject: subject("t")
-            })
-        );
-        let ahead = Binding {
-            version: VersionChoice::Number(2),
-            ..binding("b", "b")
-        };
-        assert_eq!(
-            bind(&ahead),
-            Err(BindFault::UnknownVersion {
-                subject: subject("s"),
-                version: 2,
-                latest: 1
-            })
-        );
-        assert_eq!(
-            bind(&binding("c", "c")),
-            Err(BindFault::TooManyBindings { max: 1 })
-        );
-        assert_eq!(
-            bind(&Binding {
-                version: VersionChoice::Number(1),
-                ..binding("b", "b2")
-            }),
-            Ok(())
-        );
-        let horizon = Binding {
-            tombstone_horizon_s: Some(60),
-            ..binding("b", "b")
-        };
+        let bind = |given: &Binding| registry.bind(given, &Limits { bindings_max: 1, ..Limits::default() });
+        let unknown = Binding { subject: subject("t"), ..binding("b", "b") };
+        assert_eq!(bind(&unknown), Err(BindFault::UnknownSubject { subject: subject("t") }));
+        let ahead = Binding { version: VersionChoice::Number(2), ..binding("b", "b") };
+        assert_eq!(bind(&ahead), Err(BindFault::UnknownVersion { subject: subject("s"), version: 2, latest: 1 }));
+        assert_eq!(bind(&binding("c", "c")), Err(BindFault::TooManyBindings { max: 1 }));
+        assert_eq!(bind(&Binding { version: VersionChoice::Number(1), ..binding("b", "b2") }), Ok(()));
+        let horizon = Binding { tombstone_horizon_s: Some(60), ..binding("b", "b") };
         assert_eq!(bind(&horizon), Ok(()));
-        assert_eq!(
-            bind(&Binding {
-                reads: Reads::Folded,
-                ..horizon.clone()
-            }),
-            Err(BindFault::Horizon)
-        );
-        assert_eq!(
-            bind(&Binding {
-                egress: Egress::SseV1,
-                ..horizon
-            }),
-            Err(BindFault::Horizon)
-        );
+        assert_eq!(bind(&Binding { reads: Reads::Folded, ..horizon.clone() }), Err(BindFault::Horizon));
+        assert_eq!(bind(&Binding { egress: Egress::SseV1, ..horizon }), Err(BindFault::Horizon));
     }
 
     #[test]
     fn pinning_takes_the_version_of_that_moment() {
         let mut registry = registry(&[schema("s", 1, json!({})), schema("s", 2, json!({"x": {}}))]);
         let latest = binding("b", "b");
-        let fixed = Binding {
-            version: VersionChoice::Number(1),
-            ..latest.clone()
-        };
-        let version =
-            |registry: &Registry, binding| registry.pin(binding).map(|pin: SchemaRef| pin.version);
-        assert_eq!(
-            (version(&registry, &latest), version(&registry, &fixed)),
-            (Some(2), Some(1))
-        );
+        let fixed = Binding { version: VersionChoice::Number(1), ..latest.clone() };
+        let version = |registry: &Registry, binding| registry.pin(binding).map(|pin: SchemaRef| pin.version);
+        assert_eq!((version(&registry, &latest), version(&registry, &fixed)), (Some(2), Some(1)));
         registry.apply(&schema("s", 3, json!({"y": {}})));
-        assert_eq!(
-            (version(&registry, &latest), version(&registry, &fixed)),
-            (Some(3), Some(1))
-        );
-        assert_eq!(
-            registry
-                .pinned(&registry.pin(&latest).unwrap())
-                .unwrap()
-                .version,
-            3
-        );
-        assert_eq!(
-            registry.pin(&Binding {
-                subject: subject("t"),
-                ..latest
-            }),
-            None
-        );
+        assert_eq!((version(&registry, &latest), version(&registry, &fixed)), (Some(3), Some(1)));
+        assert_eq!(registry.pinned(&registry.pin(&latest).unwrap()).unwrap().version, 3);
+        assert_eq!(registry.pin(&Binding { subject: subject("t"), ..latest }), None);
     }
 }

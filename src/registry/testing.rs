@@ -18,8 +18,7 @@ pub fn any_json() -> impl Strategy<Value = Value> {
     leaf.prop_recursive(5, 48, 6, |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
-            prop::collection::vec((any_word(), inner), 0..6)
-                .prop_map(|members| members.into_iter().collect()),
+            prop::collection::vec((any_word(), inner), 0..6).prop_map(|members| members.into_iter().collect()),
         ]
     })
 }
@@ -91,8 +90,7 @@ pub fn document(properties: Value) -> Document {
 }
 
 pub fn document_value(properties: Value) -> Value {
-    let mut schema =
-        json!({"type": "object", "required": ["id"], "properties": {"id": {"type": "string"}}});
+    let mut schema = json!({"type": "object", "required": ["id"], "properties": {"id": {"type": "string"}}});
     for (name, property) in properties.as_object().expect("properties are an object") {
         schema["properties"][name] = property.clone();
     }

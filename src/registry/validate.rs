@@ -67,18 +67,9 @@ pub enum KeyFault {
 
 impl Compiled {
     pub(super) fn new(collections: Vec<CompiledCollection>) -> Self {
-        let names_by_type = collections
-            .iter()
-            .map(|c| (c.entity_type.to_string(), c.name.clone()))
-            .collect();
-        let collections = collections
-            .into_iter()
-            .map(|c| (c.name.clone(), c))
-            .collect();
-        Self {
-            collections,
-            names_by_type,
-        }
+        let names_by_type = collections.iter().map(|c| (c.entity_type.to_string(), c.name.clone())).collect();
+        let collections = collections.into_iter().map(|c| (c.name.clone(), c)).collect();
+        Self { collections, names_by_type }
     }
 
     /// The collection of an entity type (wire `type`).
@@ -111,19 +102,8 @@ impl CompiledCollection {
             return Vec::new();
         }
         let mut faults: Vec<ValueFault> = match exceeds_nodes(value, LISTED_NODES_MAX) {
-            true => self
-                .validator
-                .validate(value)
-                .err()
-                .map(ValueFault::from)
-                .into_iter()
-                .collect(),
-            false => self
-                .validator
-                .iter_errors(value)
-                .take(faults_max.max(1))
-                .map(ValueFault::from)
-                .collect(),
+            true => self.validator.validate(value).err().map(ValueFault::from).into_iter().collect(),
+            false => self.validator.iter_errors(value).take(faults_max.max(1)).map(ValueFault::from).collect(),
         };
         // Both looks agree by the validator's contract; should they ever not, the value stays refused.
         if faults.is_empty() {
@@ -167,14 +147,10 @@ impl CompiledCollection {
 /// A number without fraction, however it was written: `1.0` is 1. Doubles too large to be exact integers are kept as
 /// far as they order: those beyond the range of `i128` count as its ends.
 fn integer_of(number: &Number) -> Option<i128> {
-    number
-        .as_i64()
-        .map(i128::from)
-        .or_else(|| number.as_u64().map(i128::from))
-        .or_else(|| {
-            let double = number.as_f64()?;
-            (double.fract() == 0.0).then_some(double as i128)
-        })
+    number.as_i64().map(i128::from).or_else(|| number.as_u64().map(i128::from)).or_else(|| {
+        let double = number.as_f64()?;
+        (double.fract() == 0.0).then_some(double as i128)
+    })
 }
 
 fn exceeds_nodes(value: &Value, max: usize) -> bool {
@@ -220,16 +196,9 @@ fn capped(arguments: fmt::Arguments<'_>) -> Result<String, String> {
         fn write_str(&mut self, text: &str) -> fmt::Result {
             // Room for the ellipsis of a text that was cut.
             let room = (MESSAGE_BYTES_MAX - '…'.len_utf8()).saturating_sub(self.0.len());
-            let end = (0..=room.min(text.len()))
-                .rev()
-                .find(|end| text.is_char_boundary(*end))
-                .unwrap_or(0);
+            let end = (0..=room.min(text.len())).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
             self.0.push_str(&text[..end]);
-            if end == text.len() {
-                Ok(())
-            } else {
-                Err(fmt::Error)
-            }
+            if end == text.len() { Ok(()) } else { Err(fmt::Error) }
         }
     }
     let mut text = Capped(String::new());
@@ -247,11 +216,7 @@ mod tests {
     use serde_json::json;
 
     fn faults(properties: Value, value: &Value) -> Vec<ValueFault> {
-        document(properties)
-            .compiled()
-            .collection("t")
-            .unwrap()
-            .check(value, 100)
+        document(properties).compiled().collection("t").unwrap().check(value, 100)
     }
 
     #[test]
@@ -266,50 +231,24 @@ mod tests {
         );
         let mut found: Vec<_> = found
             .iter()
-            .map(|f| {
-                (
-                    f.pointer.as_str(),
-                    f.keyword.as_str(),
-                    f.schema_location.as_str(),
-                    f.message.as_str(),
-                )
-            })
+            .map(|f| (f.pointer.as_str(), f.keyword.as_str(), f.schema_location.as_str(), f.message.as_str()))
             .collect();
         found.sort_unstable();
         assert_eq!(
             found,
             [
-                (
-                    "",
-                    "required",
-                    "#/required",
-                    "\"id\" is a required property"
-                ),
-                (
-                    "/at",
-                    "format",
-                    "#/properties/at/format",
-                    "\"yesterday\" is not a \"date-time\""
-                ),
-                (
-                    "/tags/1",
-                    "type",
-                    "#/properties/a~1b/type",
-                    "7 is not of type \"string\""
-                ),
+                ("", "required", "#/required", "\"id\" is a required property"),
+                ("/at", "format", "#/properties/at/format", "\"yesterday\" is not a \"date-time\""),
+                ("/tags/1", "type", "#/properties/a~1b/type", "7 is not of type \"string\""),
             ]
         );
     }
 
     #[test]
     fn formats_are_asserted_in_every_draft() {
-        for draft in [
-            "http://json-schema.org/draft-07/schema#",
-            "https://json-schema.org/draft/2020-12/schema",
-        ] {
-            let mut value = document_value(
-                json!({"u": {"format": "uuid"}, "x": {"format": "our-own"}, "d": {"format": "date"}}),
-            );
+        for draft in ["http://json-schema.org/draft-07/schema#", "https://json-schema.org/draft/2020-12/schema"] {
+            let mut value =
+                document_value(json!({"u": {"format": "uuid"}, "x": {"format": "our-own"}, "d": {"format": "date"}}));
             value["collections"]["c"]["schema"]["$schema"] = json!(draft);
             let document = parse(&value).unwrap();
             let collection = document.compiled().collection("t").unwrap();
@@ -320,10 +259,7 @@ mod tests {
 
     #[test]
     fn messages_are_short_and_cut_between_characters() {
-        let found = faults(
-            json!({"x": {"type": "integer"}}),
-            &json!({"id": "1", "x": "ä".repeat(100_000)}),
-        );
+        let found = faults(json!({"x": {"type": "integer"}}), &json!({"id": "1", "x": "ä".repeat(100_000)}));
         assert_eq!(found[0].message, "value is not of type \"integer\"");
         let options: Vec<String> = (0..100).map(|n| format!("ä{n}")).collect();
         let found = faults(
@@ -331,11 +267,7 @@ mod tests {
             &json!({"id": "1", "x": "", "y": 1}),
         );
         assert_eq!(found.len(), 2);
-        assert!(
-            found
-                .iter()
-                .all(|fault| fault.message.len() <= MESSAGE_BYTES_MAX)
-        );
+        assert!(found.iter().all(|fault| fault.message.len() <= MESSAGE_BYTES_MAX));
         assert!(found[0].message.ends_with('…'), "{}", found[0].message);
     }
 
@@ -343,24 +275,9 @@ mod tests {
     fn faults_are_counted_out_and_of_large_values_only_the_first_is_told() {
         let document = document(json!({"x": {"items": {"type": "string"}}}));
         let collection = document.compiled().collection("t").unwrap();
-        assert_eq!(
-            collection
-                .check(&json!({"id": "1", "x": vec![1; 50]}), 10)
-                .len(),
-            10
-        );
-        assert_eq!(
-            collection
-                .check(&json!({"id": "1", "x": vec![1; 50]}), 0)
-                .len(),
-            1
-        );
-        assert_eq!(
-            collection
-                .check(&json!({"id": "1", "x": vec![1; 50_000]}), 10)
-                .len(),
-            1
-        );
+        assert_eq!(collection.check(&json!({"id": "1", "x": vec![1; 50]}), 10).len(), 10);
+        assert_eq!(collection.check(&json!({"id": "1", "x": vec![1; 50]}), 0).len(), 1);
+        assert_eq!(collection.check(&json!({"id": "1", "x": vec![1; 50_000]}), 10).len(), 1);
     }
 
     #[test]
@@ -369,11 +286,7 @@ mod tests {
         let collection = document.compiled().collection_named("c").unwrap();
         let check = |given: Value, expected: Result<&str, KeyFault>| {
             let value = json!({"id": given});
-            assert_eq!(
-                collection.key_of(&value).as_deref(),
-                expected.as_ref().map(|key| *key),
-                "{value}"
-            );
+            assert_eq!(collection.key_of(&value).as_deref(), expected.as_ref().map(|key| *key), "{value}");
         };
         check(json!("a"), Ok("a"));
         check(json!(7), Ok("7"));
@@ -407,14 +320,7 @@ mod tests {
         ] {
             assert_eq!(collection.version_of(&given), expected, "{given}");
         }
-        assert_eq!(
-            document(json!({"v": {}}))
-                .compiled()
-                .collection("t")
-                .unwrap()
-                .version_of(&json!({"v": 3})),
-            None
-        );
+        assert_eq!(document(json!({"v": {}})).compiled().collection("t").unwrap().version_of(&json!({"v": 3})), None);
     }
 
     #[test]
@@ -427,8 +333,7 @@ mod tests {
     fn recursion_ends() {
         let loops = json!({"x": {"allOf": [{"$ref": "#/properties/x"}, {"anyOf": [{"$ref": "#/properties/x"}]}]}});
         assert!(faults(loops, &json!({"id": "1", "x": 1})).is_empty());
-        let tree =
-            json!({"x": {"type": "object", "additionalProperties": {"$ref": "#/properties/x"}}});
+        let tree = json!({"x": {"type": "object", "additionalProperties": {"$ref": "#/properties/x"}}});
         let deep = (0..120).fold(json!(1), |inner, _| json!({"x": inner}));
         assert_eq!(faults(tree, &json!({"id": "1", "x": deep})).len(), 1);
     }

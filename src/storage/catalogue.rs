@@ -78,10 +78,7 @@ impl Catalogue {
     }
 
     fn open_and_read(dir: &Path) -> Result<(Self, Facts, Vec<StreamState>), CatalogueFault> {
-        let config = sled::Config::new()
-            .path(dir)
-            .cache_capacity(SLED_CACHE_BYTES)
-            .flush_every_ms(None);
+        let config = sled::Config::new().path(dir).cache_capacity(SLED_CACHE_BYTES).flush_every_ms(None);
         let db = config.open()?;
         let facts = match db.get(b"m")? {
             Some(value) => decode_facts(unsealed(&value)?)?,
@@ -93,14 +90,7 @@ impl Catalogue {
             let (_, value) = pair?;
             states.push(decode_state(unsealed(&value)?).ok_or(CatalogueFault::Damaged)?);
         }
-        Ok((
-            Self {
-                db,
-                cache: Mutex::default(),
-            },
-            facts,
-            states,
-        ))
+        Ok((Self { db, cache: Mutex::default() }, facts, states))
     }
 
     /// Moves a catalogue that cannot be used aside, to where the next one that cannot be used replaces it.
@@ -140,10 +130,7 @@ impl Catalogue {
             };
             batch.insert(&state_key(change.stream)[..], sealed(encode_state(state)));
             for chunk in change.postings.chunks(CHUNK) {
-                batch.insert(
-                    &posting_key(change.stream, chunk[0].first)[..],
-                    sealed(encode_postings(chunk)),
-                );
+                batch.insert(&posting_key(change.stream, chunk[0].first)[..], sealed(encode_postings(chunk)));
             }
         }
         self.db.apply_batch(batch)?;
@@ -168,22 +155,13 @@ impl Catalogue {
         bytes_max: u64,
     ) -> Result<Vec<Posting>, CatalogueFault> {
         let prefix = posting_key(stream, 0);
-        let below = self
-            .db
-            .range(&prefix[..]..=&posting_key(stream, from)[..])
-            .next_back();
-        let begin = below
-            .transpose()?
-            .map_or_else(|| sled::IVec::from(&prefix[..]), |(key, _)| key);
+        let below = self.db.range(&prefix[..]..=&posting_key(stream, from)[..]).next_back();
+        let begin = below.transpose()?.map_or_else(|| sled::IVec::from(&prefix[..]), |(key, _)| key);
         let end = sled::IVec::from(&posting_key(stream, to)[..]);
         let mut found = Vec::new();
         let mut bytes = 0;
         for key in self.db.range(begin..end).keys() {
-            for posting in self
-                .chunk(stream, &key?)?
-                .iter()
-                .filter(|posting| posting.end() > from)
-            {
+            for posting in self.chunk(stream, &key?)?.iter().filter(|posting| posting.end() > from) {
                 if posting.first >= to || bytes >= bytes_max {
                     return Ok(found);
                 }
@@ -195,18 +173,13 @@ impl Catalogue {
     }
 
     fn chunk(&self, stream: StreamId, key: &sled::IVec) -> Result<Chunk, CatalogueFault> {
-        let first = key
-            .get(9..17)
-            .and_then(|bytes| bytes.try_into().ok())
-            .map(u64::from_be_bytes);
+        let first = key.get(9..17).and_then(|bytes| bytes.try_into().ok()).map(u64::from_be_bytes);
         let name = (stream, first.ok_or(CatalogueFault::Damaged)?);
         if let Some(chunk) = self.cache.lock().get(name) {
             return Ok(chunk);
         }
         let value = self.db.get(key)?.ok_or(CatalogueFault::Damaged)?;
-        let chunk: Chunk = decode_postings(unsealed(&value)?)
-            .ok_or(CatalogueFault::Damaged)?
-            .into();
+        let chunk: Chunk = decode_postings(unsealed(&value)?).ok_or(CatalogueFault::Damaged)?.into();
         self.cache.lock().put(name, chunk.clone());
         Ok(chunk)
     }
@@ -214,9 +187,7 @@ impl Catalogue {
     /// Makes the next start build it again.
     pub fn condemn(&self) {
         if self.db.remove(b"m").is_err() {
-            tracing::warn!(
-                "the catalogue cannot be marked as damaged; remove its directory before the next start"
-            );
+            tracing::warn!("the catalogue cannot be marked as damaged; remove its directory before the next start");
         }
     }
 
@@ -236,11 +207,7 @@ impl Cache {
 
     fn put(&mut self, name: (StreamId, Position), chunk: Chunk) {
         if self.chunks.len() >= CACHED_CHUNKS
-            && let Some(oldest) = self
-                .chunks
-                .iter()
-                .min_by_key(|(_, (_, used))| *used)
-                .map(|(name, _)| *name)
+            && let Some(oldest) = self.chunks.iter().min_by_key(|(_, (_, used))| *used).map(|(name, _)| *name)
         {
             self.chunks.remove(&oldest);
         }
@@ -269,9 +236,7 @@ fn sealed(mut value: Vec<u8>) -> Vec<u8> {
 }
 
 fn unsealed(value: &[u8]) -> Result<&[u8], CatalogueFault> {
-    let (body, crc) = value
-        .split_last_chunk::<4>()
-        .ok_or(CatalogueFault::Damaged)?;
+    let (body, crc) = value.split_last_chunk::<4>().ok_or(CatalogueFault::Damaged)?;
     match crc32c::crc32c(body) == u32::from_le_bytes(*crc) {
         true => Ok(body),
         false => Err(CatalogueFault::Damaged),
@@ -280,14 +245,7 @@ fn unsealed(value: &[u8]) -> Result<&[u8], CatalogueFault> {
 
 fn encode_facts(facts: Facts) -> Vec<u8> {
     let mut out = Vec::new();
-    for value in [
-        VERSION,
-        facts.journal,
-        facts.through,
-        facts.next_id,
-        facts.start,
-        facts.last_time.as_millis(),
-    ] {
+    for value in [VERSION, facts.journal, facts.through, facts.next_id, facts.start, facts.last_time.as_millis()] {
         put_varint(&mut out, value);
     }
     out
@@ -331,16 +289,8 @@ fn decode_postings(bytes: &[u8]) -> Option<Vec<Posting>> {
         let count = u32::try_from(from.varint()?).ok()?;
         let at = after.checked_add(from.varint()?)?;
         let len = u32::try_from(from.varint()?).ok()?;
-        (end, after) = (
-            first.checked_add(count.into())?,
-            at.checked_add(len.into())?,
-        );
-        postings.push(Posting {
-            first,
-            count,
-            len,
-            at,
-        });
+        (end, after) = (first.checked_add(count.into())?, at.checked_add(len.into())?);
+        postings.push(Posting { first, count, len, at });
     }
     Some(postings)
 }
@@ -350,14 +300,7 @@ mod tests {
     use super::*;
 
     fn postings(first: u64, count: u64) -> Vec<Posting> {
-        (first..first + count)
-            .map(|first| Posting {
-                first,
-                count: 1,
-                len: 100,
-                at: first * 300,
-            })
-            .collect()
+        (first..first + count).map(|first| Posting { first, count: 1, len: 100, at: first * 300 }).collect()
     }
 
     fn state(id: u64) -> StreamState {
@@ -393,50 +336,17 @@ mod tests {
         let stream = StreamId(7);
         let all = postings(10, 3 * CHUNK as u64);
         for part in [&all[..5000], &all[5000..]] {
-            let change = Change {
-                stream,
-                state: Some(state(7)),
-                postings: part.to_vec(),
-            };
-            catalogue
-                .commit(
-                    Facts {
-                        through: 1,
-                        ..Facts::default()
-                    },
-                    &[change],
-                )
-                .unwrap();
+            let change = Change { stream, state: Some(state(7)), postings: part.to_vec() };
+            catalogue.commit(Facts { through: 1, ..Facts::default() }, &[change]).unwrap();
         }
         for from in [0, 10, 2057, 2058, 5009, 5010, 6000, 6153] {
-            let expected: Vec<_> = all
-                .iter()
-                .filter(|p| p.first >= from && p.first < 6100)
-                .copied()
-                .collect();
-            assert_eq!(
-                catalogue.postings(stream, from, 6100, u64::MAX).unwrap(),
-                expected,
-                "{from}"
-            );
+            let expected: Vec<_> = all.iter().filter(|p| p.first >= from && p.first < 6100).copied().collect();
+            assert_eq!(catalogue.postings(stream, from, 6100, u64::MAX).unwrap(), expected, "{from}");
         }
         assert_eq!(catalogue.postings(stream, 10, 6100, 250).unwrap().len(), 3);
-        assert!(
-            catalogue
-                .postings(StreamId(6), 0, 9, 100)
-                .unwrap()
-                .is_empty()
-        );
-        let gone = Change {
-            stream,
-            state: None,
-            postings: Vec::new(),
-        };
+        assert!(catalogue.postings(StreamId(6), 0, 9, 100).unwrap().is_empty());
+        let gone = Change { stream, state: None, postings: Vec::new() };
         catalogue.commit(Facts::default(), &[gone]).unwrap();
-        assert!(
-            catalogue
-                .postings(stream, 0, 6100, 250)
-                .is_ok_and(|found| found.is_empty())
-        );
+        assert!(catalogue.postings(stream, 0, 6100, 250).is_ok_and(|found| found.is_empty()));
     }
 }

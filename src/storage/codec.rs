@@ -25,9 +25,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::model::{
-    ContentType, Producer, ProducerEpoch, ProducerId, ProducerSeq, StreamId, StreamName, Timestamp,
-};
+use crate::model::{ContentType, Producer, ProducerEpoch, ProducerId, ProducerSeq, StreamId, StreamName, Timestamp};
 use crate::stream::{Body, Creation, Lengths, Lifetime, Record, SchemaRef};
 
 /// Bytes before the header.
@@ -122,12 +120,8 @@ impl Encoded {
     /// `chained`: valid only together with the record after it.
     pub fn of(record: &Record, chained: bool) -> Self {
         let (kind, lengths, payload) = match &record.body {
-            Body::Append { lengths, payload } => {
-                (Kind::Append, lengths.packed().clone(), payload.clone())
-            }
-            Body::Create(creation) => {
-                (Kind::Create, Bytes::new(), encode_creation(creation).into())
-            }
+            Body::Append { lengths, payload } => (Kind::Append, lengths.packed().clone(), payload.clone()),
+            Body::Create(creation) => (Kind::Create, Bytes::new(), encode_creation(creation).into()),
             Body::Delete => (Kind::Delete, Bytes::new(), Bytes::new()),
             Body::Expire => (Kind::Expire, Bytes::new(), Bytes::new()),
             Body::Renew => (Kind::Renew, Bytes::new(), Bytes::new()),
@@ -136,23 +130,11 @@ impl Encoded {
         let mut front = Vec::new();
         front.extend_from_slice(record.stream_seq.as_deref().unwrap_or_default());
         front.extend_from_slice(record.txid.as_deref().unwrap_or_default().as_bytes());
-        Self::with(
-            kind,
-            encode_logical(record, chained, lengths.len()),
-            front,
-            lengths,
-            payload,
-        )
+        Self::with(kind, encode_logical(record, chained, lengths.len()), front, lengths, payload)
     }
 
     pub fn mark() -> Self {
-        Self::with(
-            Kind::Mark,
-            vec![0; 5],
-            Vec::new(),
-            Bytes::new(),
-            Bytes::new(),
-        )
+        Self::with(Kind::Mark, vec![0; 5], Vec::new(), Bytes::new(), Bytes::new())
     }
 
     fn with(kind: Kind, logical: Vec<u8>, front: Vec<u8>, lengths: Bytes, payload: Bytes) -> Self {
@@ -160,14 +142,7 @@ impl Encoded {
         for part in [&front[..], &lengths, &payload] {
             body_crc = crc32c::crc32c_append(body_crc, part);
         }
-        Self {
-            kind,
-            logical,
-            front,
-            lengths,
-            payload,
-            body_crc,
-        }
+        Self { kind, logical, front, lengths, payload, body_crc }
     }
 
     fn body_len(&self) -> usize {
@@ -176,8 +151,7 @@ impl Encoded {
 
     /// Most bytes the record takes, wherever it is written.
     pub fn size_max(&self) -> u64 {
-        (PREFIX + PLACEMENT_MAX + self.logical.len() + self.body_len()).next_multiple_of(ALIGN)
-            as u64
+        (PREFIX + PLACEMENT_MAX + self.logical.len() + self.body_len()).next_multiple_of(ALIGN) as u64
     }
 
     /// Appends the record to `out`; returns its length and where in it the payload begins.
@@ -215,10 +189,7 @@ impl Encoded {
 
 /// Over the prefix but for the checksum itself, and the header.
 fn header_checksum(key: u32, through_header: &[u8]) -> u32 {
-    crc32c::crc32c_append(
-        crc32c::crc32c_append(key, &through_header[0..4]),
-        &through_header[8..],
-    )
+    crc32c::crc32c_append(crc32c::crc32c_append(key, &through_header[0..4]), &through_header[8..])
 }
 
 fn encode_logical(record: &Record, chained: bool, lengths_len: usize) -> Vec<u8> {
@@ -288,9 +259,7 @@ impl<'a> Header<'a> {
     /// Reads the header of the record that `bytes` begin with. Any bytes will do; none make it panic.
     pub fn parse(key: u32, bytes: &'a [u8]) -> Result<Self, Fault> {
         let prefix = bytes.get(..PREFIX).ok_or(Fault::Length)?;
-        let word = |at: usize| {
-            u32::from_le_bytes([prefix[at], prefix[at + 1], prefix[at + 2], prefix[at + 3]])
-        };
+        let word = |at: usize| u32::from_le_bytes([prefix[at], prefix[at + 1], prefix[at + 2], prefix[at + 3]]);
         let len = word(0) as usize;
         let header_len = usize::from(u16::from_le_bytes([prefix[14], prefix[15]]));
         let body_at = PREFIX + header_len;
@@ -306,13 +275,7 @@ impl<'a> Header<'a> {
         let kind = Kind::from_number(prefix[12]).ok_or(Fault::UnknownKind(prefix[12]))?;
         let mut header = Self {
             kind,
-            placement: Placement {
-                position: 0,
-                life: 0,
-                term: 0,
-                durable_to: 0,
-                at: Timestamp::default(),
-            },
+            placement: Placement { position: 0, life: 0, term: 0, durable_to: 0, at: Timestamp::default() },
             len,
             stream: StreamId(0),
             first: 0,
@@ -326,9 +289,7 @@ impl<'a> Header<'a> {
             body_at,
             payload_crc: word(8),
         };
-        header
-            .fill(&mut Reader::new(&bytes[PREFIX..body_at]))
-            .ok_or(Fault::Malformed)?;
+        header.fill(&mut Reader::new(&bytes[PREFIX..body_at])).ok_or(Fault::Malformed)?;
         match header.payload_at().is_some_and(|at| at <= len) {
             true => Ok(header),
             false => Err(Fault::Malformed),
@@ -370,9 +331,7 @@ impl<'a> Header<'a> {
     }
 
     fn lengths_at(&self) -> Option<usize> {
-        self.body_at
-            .checked_add(self.stream_seq_len)?
-            .checked_add(self.txid_len)
+        self.body_at.checked_add(self.stream_seq_len)?.checked_add(self.txid_len)
     }
 
     fn payload_at(&self) -> Option<usize> {
@@ -404,15 +363,9 @@ impl<'a> Header<'a> {
             Kind::Append => {
                 let lengths = Lengths::from_packed(bytes.slice(lengths));
                 let used = payload_len(&lengths, self.count);
-                let end = payload
-                    .start
-                    .checked_add(used)
-                    .filter(|end| *end <= payload.end)
-                    .ok_or(Fault::Malformed)?;
-                Body::Append {
-                    lengths,
-                    payload: bytes.slice(payload.start..end),
-                }
+                let end =
+                    payload.start.checked_add(used).filter(|end| *end <= payload.end).ok_or(Fault::Malformed)?;
+                Body::Append { lengths, payload: bytes.slice(payload.start..end) }
             }
             Kind::Create => Body::Create(decode_creation(&bytes[payload]).ok_or(Fault::Malformed)?),
             Kind::Delete => Body::Delete,
@@ -425,8 +378,7 @@ impl<'a> Header<'a> {
         };
         let seq_end = self.body_at + self.stream_seq_len;
         let has = |bit: u8| self.flags & bit != 0;
-        let txid = std::str::from_utf8(&bytes[seq_end..seq_end + self.txid_len])
-            .map_err(|_| Fault::Malformed)?;
+        let txid = std::str::from_utf8(&bytes[seq_end..seq_end + self.txid_len]).map_err(|_| Fault::Malformed)?;
         Ok(Some(Record {
             stream: self.stream,
             first: self.first,
@@ -445,11 +397,7 @@ impl<'a> Header<'a> {
         let Some((id, epoch, seq)) = self.producer else {
             return Ok(None);
         };
-        let built = (
-            ProducerId::parse(id),
-            ProducerEpoch::new(epoch),
-            ProducerSeq::new(seq),
-        );
+        let built = (ProducerId::parse(id), ProducerEpoch::new(epoch), ProducerSeq::new(seq));
         let (Some(id), Some(epoch), Some(seq)) = built else {
             return Err(Fault::Malformed);
         };
@@ -473,10 +421,7 @@ pub(crate) fn encode_creation(creation: &Creation) -> Vec<u8> {
         Lifetime::Unlimited => out.push(0),
         Lifetime::Idle(window) => {
             out.push(1);
-            put_varint(
-                &mut out,
-                u64::try_from(window.as_millis()).unwrap_or(u64::MAX),
-            );
+            put_varint(&mut out, u64::try_from(window.as_millis()).unwrap_or(u64::MAX));
         }
         Lifetime::Until(moment) => {
             out.push(2);
@@ -525,10 +470,7 @@ pub(crate) fn encode_schema(schema: &SchemaRef) -> Vec<u8> {
 }
 
 pub(crate) fn read_schema(from: &mut Reader) -> Option<SchemaRef> {
-    Some(SchemaRef {
-        subject: from.text()?.into(),
-        version: from.varint()?.try_into().ok()?,
-    })
+    Some(SchemaRef { subject: from.text()?.into(), version: from.varint()?.try_into().ok()? })
 }
 
 #[cfg(test)]
@@ -536,13 +478,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const PLACEMENT: Placement = Placement {
-        position: 5 << 30,
-        life: 90,
-        term: 7,
-        durable_to: (5 << 30) - 4_000,
-        at: AT,
-    };
+    const PLACEMENT: Placement =
+        Placement { position: 5 << 30, life: 90, term: 7, durable_to: (5 << 30) - 4_000, at: AT };
     const KEY: u32 = 0x5eed;
     const AT: Timestamp = Timestamp::from_millis(1_770_000_000_000);
 
@@ -574,10 +511,7 @@ mod tests {
             closes: false,
             schema_version: Some(3),
             txid: None,
-            body: Body::Append {
-                lengths: [len as u32].into_iter().collect(),
-                payload: payload.into(),
-            },
+            body: Body::Append { lengths: [len as u32].into_iter().collect(), payload: payload.into() },
         }
     }
 
@@ -591,34 +525,18 @@ mod tests {
     }
 
     fn schemas() -> impl Strategy<Value = Option<SchemaRef>> {
-        proptest::option::of(("[a-z.]{1,20}", any::<u32>())).prop_map(|given| {
-            given.map(|(subject, version)| SchemaRef {
-                subject: subject.into(),
-                version,
-            })
-        })
+        proptest::option::of(("[a-z.]{1,20}", any::<u32>()))
+            .prop_map(|given| given.map(|(subject, version)| SchemaRef { subject: subject.into(), version }))
     }
 
     fn bodies() -> impl Strategy<Value = (u64, Body)> {
         let json = proptest::collection::vec("[a-z]{1,300}", 0..8).prop_map(|messages| {
             let payload: String = messages.iter().map(|m| format!("{m},")).collect();
             let lengths = messages.iter().map(|m| m.len() as u32).collect();
-            (
-                messages.len() as u64,
-                Body::Append {
-                    lengths,
-                    payload: payload.into(),
-                },
-            )
+            (messages.len() as u64, Body::Append { lengths, payload: payload.into() })
         });
         let bytes = proptest::collection::vec(any::<u8>(), 0..300).prop_map(|payload| {
-            (
-                payload.len() as u64,
-                Body::Append {
-                    lengths: Lengths::default(),
-                    payload: payload.into(),
-                },
-            )
+            (payload.len() as u64, Body::Append { lengths: Lengths::default(), payload: payload.into() })
         });
         let lifetime = prop_oneof![
             Just(Lifetime::Unlimited),
@@ -628,26 +546,10 @@ mod tests {
         let creation = ("[a-z/]{1,50}", lifetime, any::<u64>(), schemas());
         let create = creation.prop_map(|(name, lifetime, start, schema)| {
             let name = StreamName::from_log(&name);
-            (
-                0,
-                Body::Create(Creation {
-                    name,
-                    content_type: ContentType::json(),
-                    lifetime,
-                    start,
-                    schema,
-                }),
-            )
+            (0, Body::Create(Creation { name, content_type: ContentType::json(), lifetime, start, schema }))
         });
         let rebind = schemas().prop_map(|s| (0, s.map_or(Body::Renew, Body::Rebind)));
-        prop_oneof![
-            json,
-            bytes,
-            create,
-            rebind,
-            Just((0, Body::Delete)),
-            Just((0, Body::Expire))
-        ]
+        prop_oneof![json, bytes, create, rebind, Just((0, Body::Delete)), Just((0, Body::Expire))]
     }
 
     fn records() -> impl Strategy<Value = Record> {
@@ -659,12 +561,7 @@ mod tests {
             proptest::option::of("\\PC{0,40}"),
         );
         (any::<u64>(), any::<u64>(), bodies(), optional).prop_map(
-            |(
-                stream,
-                first,
-                (count, body),
-                (producer, stream_seq, closes, schema_version, txid),
-            )| Record {
+            |(stream, first, (count, body), (producer, stream_seq, closes, schema_version, txid))| Record {
                 stream: StreamId(stream),
                 first,
                 count,
@@ -735,11 +632,7 @@ mod tests {
     fn zeros_are_no_record() {
         assert_eq!(Header::parse(0, &[0; 64]).unwrap_err(), Fault::Length);
         let bytes = written(&message(10), false);
-        assert_eq!(
-            Header::parse(KEY + 1, &bytes).unwrap_err(),
-            Fault::HeaderChecksum,
-            "nor are another journal's"
-        );
+        assert_eq!(Header::parse(KEY + 1, &bytes).unwrap_err(), Fault::HeaderChecksum, "nor are another journal's");
     }
 
     #[test]

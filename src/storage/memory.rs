@@ -16,9 +16,7 @@ use crate::model::{Position, StreamId, StreamName, Timestamp};
 use crate::runtime::Clock;
 use crate::stream::{Body, Lengths, Record, StreamState, StreamVersion};
 
-use super::{
-    AppendError, Completion, Health, Place, Placed, ReadError, Run, Staged, Store, StoreStats,
-};
+use super::{AppendError, Completion, Health, Place, Placed, ReadError, Run, Staged, Store, StoreStats};
 
 /// Streams in memory. Dropping it stops its thread.
 pub struct MemoryStore {
@@ -90,11 +88,7 @@ impl MemoryStore {
                 }
             }
         });
-        Arc::new(Self {
-            shared,
-            sender: Mutex::new(Some(sender)),
-            thread: Mutex::new(Some(thread)),
-        })
+        Arc::new(Self { shared, sender: Mutex::new(Some(sender)), thread: Mutex::new(Some(thread)) })
     }
 }
 
@@ -107,12 +101,8 @@ impl Shared {
             .into_iter()
             .map(|mut record| {
                 record.at = at;
-                self.in_flight
-                    .fetch_sub(payload(&record).len() as u64, Ordering::Relaxed);
-                Placed {
-                    payload: Place(world.apply(record)),
-                    at,
-                }
+                self.in_flight.fetch_sub(payload(&record).len() as u64, Ordering::Relaxed);
+                Placed { payload: Place(world.apply(record)), at }
             })
             .collect()
     }
@@ -137,13 +127,7 @@ impl World {
             Body::Create(creation) => {
                 self.names.insert(creation.name.clone(), record.stream);
                 if let Some(state) = StreamState::create(&record) {
-                    self.streams.insert(
-                        record.stream,
-                        Stored {
-                            state,
-                            data: Vec::new(),
-                        },
-                    );
+                    self.streams.insert(record.stream, Stored { state, data: Vec::new() });
                 }
             }
             Body::Delete | Body::Expire => self.remove(record.stream),
@@ -179,8 +163,7 @@ impl Store for MemoryStore {
             let known = moved.get(&id).or_else(|| staged.get(&id)).copied();
             let ahead = known.unwrap_or(Some(StreamVersion(0)));
             let creates = matches!(given.record.body, Body::Create(_));
-            let agrees = ahead == Some(given.decided_on)
-                && creates == (given.decided_on == StreamVersion(0));
+            let agrees = ahead == Some(given.decided_on) && creates == (given.decided_on == StreamVersion(0));
             let goes = matches!(given.record.body, Body::Delete | Body::Expire);
             moved.insert(id, (!goes).then(|| given.decided_on.next()));
             agrees
@@ -192,10 +175,7 @@ impl Store for MemoryStore {
             (_, true) => {
                 staged.extend(moved);
                 let records: Vec<_> = records.into_iter().map(|given| given.record).collect();
-                let bytes = records
-                    .iter()
-                    .map(|record| payload(record).len() as u64)
-                    .sum();
+                let bytes = records.iter().map(|record| payload(record).len() as u64).sum();
                 self.shared.in_flight.fetch_add(bytes, Ordering::Relaxed);
                 Task::Append(records, done)
             }
@@ -227,12 +207,7 @@ impl Store for MemoryStore {
     }
 
     fn load(&self, stream: StreamId) -> Option<StreamState> {
-        self.shared
-            .world
-            .read()
-            .streams
-            .get(&stream)
-            .map(|stored| stored.state.clone())
+        self.shared.world.read().streams.get(&stream).map(|stored| stored.state.clone())
     }
 
     fn list(&self, prefix: &str, after: Option<&str>, limit: usize) -> Vec<StreamName> {
@@ -242,27 +217,13 @@ impl Store for MemoryStore {
                 && after.is_none_or(|after| name.as_str() > after)
                 && !name.is_internal()
         };
-        world
-            .names
-            .keys()
-            .filter(wanted)
-            .take(limit)
-            .cloned()
-            .collect()
+        world.names.keys().filter(wanted).take(limit).cloned().collect()
     }
 
-    fn read(
-        &self,
-        stream: StreamId,
-        from: Position,
-        to: Position,
-        bytes_max: usize,
-    ) -> Result<Vec<Run>, ReadError> {
+    fn read(&self, stream: StreamId, from: Position, to: Position, bytes_max: usize) -> Result<Vec<Run>, ReadError> {
         let world = self.shared.world.read();
         let stored = world.streams.get(&stream).ok_or(ReadError::NotFound)?;
-        let begin = stored
-            .data
-            .partition_point(|data| data.record.first + data.record.count <= from);
+        let begin = stored.data.partition_point(|data| data.record.first + data.record.count <= from);
         let mut runs = Vec::new();
         let mut room = bytes_max.max(1);
         for data in &stored.data[begin..] {
@@ -270,13 +231,7 @@ impl Store for MemoryStore {
             if whole.start >= to || room == 0 {
                 break;
             }
-            let Some(run) = cut(
-                data,
-                whole.start.max(from),
-                whole.end.min(to),
-                room,
-                runs.is_empty(),
-            ) else {
+            let Some(run) = cut(data, whole.start.max(from), whole.end.min(to), room, runs.is_empty()) else {
                 break;
             };
             room = room.saturating_sub(run.payload.len());
@@ -294,17 +249,12 @@ impl Store for MemoryStore {
         let fetch = |(place, len): &(Place, u32)| {
             let (at, payload) = world.payloads.range(..=place.0).next_back()?;
             let begin = usize::try_from(place.0 - at).ok()?;
-            let end = begin
-                .checked_add(*len as usize)
-                .filter(|end| *end <= payload.len())?;
+            let end = begin.checked_add(*len as usize).filter(|end| *end <= payload.len())?;
             Some(payload.slice(begin..end))
         };
         messages
             .iter()
-            .map(|message| {
-                fetch(message)
-                    .ok_or_else(|| ReadError::Damaged(format!("nothing lies at {message:?}")))
-            })
+            .map(|message| fetch(message).ok_or_else(|| ReadError::Damaged(format!("nothing lies at {message:?}"))))
             .collect()
     }
 
@@ -371,11 +321,7 @@ fn cut(data: &Data, from: Position, to: Position, room: usize, is_first: bool) -
         record: first..first + data.record.count,
         lengths: match lengths.packed().is_empty() {
             true => Lengths::default(),
-            false => lengths
-                .iter()
-                .skip((from - first) as usize)
-                .take(count)
-                .collect(),
+            false => lengths.iter().skip((from - first) as usize).take(count).collect(),
         },
         payload: copy.freeze(),
         place: Place(data.place + span(end).start as u64),

@@ -147,13 +147,7 @@ pub trait Store: Send + Sync + 'static {
     /// Whole records of `from..to`, cut to it at both ends, as long as their payloads take at most `bytes_max` together:
     /// at least one, and one that alone exceeds `bytes_max` is cut to it (at a message, at least one). Empty where
     /// nothing lies there.
-    fn read(
-        &self,
-        stream: StreamId,
-        from: Position,
-        to: Position,
-        bytes_max: usize,
-    ) -> Result<Vec<Run>, ReadError>;
+    fn read(&self, stream: StreamId, from: Position, to: Position, bytes_max: usize) -> Result<Vec<Run>, ReadError>;
 
     /// Single messages by where they lie, each with its length in bytes.
     fn fetch(&self, messages: &[(Place, u32)]) -> Result<Vec<Bytes>, ReadError>;

@@ -45,10 +45,7 @@ pub const VARIABLE: &str = "KEYFOLD_MUTANT";
 #[cfg(feature = "mutants")]
 pub fn is_on(mutant: Mutant) -> bool {
     static CHOSEN: std::sync::OnceLock<Option<String>> = std::sync::OnceLock::new();
-    CHOSEN
-        .get_or_init(|| std::env::var(VARIABLE).ok())
-        .as_deref()
-        == Some(mutant.name())
+    CHOSEN.get_or_init(|| std::env::var(VARIABLE).ok()).as_deref() == Some(mutant.name())
 }
 
 #[cfg(not(feature = "mutants"))]

@@ -43,7 +43,10 @@ pub enum Admission {
     /// The record to stage; [`StreamState::apply`] it.
     Accept(Box<Record>),
     /// Written before. Nothing to stage; answered once the original is durable.
-    Duplicate { last_seq: ProducerSeq, closed: bool },
+    Duplicate {
+        last_seq: ProducerSeq,
+        closed: bool,
+    },
     /// A repeated close. Nothing to stage.
     AlreadyClosed,
     Refuse(Refusal),
@@ -110,12 +113,7 @@ pub fn admit(state: &StreamState, append: &Append, policy: AppendPolicy, now: Ti
 }
 
 /// `None` where the tuple is new, or there is none.
-fn judge_producer(
-    state: &StreamState,
-    append: &Append,
-    policy: AppendPolicy,
-    now: Timestamp,
-) -> Option<Admission> {
+fn judge_producer(state: &StreamState, append: &Append, policy: AppendPolicy, now: Timestamp) -> Option<Admission> {
     let given = append.producer.as_ref()?;
     let known = state.producers.get(&given.id);
     // On a closed stream only the tuple that closed it is a repeat; a fenced incarnation still learns that it is.

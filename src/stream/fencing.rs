@@ -63,7 +63,9 @@ pub fn fence(policy: ProducerPolicy, known: Option<&ProducerState>, given: &Prod
             let former = state.former.iter().rfind(|(epoch, _)| *epoch == given.epoch);
             match former {
                 // Epoch 0, seq 0 is what every new process sends first; only later tuples are surely repeats.
-                Some((_, last)) if given.seq <= *last && !starts_over(given) => Fencing::Duplicate { last_seq: *last },
+                Some((_, last)) if given.seq <= *last && !starts_over(given) => {
+                    Fencing::Duplicate { last_seq: *last }
+                }
                 _ => Fencing::StaleEpoch { current: state.epoch },
             }
         }
@@ -177,8 +179,11 @@ mod tests {
 
     #[test]
     fn the_largest_seq_is_not_followed_by_a_gap() {
-        check(Protocol, &[(0, crate::model::producer::INTEGER_MAX)], (0, 3), Fencing::Duplicate {
-            last_seq: seq(crate::model::producer::INTEGER_MAX),
-        });
+        check(
+            Protocol,
+            &[(0, crate::model::producer::INTEGER_MAX)],
+            (0, 3),
+            Fencing::Duplicate { last_seq: seq(crate::model::producer::INTEGER_MAX) },
+        );
     }
 }

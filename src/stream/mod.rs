@@ -1,6 +1,6 @@
 //! One stream's rules: what an append, a close, a creation or a deletion does to it, given its state and the time.
 //!
-//! Everything here is a pure function of its arguments: [`admit`] says what would happen, [`StreamState::apply`] is
+//! Everything here is a pure function of its arguments: [`admit()`] says what would happen, [`StreamState::apply`] is
 //! the one way a state moves, used alike on staged state, on recovery and by every backend. Invariant: applying the
 //! records of a stream in order gives the state that its writers were answered from.
 

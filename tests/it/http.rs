@@ -904,7 +904,8 @@ async fn a_name_created_again_starts_above_what_it_handed_out() {
     world.refuses("s", get("/v1/stream/s"), ProblemType::StreamNotFound).await;
     let created = world.ok(call("PUT", "/v1/stream/s").json("[4]")).await;
     assert!(created.header("stream-next-offset") > old.as_str());
-    assert_eq!(world.ok(get(format!("/v1/stream/s?offset={old}"))).await.json(), json!([4]));
+    world.refuses("s", get(format!("/v1/stream/s?offset={old}")), ProblemType::OffsetGone).await;
+    assert_eq!(world.ok(get("/v1/stream/s?offset=-1")).await.json(), json!([4]));
 }
 
 #[tokio::test]

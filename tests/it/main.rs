@@ -1,6 +1,6 @@
+mod drift;
 mod engine;
 mod fixtures;
-mod storage_contract;
-mod drift;
 mod http;
 mod layers;
+mod storage_contract;

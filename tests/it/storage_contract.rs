@@ -19,12 +19,9 @@ use keyfold::model::{
 use keyfold::runtime::Clock;
 use keyfold::storage::disk::SimDisk;
 use keyfold::storage::{
-    AppendError, Journal, JournalOptions, MemoryStore, OpenError, Placed, Run, SharedStore, Staged,
-    Store,
+    AppendError, Journal, JournalOptions, MemoryStore, OpenError, Placed, Run, SharedStore, Staged, Store,
 };
-use keyfold::stream::{
-    Body, Creation, Lengths, Lifetime, Record, SchemaRef, StreamState, StreamVersion,
-};
+use keyfold::stream::{Body, Creation, Lengths, Lifetime, Record, SchemaRef, StreamState, StreamVersion};
 
 type Answer = Result<Vec<Placed>, AppendError>;
 
@@ -45,11 +42,7 @@ enum Kind {
 
 impl Backend {
     fn new(kind: Kind) -> Self {
-        let mut backend = Self {
-            kind,
-            clock: Clock::manual(Timestamp::from_millis(1_000_000)),
-            store: None,
-        };
+        let mut backend = Self { kind, clock: Clock::manual(Timestamp::from_millis(1_000_000)), store: None };
         backend.open();
         backend
     }
@@ -67,10 +60,7 @@ impl Backend {
     }
 
     fn options(&self) -> JournalOptions {
-        JournalOptions {
-            segment_bytes: SEGMENT,
-            ..JournalOptions::new(self.clock.clone())
-        }
+        JournalOptions { segment_bytes: SEGMENT, ..JournalOptions::new(self.clock.clone()) }
     }
 
     fn open(&mut self) {
@@ -122,38 +112,27 @@ trait Ask {
 impl<S: Store + ?Sized> Ask for S {
     fn send(&self, records: Vec<Staged>) -> Receiver<Answer> {
         let (sender, receiver) = channel();
-        self.append(
-            records,
-            Box::new(move |result| drop(sender.send(result.map(<[Placed]>::to_vec)))),
-        );
+        self.append(records, Box::new(move |result| drop(sender.send(result.map(<[Placed]>::to_vec)))));
         receiver
     }
 
     fn ask(&self, records: Vec<Staged>) -> Answer {
-        self.send(records)
-            .recv_timeout(Duration::from_secs(20))
-            .expect("an answer")
+        self.send(records).recv_timeout(Duration::from_secs(20)).expect("an answer")
     }
 
     fn make(&self, name: &str) -> StreamId {
         let id = self.next_id();
-        self.ask(vec![create(id, name, self.start_position())])
-            .unwrap();
+        self.ask(vec![create(id, name, self.start_position())]).unwrap();
         id
     }
 
     fn say(&self, id: StreamId, messages: &[&str]) -> Placed {
-        self.ask(vec![say(&self.load(id).unwrap(), messages)])
-            .unwrap()[0]
+        self.ask(vec![say(&self.load(id).unwrap(), messages)]).unwrap()[0]
     }
 
     fn everything(&self, id: StreamId) -> Vec<String> {
         let state = self.load(id).unwrap();
-        messages(
-            &self
-                .read(id, state.creation.start, state.tail, usize::MAX)
-                .unwrap(),
-        )
+        messages(&self.read(id, state.creation.start, state.tail, usize::MAX).unwrap())
     }
 
     fn remove(&self, id: StreamId) {
@@ -185,10 +164,7 @@ fn create_as(id: StreamId, name: &str, start: u64, content_type: ContentType) ->
         start,
         schema: None,
     };
-    Staged {
-        record: record(id, start, Body::Create(creation)),
-        decided_on: StreamVersion(0),
-    }
+    Staged { record: record(id, start, Body::Create(creation)), decided_on: StreamVersion(0) }
 }
 
 fn create(id: StreamId, name: &str, start: u64) -> Staged {
@@ -196,25 +172,13 @@ fn create(id: StreamId, name: &str, start: u64) -> Staged {
 }
 
 fn staged(state: &StreamState, body: Body) -> Staged {
-    Staged {
-        record: record(state.id, state.tail, body),
-        decided_on: state.version,
-    }
+    Staged { record: record(state.id, state.tail, body), decided_on: state.version }
 }
 
 fn json(messages: &[&str]) -> Body {
-    let payload: String = messages
-        .iter()
-        .map(|message| format!("{message},"))
-        .collect();
-    let lengths: Lengths = messages
-        .iter()
-        .map(|message| message.len() as u32)
-        .collect();
-    Body::Append {
-        lengths,
-        payload: payload.into(),
-    }
+    let payload: String = messages.iter().map(|message| format!("{message},")).collect();
+    let lengths: Lengths = messages.iter().map(|message| message.len() as u32).collect();
+    Body::Append { lengths, payload: payload.into() }
 }
 
 fn say(state: &StreamState, messages: &[&str]) -> Staged {
@@ -271,15 +235,9 @@ fn what_was_appended_is_read_back(backend: Backend) {
     store.say(id, &["3"]);
     assert_eq!(store.everything(id), ["1", "{\"b\":2}", "3"]);
     let state = store.load(id).unwrap();
-    assert_eq!(
-        (state.tail, state.version, state.bytes),
-        (3, StreamVersion(3), 12)
-    );
+    assert_eq!((state.tail, state.version, state.bytes), (3, StreamVersion(3), 12));
     let runs = store.read(id, 1, 3, usize::MAX).unwrap();
-    assert_eq!(
-        (runs[0].first, runs[0].count, runs[0].record.clone()),
-        (1, 1, 0..2)
-    );
+    assert_eq!((runs[0].first, runs[0].count, runs[0].record.clone()), (1, 1, 0..2));
     assert!(store.read(id, 3, 9, 100).unwrap().is_empty());
     assert!(store.read(StreamId(999), 0, 9, 100).is_err());
 }
@@ -292,17 +250,11 @@ fn completions_come_in_call_order_and_tell_rising_places(backend: Backend) {
     for n in 0..200 {
         let heard = heard.clone();
         let record = after(&mut states[n % 2], &["1"]);
-        store.append(
-            vec![record],
-            Box::new(move |placed| heard.lock().unwrap().push((n, placed.unwrap()[0]))),
-        );
+        store.append(vec![record], Box::new(move |placed| heard.lock().unwrap().push((n, placed.unwrap()[0]))));
     }
     store.close();
     let heard = heard.lock().unwrap();
-    assert_eq!(
-        heard.iter().map(|(n, _)| *n).collect::<Vec<_>>(),
-        (0..200).collect::<Vec<_>>()
-    );
+    assert_eq!(heard.iter().map(|(n, _)| *n).collect::<Vec<_>>(), (0..200).collect::<Vec<_>>());
     assert!(heard.is_sorted_by(|a, b| a.1.payload < b.1.payload && a.1.at <= b.1.at));
 }
 
@@ -334,10 +286,7 @@ fn a_completion_that_panics_harms_nobody_else(backend: Backend) {
     let store = backend.store();
     let id = store.make("a");
     let mut state = store.load(id).unwrap();
-    store.append(
-        vec![after(&mut state, &["1"])],
-        Box::new(|_| panic!("on purpose")),
-    );
+    store.append(vec![after(&mut state, &["1"])], Box::new(|_| panic!("on purpose")));
     store.ask(vec![after(&mut state, &["2"])]).unwrap();
     assert_eq!(store.everything(id), ["1", "2"]);
 }
@@ -348,25 +297,10 @@ fn conflict_writes_nothing(backend: Backend) {
     let old = store.load(id).unwrap();
     store.say(id, &["1"]);
     let before = facts(&store.load(id).unwrap());
-    assert_eq!(
-        store.ask(vec![say(&old, &["2"])]),
-        Err(AppendError::Conflict)
-    );
-    assert_eq!(
-        store.ask(vec![create(id, "a", 0)]),
-        Err(AppendError::Conflict),
-        "it exists"
-    );
-    let unknown = StreamState {
-        id: store.next_id(),
-        version: StreamVersion(0),
-        ..old.clone()
-    };
-    assert_eq!(
-        store.ask(vec![say(&unknown, &["2"])]),
-        Err(AppendError::Conflict),
-        "it was never created"
-    );
+    assert_eq!(store.ask(vec![say(&old, &["2"])]), Err(AppendError::Conflict));
+    assert_eq!(store.ask(vec![create(id, "a", 0)]), Err(AppendError::Conflict), "it exists");
+    let unknown = StreamState { id: store.next_id(), version: StreamVersion(0), ..old.clone() };
+    assert_eq!(store.ask(vec![say(&unknown, &["2"])]), Err(AppendError::Conflict), "it was never created");
     assert_eq!(facts(&store.load(id).unwrap()), before);
     assert_eq!(store.everything(id), ["1"]);
 }
@@ -376,17 +310,11 @@ fn all_or_none_of_a_call_is_staged(backend: Backend) {
     let [a, b] = ["a", "b"].map(|name| store.make(name));
     let [old_a, old_b] = [a, b].map(|id| store.load(id).unwrap());
     store.say(b, &["0"]);
-    assert_eq!(
-        store.ask(vec![say(&old_a, &["1"]), say(&old_b, &["1"])]),
-        Err(AppendError::Conflict)
-    );
+    assert_eq!(store.ask(vec![say(&old_a, &["1"]), say(&old_b, &["1"])]), Err(AppendError::Conflict));
     assert_eq!(store.everything(a), [""; 0]);
     let mut state = store.load(a).unwrap();
-    let placed = store.ask(vec![
-        after(&mut state, &["1"]),
-        after(&mut state, &["2"]),
-        say(&store.load(b).unwrap(), &["3"]),
-    ]);
+    let placed =
+        store.ask(vec![after(&mut state, &["1"]), after(&mut state, &["2"]), say(&store.load(b).unwrap(), &["3"])]);
     assert_eq!(placed.unwrap().len(), 3);
     assert_eq!(
         (store.everything(a), store.everything(b)),
@@ -406,20 +334,8 @@ fn a_failure_fails_what_was_staged_after_it_on_the_stream(backend: Backend) {
         store.send(vec![after(&mut wrong, &["2"])]),
         store.send(vec![after(&mut other, &["3"])]),
     ]
-    .map(|answer| {
-        answer
-            .recv_timeout(Duration::from_secs(20))
-            .unwrap()
-            .map(|placed| placed.len())
-    });
-    assert_eq!(
-        answers,
-        [
-            Err(AppendError::Conflict),
-            Err(AppendError::Conflict),
-            Ok(1)
-        ]
-    );
+    .map(|answer| answer.recv_timeout(Duration::from_secs(20)).unwrap().map(|placed| placed.len()));
+    assert_eq!(answers, [Err(AppendError::Conflict), Err(AppendError::Conflict), Ok(1)]);
     assert!(store.everything(a).is_empty());
 }
 
@@ -431,19 +347,9 @@ fn records_without_data_move_the_state(backend: Backend) {
     closing.record.producer = Some(tuple("p", 3, 0));
     closing.record.stream_seq = Some(Arc::from(&b"seq"[..]));
     store.ask(vec![closing]).unwrap();
-    let schema = SchemaRef {
-        subject: "workers".into(),
-        version: 4,
-    };
-    store
-        .ask(vec![staged(
-            &store.load(id).unwrap(),
-            Body::Rebind(schema.clone()),
-        )])
-        .unwrap();
-    store
-        .ask(vec![staged(&store.load(id).unwrap(), Body::Renew)])
-        .unwrap();
+    let schema = SchemaRef { subject: "workers".into(), version: 4 };
+    store.ask(vec![staged(&store.load(id).unwrap(), Body::Rebind(schema.clone()))]).unwrap();
+    store.ask(vec![staged(&store.load(id).unwrap(), Body::Renew)]).unwrap();
     let state = store.load(id).unwrap();
     assert_eq!(state.closed.unwrap().by, Some(tuple("p", 3, 0)));
     assert_eq!(
@@ -473,25 +379,17 @@ fn a_read_stops_at_its_bound_and_splits_only_what_alone_exceeds_it(backend: Back
 fn byte_streams_are_cut_at_any_byte(backend: Backend) {
     let store = backend.store();
     let id = store.next_id();
-    store
-        .ask(vec![create_as(id, "b", 0, ContentType::octet_stream())])
-        .unwrap();
+    store.ask(vec![create_as(id, "b", 0, ContentType::octet_stream())]).unwrap();
     for bytes in ["hello", "", "world!!"] {
         let state = store.load(id).unwrap();
-        let body = Body::Append {
-            lengths: Lengths::default(),
-            payload: Bytes::from_static(bytes.as_bytes()),
-        };
+        let body = Body::Append { lengths: Lengths::default(), payload: Bytes::from_static(bytes.as_bytes()) };
         let mut staged = staged(&state, body);
         staged.record.count = bytes.len() as u64;
         store.ask(vec![staged]).unwrap();
     }
     let read = |from, to, max| {
         let runs = store.read(id, from, to, max).unwrap();
-        runs.iter()
-            .flat_map(|run| run.payload.to_vec())
-            .map(char::from)
-            .collect::<String>()
+        runs.iter().flat_map(|run| run.payload.to_vec()).map(char::from).collect::<String>()
     };
     assert_eq!(read(0, 12, 100), "helloworld!!");
     assert_eq!(read(3, 8, 100), "lowor");
@@ -512,29 +410,14 @@ fn places_lead_to_messages(backend: Backend) {
         places.push((second, 1, "7".into()));
     }
     fastrand::Rng::with_seed(5).shuffle(&mut places);
-    let asked: Vec<_> = places
-        .iter()
-        .map(|(place, len, _)| (*place, *len))
-        .collect();
+    let asked: Vec<_> = places.iter().map(|(place, len, _)| (*place, *len)).collect();
     let fetched = store.fetch(&asked).unwrap();
-    assert!(
-        places
-            .iter()
-            .zip(&fetched)
-            .all(|((_, _, text), bytes)| text.as_bytes() == bytes)
-    );
+    assert!(places.iter().zip(&fetched).all(|((_, _, text), bytes)| text.as_bytes() == bytes));
     for run in store.read(id, 100, 103, usize::MAX).unwrap() {
         let length = run.lengths.iter().next().unwrap();
-        assert_eq!(
-            store.fetch(&[(run.place, length)]).unwrap()[0],
-            run.payload.slice(..length as usize)
-        );
+        assert_eq!(store.fetch(&[(run.place, length)]).unwrap()[0], run.payload.slice(..length as usize));
     }
-    assert!(
-        store
-            .fetch(&[(keyfold::storage::Place(u64::MAX - 8), 4)])
-            .is_err()
-    );
+    assert!(store.fetch(&[(keyfold::storage::Place(u64::MAX - 8), 4)]).is_err());
 }
 
 fn names_are_listed_in_pages(backend: Backend) {
@@ -543,11 +426,7 @@ fn names_are_listed_in_pages(backend: Backend) {
         store.make(name);
     }
     let list = |prefix, after, limit| {
-        store
-            .list(prefix, after, limit)
-            .iter()
-            .map(|name| name.as_str().to_owned())
-            .collect::<Vec<_>>()
+        store.list(prefix, after, limit).iter().map(|name| name.as_str().to_owned()).collect::<Vec<_>>()
     };
     assert_eq!(list("", None, 9), ["a", "b/1", "b/10", "b/2", "c"]);
     assert_eq!(list("b/", None, 2), ["b/1", "b/10"]);
@@ -565,16 +444,8 @@ fn a_stream_that_is_gone_is_not_found_and_nothing_follows_it(backend: Backend) {
     let mut behind = state.clone();
     let end = staged(&state, Body::Expire);
     behind.apply(&end.record);
-    let answers = [
-        store.send(vec![end]),
-        store.send(vec![say(&behind, &["2"])]),
-    ]
-    .map(|answer| {
-        answer
-            .recv_timeout(Duration::from_secs(20))
-            .unwrap()
-            .map(|placed| placed.len())
-    });
+    let answers = [store.send(vec![end]), store.send(vec![say(&behind, &["2"])])]
+        .map(|answer| answer.recv_timeout(Duration::from_secs(20)).unwrap().map(|placed| placed.len()));
     assert_eq!(answers, [Ok(1), Err(AppendError::Conflict)]);
     assert_eq!(store.find(&StreamName::from_log("a")), None);
     assert!(store.load(id).is_none() && store.list("", None, 9).is_empty());
@@ -616,14 +487,8 @@ fn a_closed_store_says_so(backend: Backend) {
     let state = store.load(id).unwrap();
     let last = store.send(vec![say(&state, &["1"])]);
     store.close();
-    assert!(
-        last.recv_timeout(Duration::from_secs(1)).unwrap().is_ok(),
-        "what was staged is written"
-    );
-    assert_eq!(
-        store.ask(vec![say(&store.load(id).unwrap(), &["2"])]),
-        Err(AppendError::Closed)
-    );
+    assert!(last.recv_timeout(Duration::from_secs(1)).unwrap().is_ok(), "what was staged is written");
+    assert_eq!(store.ask(vec![say(&store.load(id).unwrap(), &["2"])]), Err(AppendError::Closed));
     store.close();
 }
 
@@ -635,14 +500,9 @@ fn many_writers_are_all_heard(backend: Backend) {
                 let id = store.make(&format!("s{writer}"));
                 let mut state = store.load(id).unwrap();
                 let text = format!("\"{}\"", "y".repeat(50 * writer + 10));
-                let answers: Vec<_> = (0..200)
-                    .map(|_| store.send(vec![after(&mut state, &[&text])]))
-                    .collect();
+                let answers: Vec<_> = (0..200).map(|_| store.send(vec![after(&mut state, &[&text])])).collect();
                 for answer in answers {
-                    answer
-                        .recv_timeout(Duration::from_secs(20))
-                        .unwrap()
-                        .unwrap();
+                    answer.recv_timeout(Duration::from_secs(20)).unwrap().unwrap();
                 }
                 let all = store.everything(id);
                 assert!(all.len() == 200 && all.iter().all(|message| *message == text));
@@ -698,10 +558,7 @@ fn closing_survives_a_restart(mut backend: Backend) {
     given.record.producer = Some(tuple("p", 1, 0));
     backend.store().ask(vec![given]).unwrap();
     backend.kill();
-    assert_eq!(
-        backend.store().load(id).unwrap().closed.unwrap().by,
-        Some(tuple("p", 1, 0))
-    );
+    assert_eq!(backend.store().load(id).unwrap().closed.unwrap().by, Some(tuple("p", 1, 0)));
 }
 
 fn offsets_are_never_used_again(mut backend: Backend) {
@@ -709,11 +566,7 @@ fn offsets_are_never_used_again(mut backend: Backend) {
     for round in 0..4 {
         let id = backend.store().make("a");
         let state = backend.store().load(id).unwrap();
-        assert!(
-            round == 0 || state.tail > highest,
-            "starts at {}, {highest} was handed out",
-            state.tail
-        );
+        assert!(round == 0 || state.tail > highest, "starts at {}, {highest} was handed out", state.tail);
         backend.store().say(id, &["1", "2"]);
         highest = backend.store().load(id).unwrap().tail;
         backend.store().remove(id);
@@ -752,9 +605,8 @@ fn opening_many_times_costs_no_space(mut backend: Backend) {
 
 fn a_record_may_be_larger_than_a_segment(mut backend: Backend) {
     let id = backend.store().make("a");
-    let texts: Vec<String> = (0..6u64)
-        .map(|n| format!("\"{}\"", "w".repeat((n % 3 * SEGMENT * 2 / 3 + n) as usize)))
-        .collect();
+    let texts: Vec<String> =
+        (0..6u64).map(|n| format!("\"{}\"", "w".repeat((n % 3 * SEGMENT * 2 / 3 + n) as usize))).collect();
     for text in &texts {
         backend.store().say(id, &[text]);
     }

@@ -207,7 +207,6 @@ pub async fn quarantine(engine: Engine, name: StreamName, query: &Query) -> Resu
         return Err(Problem::new(ProblemType::MalformedQuery, "cursor is `next` of the page before"));
     }
     let page = engine.quarantine_page(&name, from).await?;
-    let reply =
-        QuarantineReply { entries: page.entries, next: page.next.to_string(), up_to_date: page.up_to_date };
+    let reply = QuarantineReply { entries: page.entries, next: page.next.to_string(), up_to_date: page.up_to_date };
     Ok(Json(reply).into_response())
 }

@@ -3,14 +3,12 @@
 use std::sync::Arc;
 
 use axum::body::Bytes;
+use axum::extract::{FromRequest, FromRequestParts};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::extract::{FromRequest, FromRequestParts};
 
-use crate::engine::{
-    AppendRequest, CreateRequest, Engine, Fault, Handle, PublishedStream, Selection, Start,
-};
+use crate::engine::{AppendRequest, CreateRequest, Engine, Fault, Handle, PublishedStream, Selection, Start};
 use crate::model::{Offset, Position, ReadFrom};
 use crate::protocol::change::StoredChange;
 use crate::protocol::control::Control;
@@ -442,8 +440,9 @@ async fn catch_up(
         false => page.body.into_response(),
     };
     let headers = response.headers_mut();
-    let content_type =
-        stream.as_ref().map_or(HeaderValue::from_static("application/json"), |s| names::value(&s.creation.content_type));
+    let content_type = stream
+        .as_ref()
+        .map_or(HeaderValue::from_static("application/json"), |s| names::value(&s.creation.content_type));
     headers.insert(header::CONTENT_TYPE, content_type);
     names::write_next_offset(headers, next);
     if page.up_to_date {
@@ -454,12 +453,15 @@ async fn catch_up(
     }
     let fixed = !folded && !page.up_to_date && selection == Selection::default();
     // What a token guards is nobody else's: a shared cache would hand it on.
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(match (cacheable, fixed, guarded) {
-        (false, _, _) => "no-store",
-        (true, true, false) => "public, max-age=60, stale-while-revalidate=300",
-        (true, true, true) => "private, max-age=60, stale-while-revalidate=300",
-        (true, false, _) => "no-cache",
-    }));
+    headers.insert(
+        header::CACHE_CONTROL,
+        HeaderValue::from_static(match (cacheable, fixed, guarded) {
+            (false, _, _) => "no-store",
+            (true, true, false) => "public, max-age=60, stale-while-revalidate=300",
+            (true, true, true) => "private, max-age=60, stale-while-revalidate=300",
+            (true, false, _) => "no-cache",
+        }),
+    );
     if cacheable {
         headers.insert(header::ETAG, tag);
     }

@@ -6,8 +6,8 @@ use crate::model::{ProducerEpoch, ProducerId, ProducerSeq, StreamId, Timestamp};
 use crate::stream::{Closing, ProducerState, StreamState, StreamVersion};
 
 use super::{
-    Reader, encode_creation, encode_schema, put_bytes, put_producer, put_varint, read_creation,
-    read_producer, read_schema,
+    Reader, encode_creation, encode_schema, put_bytes, put_producer, put_varint, read_creation, read_producer,
+    read_schema,
 };
 
 /// The state of a live stream.
@@ -59,9 +59,7 @@ pub(crate) fn decode_state(bytes: &[u8]) -> Option<StreamState> {
     let closed = match from.byte()? {
         0 => None,
         1 => Some(Closing { by: None }),
-        2 => Some(Closing {
-            by: Some(read_producer(from)?),
-        }),
+        2 => Some(Closing { by: Some(read_producer(from)?) }),
         _ => return None,
     };
     let stream_seq = match from.byte()? {
@@ -110,12 +108,7 @@ fn read_producer_state(from: &mut Reader) -> Option<ProducerState> {
         last_seq: ProducerSeq::new(from.varint()?)?,
         seen_at: Timestamp::from_millis(from.varint()?),
         former: (0..from.varint()?)
-            .map(|_| {
-                Some((
-                    ProducerEpoch::new(from.varint()?)?,
-                    ProducerSeq::new(from.varint()?)?,
-                ))
-            })
+            .map(|_| Some((ProducerEpoch::new(from.varint()?)?, ProducerSeq::new(from.varint()?)?)))
             .collect::<Option<_>>()?,
     })
 }
@@ -138,10 +131,7 @@ mod tests {
             known.advance(&tuple(epoch + 1, 0), Timestamp::from_millis(6));
             (tuple(*epoch, 0).id, known)
         };
-        let schema = Some(SchemaRef {
-            subject: "workers".into(),
-            version: 3,
-        });
+        let schema = Some(SchemaRef { subject: "workers".into(), version: 3 });
         StreamState {
             id: StreamId(7),
             creation: Arc::new(Creation {
@@ -154,9 +144,7 @@ mod tests {
             version: StreamVersion(9),
             tail: 77,
             bytes: 1234,
-            closed: (closing > 0).then(|| Closing {
-                by: (closing > 1).then(|| tuple(1, 2)),
-            }),
+            closed: (closing > 0).then(|| Closing { by: (closing > 1).then(|| tuple(1, 2)) }),
             gone: false,
             stream_seq: seq.map(Arc::from),
             producers: producers.iter().map(known).collect(),

@@ -65,19 +65,9 @@ impl SimDisk {
     pub fn power_loss(&self, seed: u64) {
         let mut dice = fastrand::Rng::with_seed(seed);
         let mut inner = self.inner.lock();
-        let names: BTreeSet<String> = inner
-            .seen
-            .keys()
-            .chain(inner.durable.keys())
-            .cloned()
-            .collect();
+        let names: BTreeSet<String> = inner.seen.keys().chain(inner.durable.keys()).cloned().collect();
         for name in names {
-            let kept = if dice.bool() {
-                inner.seen.get(&name)
-            } else {
-                inner.durable.get(&name)
-            }
-            .copied();
+            let kept = if dice.bool() { inner.seen.get(&name) } else { inner.durable.get(&name) }.copied();
             match kept {
                 Some(file) => inner.durable.insert(name, file),
                 None => inner.durable.remove(&name),
@@ -137,14 +127,7 @@ impl SimDisk {
         let Some(file) = inner.seen.get(name).copied() else {
             return;
         };
-        inner.files.insert(
-            file,
-            Content {
-                seen: bytes.clone(),
-                durable: bytes,
-                dirty: BTreeSet::new(),
-            },
-        );
+        inner.files.insert(file, Content { seen: bytes.clone(), durable: bytes, dirty: BTreeSet::new() });
     }
 }
 
@@ -188,10 +171,7 @@ impl Content {
 
 impl Inner {
     fn used(&self) -> u64 {
-        self.files
-            .values()
-            .map(|content| content.seen.len() as u64)
-            .sum()
+        self.files.values().map(|content| content.seen.len() as u64).sum()
     }
 
     /// Counts an operation; fails once the power is off.
@@ -209,12 +189,7 @@ impl Inner {
 
     /// Files that neither side names any more are gone.
     fn collect(&mut self) {
-        let named: BTreeSet<u64> = self
-            .seen
-            .values()
-            .chain(self.durable.values())
-            .copied()
-            .collect();
+        let named: BTreeSet<u64> = self.seen.values().chain(self.durable.values()).copied().collect();
         self.files.retain(|file, _| named.contains(file));
     }
 }
@@ -223,11 +198,7 @@ impl Disk for SimDisk {
     fn open(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
         let inner = self.inner.lock();
         let file = *inner.seen.get(name).ok_or(io::ErrorKind::NotFound)?;
-        Ok(Arc::new(SimFile {
-            disk: self.clone(),
-            file,
-            boot: inner.boot,
-        }))
+        Ok(Arc::new(SimFile { disk: self.clone(), file, boot: inner.boot }))
     }
 
     fn create(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
@@ -243,11 +214,7 @@ impl Disk for SimDisk {
             }
         };
         inner.files.entry(file).or_default().seen.clear();
-        Ok(Arc::new(SimFile {
-            disk: self.clone(),
-            file,
-            boot: inner.boot,
-        }))
+        Ok(Arc::new(SimFile { disk: self.clone(), file, boot: inner.boot }))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
@@ -290,10 +257,7 @@ impl Disk for SimDisk {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         inner.locked = true;
-        Ok(Box::new(SimLock {
-            disk: self.clone(),
-            boot: inner.boot,
-        }))
+        Ok(Box::new(SimLock { disk: self.clone(), boot: inner.boot }))
     }
 }
 
@@ -322,9 +286,7 @@ impl SimFile {
         let mut inner = self.disk.inner.lock();
         match inner.boot == self.boot && inner.files.contains_key(&self.file) {
             true => act(&mut inner),
-            false => Err(io::Error::other(
-                "the file was opened before the power went off",
-            )),
+            false => Err(io::Error::other("the file was opened before the power went off")),
         }
     }
 }
@@ -334,9 +296,7 @@ impl DiskFile for SimFile {
         self.with(|inner| {
             let seen = &inner.files[&self.file].seen;
             let start = offset as usize;
-            let bytes = seen
-                .get(start..start + buffer.len())
-                .ok_or(io::ErrorKind::UnexpectedEof)?;
+            let bytes = seen.get(start..start + buffer.len()).ok_or(io::ErrorKind::UnexpectedEof)?;
             buffer.copy_from_slice(bytes);
             Ok(())
         })
@@ -348,17 +308,10 @@ impl DiskFile for SimFile {
             inner.counts.writes += 1;
             let len = inner.files[&self.file].seen.len() as u64;
             let grows = (offset + bytes.len() as u64).saturating_sub(len);
-            if inner
-                .capacity
-                .is_some_and(|capacity| grows > 0 && inner.used() + grows > capacity)
-            {
+            if inner.capacity.is_some_and(|capacity| grows > 0 && inner.used() + grows > capacity) {
                 return Err(io::ErrorKind::StorageFull.into());
             }
-            inner
-                .files
-                .entry(self.file)
-                .or_default()
-                .write(bytes, offset as usize);
+            inner.files.entry(self.file).or_default().write(bytes, offset as usize);
             Ok(())
         })
     }
@@ -413,11 +366,7 @@ mod tests {
             disk.power_loss(seed);
             assert!(file.len().is_err(), "handles die with the power");
             let bytes = disk.contents("a").unwrap();
-            assert!(
-                bytes
-                    .chunks(SECTOR)
-                    .all(|s| s.iter().all(|b| *b == s[0]) && [1, 2].contains(&s[0]))
-            );
+            assert!(bytes.chunks(SECTOR).all(|s| s.iter().all(|b| *b == s[0]) && [1, 2].contains(&s[0])));
             lost += usize::from(bytes != [2; 2048]);
         }
         assert!((5..40).contains(&lost), "{lost}");

@@ -87,12 +87,10 @@ impl Committer {
         let at = now.max(self.last_time);
         self.last_time = at;
         let early = mutant::is_on(Mutant::AckBeforeBarrier);
-        let result = self
-            .write(shared, &mut entries, at)
-            .and_then(|outcomes| match early {
-                true => Ok(outcomes),
-                false => self.sync(shared).map(|()| outcomes),
-            });
+        let result = self.write(shared, &mut entries, at).and_then(|outcomes| match early {
+            true => Ok(outcomes),
+            false => self.sync(shared).map(|()| outcomes),
+        });
         match result {
             Ok(outcomes) => {
                 self.publish(shared, entries, outcomes, at);
@@ -106,20 +104,12 @@ impl Committer {
     }
 
     /// Writes all records, without the last barrier.
-    fn write(
-        &mut self,
-        shared: &Shared,
-        entries: &mut [Entry],
-        at: Timestamp,
-    ) -> io::Result<Vec<Outcome>> {
+    fn write(&mut self, shared: &Shared, entries: &mut [Entry], at: Timestamp) -> io::Result<Vec<Outcome>> {
         let mut outcomes = Vec::with_capacity(entries.len());
         let mut buffer = std::mem::take(&mut self.buffer);
         buffer.clear();
         for entry in entries {
-            let mut outcome = Outcome {
-                written: Vec::new(),
-                rolled: None,
-            };
+            let mut outcome = Outcome { written: Vec::new(), rolled: None };
             if let What::Write(batch) = &mut entry.what {
                 if let Some(spare) = batch.roll.take() {
                     self.flush(shared, &mut buffer)?;
@@ -129,9 +119,7 @@ impl Committer {
                 }
                 for pending in &mut batch.records {
                     pending.record.at = at;
-                    outcome
-                        .written
-                        .push(self.place(&pending.encoded, at, &mut buffer));
+                    outcome.written.push(self.place(&pending.encoded, at, &mut buffer));
                 }
             }
             outcomes.push(outcome);
@@ -152,11 +140,7 @@ impl Committer {
             at,
         };
         let (len, payload_at) = encoded.write(self.segment.key, &placement, buffer);
-        let written = Written {
-            at: self.position,
-            len: len as u32,
-            payload: self.position + payload_at as u64,
-        };
+        let written = Written { at: self.position, len: len as u32, payload: self.position + payload_at as u64 };
         self.position += len as u64;
         written
     }
@@ -167,13 +151,8 @@ impl Committer {
             return Ok(());
         }
         let begin = self.position - buffer.len() as u64;
-        self.segment
-            .file
-            .write_at(buffer, begin - self.segment.base)?;
-        shared
-            .counters
-            .bytes_written
-            .fetch_add(buffer.len() as u64, Ordering::Relaxed);
+        self.segment.file.write_at(buffer, begin - self.segment.base)?;
+        shared.counters.bytes_written.fetch_add(buffer.len() as u64, Ordering::Relaxed);
         self.dirty = true;
         buffer.clear();
         Ok(())
@@ -197,12 +176,7 @@ impl Committer {
         let base = self.position;
         shared.registry.change(|manifest| {
             manifest.ready.retain(|ready| ready.file != file);
-            manifest.live.push(Live {
-                file,
-                life,
-                base,
-                size,
-            });
+            manifest.live.push(Live { file, life, base, size });
         });
         self.segment = Arc::new(Segment::new(spare, base, base, true));
         self.rolls += 1;
@@ -210,13 +184,7 @@ impl Committer {
     }
 
     /// Moves the durable state, then tells everyone.
-    fn publish(
-        &mut self,
-        shared: &Shared,
-        entries: Vec<Entry>,
-        outcomes: Vec<Outcome>,
-        at: Timestamp,
-    ) {
+    fn publish(&mut self, shared: &Shared, entries: Vec<Entry>, outcomes: Vec<Outcome>, at: Timestamp) {
         let mut records = 0;
         for (entry, outcome) in entries.iter().zip(&outcomes) {
             let What::Write(batch) = &entry.what else {
@@ -226,30 +194,19 @@ impl Committer {
                 shared.durable.cut(base);
             }
             for (pending, written) in batch.records.iter().zip(&outcome.written) {
-                shared
-                    .durable
-                    .apply(&pending.record, written.at, written.len);
+                shared.durable.apply(&pending.record, written.at, written.len);
                 records += 1;
             }
         }
         self.marked &= records == 0;
-        shared
-            .counters
-            .last_time
-            .store(at.as_millis(), Ordering::Relaxed);
-        shared
-            .counters
-            .records
-            .fetch_add(records, Ordering::Relaxed);
+        shared.counters.last_time.store(at.as_millis(), Ordering::Relaxed);
+        shared.counters.records.fetch_add(records, Ordering::Relaxed);
         self.settle(shared, &entries);
         if outcomes.iter().any(|outcome| outcome.rolled.is_some()) {
             shared.jobs.notify();
         }
         for (entry, outcome) in entries.into_iter().zip(outcomes) {
-            let placed = |w: &Written| Placed {
-                payload: Place(w.payload),
-                at,
-            };
+            let placed = |w: &Written| Placed { payload: Place(w.payload), at };
             let placed: Vec<Placed> = outcome.written.iter().map(placed).collect();
             tell(
                 entry.done,
@@ -263,22 +220,11 @@ impl Committer {
 
     /// Gives back what the entries held while they were staged.
     fn settle(&self, shared: &Shared, entries: &[Entry]) {
-        let batches = || {
-            entries.iter().filter_map(|entry| {
-                if let What::Write(b) = &entry.what {
-                    Some(b)
-                } else {
-                    None
-                }
-            })
-        };
+        let batches =
+            || entries.iter().filter_map(|entry| if let What::Write(b) = &entry.what { Some(b) } else { None });
         let here = |batch: &&Batch| batch.rolls == self.rolls;
         let mut queue = shared.queue.lock();
-        queue.settle(
-            batches()
-                .flat_map(|batch| &batch.records)
-                .map(|pending| pending.record.stream),
-        );
+        queue.settle(batches().flat_map(|batch| &batch.records).map(|pending| pending.record.stream));
         queue.in_flight_bytes -= batches().map(|batch| batch.planned).sum::<u64>();
         let planned = batches().filter(here).map(|batch| batch.planned).sum();
         queue.space.written(self.rolls, planned, self.left());
@@ -289,17 +235,11 @@ impl Committer {
         let at = self.last_time;
         let mut buffer = Vec::new();
         self.place(&Encoded::mark(), at, &mut buffer);
-        let result = self
-            .flush(shared, &mut buffer)
-            .and_then(|()| self.sync(shared));
+        let result = self.flush(shared, &mut buffer).and_then(|()| self.sync(shared));
         match result {
             Ok(()) => {
                 self.marked = true;
-                shared
-                    .queue
-                    .lock()
-                    .space
-                    .written(self.rolls, 0, self.left());
+                shared.queue.lock().space.written(self.rolls, 0, self.left());
                 true
             }
             Err(error) => {

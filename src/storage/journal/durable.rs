@@ -87,13 +87,7 @@ impl Durable {
         let mut names = self.names.write();
         for state in states {
             names.insert(state.creation.name.clone(), state.id);
-            self.streams.insert(
-                state.id,
-                Entry {
-                    state,
-                    postings: Vec::new(),
-                },
-            );
+            self.streams.insert(state.id, Entry { state, postings: Vec::new() });
         }
         self.next_id.fetch_max(next_id, Ordering::SeqCst);
         self.start.fetch_max(start, Ordering::SeqCst);
@@ -114,21 +108,13 @@ impl Durable {
         let id = record.stream;
         let mut tracker = self.tracker.lock();
         if tracker.on {
-            tracker.note(id, || {
-                self.streams.get(&id).map(|entry| entry.state.clone())
-            });
+            tracker.note(id, || self.streams.get(&id).map(|entry| entry.state.clone()));
         }
         self.next_id.fetch_max(id.0 + 1, Ordering::SeqCst);
         match &record.body {
             Body::Create(creation) => {
                 if let Some(state) = StreamState::create(record) {
-                    self.streams.insert(
-                        id,
-                        Entry {
-                            state,
-                            postings: Vec::new(),
-                        },
-                    );
+                    self.streams.insert(id, Entry { state, postings: Vec::new() });
                     self.names.write().insert(creation.name.clone(), id);
                 }
             }
@@ -141,12 +127,7 @@ impl Durable {
                 entry.state.apply(record);
                 if record.count > 0 {
                     let count = u32::try_from(record.count).unwrap_or(u32::MAX);
-                    entry.postings.push(Posting {
-                        first: record.first,
-                        count,
-                        len,
-                        at,
-                    });
+                    entry.postings.push(Posting { first: record.first, count, len, at });
                 }
             }
         }
@@ -188,9 +169,7 @@ impl Durable {
     }
 
     pub fn version(&self, id: StreamId) -> StreamVersion {
-        self.streams
-            .get(&id)
-            .map_or(StreamVersion(0), |entry| entry.state.version)
+        self.streams.get(&id).map_or(StreamVersion(0), |entry| entry.state.version)
     }
 
     pub fn list(&self, prefix: &str, after: Option<&str>, limit: usize) -> Vec<StreamName> {
@@ -211,18 +190,10 @@ impl Durable {
     }
 
     /// The stream's durable tail, and the records of `from..to` that memory knows of, until they take `bytes_max`.
-    pub fn postings(
-        &self,
-        id: StreamId,
-        from: Position,
-        to: Position,
-        bytes_max: u64,
-    ) -> Option<Known> {
+    pub fn postings(&self, id: StreamId, from: Position, to: Position, bytes_max: u64) -> Option<Known> {
         let entry = self.streams.get(&id)?;
         let (start, tail) = (entry.state.creation.start, entry.state.tail);
-        let begin = entry
-            .postings
-            .partition_point(|posting| posting.end() <= from);
+        let begin = entry.postings.partition_point(|posting| posting.end() <= from);
         let mut bytes = 0;
         let postings = entry.postings[begin..]
             .iter()
@@ -234,12 +205,7 @@ impl Durable {
             .copied()
             .collect();
         let first_known = entry.postings.first().map_or(tail, |posting| posting.first);
-        Some(Known {
-            start,
-            tail,
-            first_known,
-            postings,
-        })
+        Some(Known { start, tail, first_known, postings })
     }
 
     /// A segment ends at `through`: remembers what the streams it touched are like now.
@@ -247,11 +213,7 @@ impl Durable {
         let mut tracker = self.tracker.lock();
         if tracker.on {
             let touched = std::mem::take(&mut tracker.touched);
-            tracker.cuts.push(Cut {
-                through,
-                touched,
-                saved: HashMap::new(),
-            });
+            tracker.cuts.push(Cut { through, touched, saved: HashMap::new() });
         }
     }
 
@@ -262,44 +224,23 @@ impl Durable {
 
     /// What the oldest cut has to say. It stays until [`Durable::settle`].
     pub fn changes(&self) -> Vec<Change> {
-        let Some((through, touched)) = self
-            .tracker
-            .lock()
-            .cuts
-            .first()
-            .map(|cut| (cut.through, cut.touched.clone()))
+        let Some((through, touched)) = self.tracker.lock().cuts.first().map(|cut| (cut.through, cut.touched.clone()))
         else {
             return Vec::new();
         };
-        touched
-            .into_iter()
-            .map(|id| self.change(id, through))
-            .collect()
+        touched.into_iter().map(|id| self.change(id, through)).collect()
     }
 
     fn change(&self, id: StreamId, through: u64) -> Change {
         // Held, so that the stream does not move between the look at what was saved and the look at the stream.
         let tracker = self.tracker.lock();
-        let saved = tracker
-            .cuts
-            .first()
-            .and_then(|cut| cut.saved.get(&id))
-            .cloned();
+        let saved = tracker.cuts.first().and_then(|cut| cut.saved.get(&id)).cloned();
         let entry = self.streams.get(&id);
         let state = saved.unwrap_or_else(|| entry.as_ref().map(|entry| entry.state.clone()));
         let postings = entry.map_or(Vec::new(), |entry| {
-            entry
-                .postings
-                .iter()
-                .take_while(|posting| posting.at < through)
-                .copied()
-                .collect()
+            entry.postings.iter().take_while(|posting| posting.at < through).copied().collect()
         });
-        Change {
-            stream: id,
-            state,
-            postings,
-        }
+        Change { stream: id, state, postings }
     }
 
     /// The oldest cut is in the catalogue: memory lets go of the postings that it covers.
@@ -312,9 +253,7 @@ impl Durable {
         drop(tracker);
         for change in changes {
             if let Some(mut entry) = self.streams.get_mut(&change.stream) {
-                let covered = entry
-                    .postings
-                    .partition_point(|posting| posting.at < through);
+                let covered = entry.postings.partition_point(|posting| posting.at < through);
                 entry.postings.drain(..covered);
                 entry.postings.shrink_to_fit();
             }
@@ -323,9 +262,7 @@ impl Durable {
 
     /// A deliberate bug, for the contract suite.
     pub fn forget_producers(&self) {
-        self.streams
-            .iter_mut()
-            .for_each(|mut entry| entry.state.producers.clear());
+        self.streams.iter_mut().for_each(|mut entry| entry.state.producers.clear());
     }
 }
 

@@ -5,9 +5,7 @@ use std::io;
 /// The journal stays as it is; nothing was lost by trying.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    #[error(
-        "the data directory is in use by another server; stop that one, or choose another directory"
-    )]
+    #[error("the data directory is in use by another server; stop that one, or choose another directory")]
     Locked,
     /// Bytes that were durable differ from what was written.
     #[error(
@@ -22,19 +20,11 @@ pub enum OpenError {
     #[error(
         "{file} has a record of format {format} at journal position {position}, which a newer keyfold wrote; start that one"
     )]
-    NewerFormat {
-        file: String,
-        position: u64,
-        format: u8,
-    },
+    NewerFormat { file: String, position: u64, format: u8 },
     #[error(
         "{file} has a record of kind {kind} at journal position {position}, which a newer keyfold wrote; start that one"
     )]
-    UnknownKind {
-        file: String,
-        position: u64,
-        kind: u8,
-    },
+    UnknownKind { file: String, position: u64, kind: u8 },
     #[error("the catalogue cannot be built: {0}")]
     Catalogue(String),
     #[error("cannot {doing}: {source}")]
@@ -51,9 +41,6 @@ impl OpenError {
     }
 
     pub(super) fn io(doing: &str, source: io::Error) -> Self {
-        Self::Io {
-            doing: doing.into(),
-            source,
-        }
+        Self::Io { doing: doing.into(), source }
     }
 }

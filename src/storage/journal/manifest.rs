@@ -91,8 +91,7 @@ impl Manifest {
             opened => opened?,
         };
         let bytes = read_all(&*file)?;
-        let text =
-            std::str::from_utf8(&bytes).map_err(|_| ManifestFault::Damaged("it is not text"))?;
+        let text = std::str::from_utf8(&bytes).map_err(|_| ManifestFault::Damaged("it is not text"))?;
         Self::parse(text).map(Some)
     }
 
@@ -103,13 +102,7 @@ impl Manifest {
             "id {}\nterm {}\nnext_life {}\nnext_file {}",
             self.id, self.term, self.next_life, self.next_file
         );
-        for Live {
-            file,
-            life,
-            base,
-            size,
-        } in &self.live
-        {
+        for Live { file, life, base, size } in &self.live {
             let _ = writeln!(out, "live {file} life={life} base={base} size={size}");
         }
         for Ready { file, life, size } in &self.ready {
@@ -126,37 +119,24 @@ impl Manifest {
     fn parse(text: &str) -> Result<Self, ManifestFault> {
         let body_len = text.trim_end().rfind('\n').map_or(0, |at| at + 1);
         let (body, last) = text.split_at(body_len);
-        let crc = last
-            .trim_end()
-            .strip_prefix("crc32c ")
-            .and_then(|hex| u32::from_str_radix(hex, 16).ok());
+        let crc = last.trim_end().strip_prefix("crc32c ").and_then(|hex| u32::from_str_radix(hex, 16).ok());
         if crc != Some(crc32c::crc32c(body.as_bytes())) {
             return Err(ManifestFault::Damaged("its checksum does not hold"));
         }
         let mut lines = body.lines();
-        let version = lines
-            .next()
-            .and_then(|line| line.strip_prefix(HEAD)?.trim().parse().ok());
+        let version = lines.next().and_then(|line| line.strip_prefix(HEAD)?.trim().parse().ok());
         match version {
             Some(VERSION) => {}
             Some(version) if version > VERSION => return Err(ManifestFault::Newer(version)),
             _ => {
-                return Err(ManifestFault::Damaged(
-                    "it does not begin as a manifest does",
-                ));
+                return Err(ManifestFault::Damaged("it does not begin as a manifest does"));
             }
         }
         let mut manifest = Self::default();
         for line in lines {
-            manifest.take_line(line).ok_or(ManifestFault::Damaged(
-                "it has a line that is not understood",
-            ))?;
+            manifest.take_line(line).ok_or(ManifestFault::Damaged("it has a line that is not understood"))?;
         }
-        match manifest
-            .live
-            .windows(2)
-            .all(|pair| pair[0].base <= pair[1].base)
-        {
+        match manifest.live.windows(2).all(|pair| pair[0].base <= pair[1].base) {
             true => Ok(manifest),
             false => Err(ManifestFault::Damaged("its segments are not in order")),
         }
@@ -165,14 +145,7 @@ impl Manifest {
     fn take_line(&mut self, line: &str) -> Option<()> {
         let mut words = line.split(' ');
         let (word, number) = (words.next()?, words.next()?);
-        let mut field = |name: &str| {
-            words
-                .next()?
-                .strip_prefix(name)?
-                .strip_prefix('=')?
-                .parse::<u64>()
-                .ok()
-        };
+        let mut field = |name: &str| words.next()?.strip_prefix(name)?.strip_prefix('=')?.parse::<u64>().ok();
         match word {
             "id" => self.id = number.parse().ok()?,
             "term" => self.term = number.parse().ok()?,
@@ -218,12 +191,24 @@ impl Manifest {
 
     /// Replaces the manifest on disk. After an error either version may be there.
     pub fn store(&self, disk: &dyn Disk) -> io::Result<()> {
-        let file = disk.create(NEW)?;
-        file.write_at(self.encode().as_bytes(), 0)?;
+        let text = self.encode();
+        // Its room was taken by the store before: a full disk has none for a new file.
+        let file = disk.open(NEW).or_else(|_| disk.create(NEW))?;
+        file.write_at(text.as_bytes(), 0)?;
+        file.truncate(text.len() as u64)?;
         file.sync_data()?;
         disk.rename(NEW, NAME)?;
-        sync_dir(disk)
+        sync_dir(disk)?;
+        take_room(disk, text.len());
+        Ok(())
     }
+}
+
+/// Takes the room of the next manifest, which is where the one just replaced has been. Without it only a store on a
+/// full disk fails.
+fn take_room(disk: &dyn Disk, len: usize) {
+    let zeros = vec![0; (2 * len).next_multiple_of(4096)];
+    let _ = disk.create(NEW).and_then(|file| file.write_at(&zeros, 0));
 }
 
 /// Makes created and renamed files durable.
@@ -243,10 +228,7 @@ pub(super) struct Registry {
 
 impl Registry {
     pub fn new(manifest: Manifest) -> Self {
-        Self {
-            state: Mutex::new(manifest),
-            writing: Mutex::new(()),
-        }
+        Self { state: Mutex::new(manifest), writing: Mutex::new(()) }
     }
 
     /// Changes it in memory; the next [`Registry::store`] writes it.
@@ -274,24 +256,10 @@ mod tests {
             next_life: 12,
             next_file: 7,
             live: vec![
-                Live {
-                    file: 3,
-                    life: 4,
-                    base: 0,
-                    size: 4096,
-                },
-                Live {
-                    file: 5,
-                    life: 9,
-                    base: 4000,
-                    size: 4096,
-                },
+                Live { file: 3, life: 4, base: 0, size: 4096 },
+                Live { file: 5, life: 9, base: 4000, size: 4096 },
             ],
-            ready: vec![Ready {
-                file: 6,
-                life: 11,
-                size: 4096,
-            }],
+            ready: vec![Ready { file: 6, life: 11, size: 4096 }],
             free: vec![2],
         }
     }
@@ -312,9 +280,7 @@ mod tests {
         for at in 0..text.len() {
             let mut bytes = text.clone().into_bytes();
             bytes[at] ^= 1;
-            let parsed = String::from_utf8(bytes)
-                .ok()
-                .and_then(|text| Manifest::parse(&text).ok());
+            let parsed = String::from_utf8(bytes).ok().and_then(|text| Manifest::parse(&text).ok());
             // The last byte is the end of the line, which says nothing.
             assert!(parsed.is_none() || at + 1 == text.len(), "byte {at}");
         }
@@ -324,9 +290,6 @@ mod tests {
     fn a_later_version_is_named() {
         let body = format!("{HEAD} 2\n");
         let text = format!("{body}crc32c {:08x}\n", crc32c::crc32c(body.as_bytes()));
-        assert!(matches!(
-            Manifest::parse(&text),
-            Err(ManifestFault::Newer(2))
-        ));
+        assert!(matches!(Manifest::parse(&text), Err(ManifestFault::Newer(2))));
     }
 }

@@ -162,11 +162,7 @@ impl Journal {
             _ => OpenError::io("lock the data directory", error),
         })?;
         let recovered = recovery::recover(&*disk, &options)?;
-        let space = Space::new(
-            options.segment_bytes,
-            recovered.committer.left(),
-            recovered.spares,
-        );
+        let space = Space::new(options.segment_bytes, recovered.committer.left(), recovered.spares);
         let last_time = recovered.committer.last_time().as_millis();
         let shared = Arc::new(Shared {
             disk,
@@ -182,31 +178,22 @@ impl Journal {
             segments: recovered.segments,
             registry: Registry::new(recovered.manifest),
             catalogue: RwLock::new(recovered.catalogue.map(Arc::new)),
-            counters: Counters {
-                last_time: AtomicU64::new(last_time),
-                ..Counters::default()
-            },
+            counters: Counters { last_time: AtomicU64::new(last_time), ..Counters::default() },
             lock: Mutex::new(Some(lock)),
             options,
         });
         let threads = match shared.options.by_hand {
             true => Vec::new(),
-            false => threads::start(&shared)
-                .map_err(|error| OpenError::io("start the journal's threads", error))?,
+            false => threads::start(&shared).map_err(|error| OpenError::io("start the journal's threads", error))?,
         };
-        Ok(Arc::new(Self {
-            shared,
-            threads: Mutex::new(threads),
-        }))
+        Ok(Arc::new(Self { shared, threads: Mutex::new(threads) }))
     }
 
     /// Opens the journal in a directory: `journal/` holds the segments, `catalogue/` the catalogue.
     pub fn open_dir(dir: &Path, mut options: JournalOptions) -> Result<Arc<Self>, OpenError> {
         let disk = OsDisk::new(dir.join("journal"));
         let disk = disk.map_err(|error| OpenError::io("make the data directory", error))?;
-        options
-            .catalogue
-            .get_or_insert_with(|| dir.join("catalogue"));
+        options.catalogue.get_or_insert_with(|| dir.join("catalogue"));
         Self::open(Arc::new(disk), options)
     }
 
@@ -234,11 +221,8 @@ impl Shared {
     /// The place in the order of the log for `records`, or why there is none.
     fn admit(&self, records: Vec<Staged>) -> (MutexGuard<'_, Queue>, What) {
         let last = records.len().saturating_sub(1);
-        let encoded: Vec<Encoded> = records
-            .iter()
-            .enumerate()
-            .map(|(at, staged)| Encoded::of(&staged.record, at < last))
-            .collect();
+        let encoded: Vec<Encoded> =
+            records.iter().enumerate().map(|(at, staged)| Encoded::of(&staged.record, at < last)).collect();
         let size = encoded.iter().map(Encoded::size_max).sum::<u64>();
         let frees = frees_space(&records);
         let mut tried = false;
@@ -267,24 +251,11 @@ impl Shared {
                 }
             };
             let zip = records.into_iter().zip(encoded);
-            let records: Vec<_> = zip
-                .map(|(staged, encoded)| Pending {
-                    record: staged.record,
-                    encoded,
-                })
-                .collect();
+            let records: Vec<_> = zip.map(|(staged, encoded)| Pending { record: staged.record, encoded }).collect();
             queue.advance(&records, &self.durable);
             queue.in_flight_bytes += size;
             let rolls = queue.space.rolls();
-            return (
-                queue,
-                What::Write(Batch {
-                    records,
-                    roll,
-                    rolls,
-                    planned: size,
-                }),
-            );
+            return (queue, What::Write(Batch { records, roll, rolls, planned: size }));
         }
     }
 
@@ -292,10 +263,7 @@ impl Shared {
     ///
     /// A caller waits only while zeros are being written, and only if it writes faster than that. Once a try has
     /// failed nobody waits: the call is refused, and one more try begins.
-    fn wait_for_room<'a>(
-        &'a self,
-        mut queue: MutexGuard<'a, Queue>,
-    ) -> (MutexGuard<'a, Queue>, bool) {
+    fn wait_for_room<'a>(&'a self, mut queue: MutexGuard<'a, Queue>) -> (MutexGuard<'a, Queue>, bool) {
         if self.options.by_hand {
             drop(queue);
             self.make_wanted();
@@ -322,24 +290,10 @@ impl Shared {
 
     /// Fills a file with zeros and tells the manifest; whether that worked.
     fn make_spare(&self, size: u64) -> bool {
-        let (number, life) = self
-            .registry
-            .change(|manifest| (manifest.take_file(), manifest.new_life()));
+        let (number, life) = self.registry.change(|manifest| (manifest.take_file(), manifest.new_life()));
         let made = zeroed(&*self.disk, number, size).and_then(|file| {
-            self.registry.change(|manifest| {
-                manifest.ready.push(Ready {
-                    file: number,
-                    life,
-                    size,
-                })
-            });
-            self.registry.store(&*self.disk).map(|()| Spare {
-                number,
-                file,
-                life,
-                key: self.key,
-                size,
-            })
+            self.registry.change(|manifest| manifest.ready.push(Ready { file: number, life, size }));
+            self.registry.store(&*self.disk).map(|()| Spare { number, file, life, key: self.key, size })
         });
         let mut queue = self.queue.lock();
         let worked = made.is_ok();
@@ -371,9 +325,7 @@ impl Shared {
                 through,
                 next_id: self.durable.ids_given(),
                 start: self.durable.start_position(),
-                last_time: crate::model::Timestamp::from_millis(
-                    self.counters.last_time.load(Ordering::Relaxed),
-                ),
+                last_time: crate::model::Timestamp::from_millis(self.counters.last_time.load(Ordering::Relaxed)),
             };
             // The journal has it all: a catalogue that cannot be written only makes the next start slower.
             if let Err(fault) = catalogue.commit(facts, &changes) {
@@ -437,13 +389,7 @@ impl Store for Journal {
         self.shared.durable.list(prefix, after, limit)
     }
 
-    fn read(
-        &self,
-        stream: StreamId,
-        from: Position,
-        to: Position,
-        bytes_max: usize,
-    ) -> Result<Vec<Run>, ReadError> {
+    fn read(&self, stream: StreamId, from: Position, to: Position, bytes_max: usize) -> Result<Vec<Run>, ReadError> {
         self.shared.read_range(stream, from, to, bytes_max)
     }
 
@@ -476,8 +422,7 @@ impl Store for Journal {
         if shared.options.by_hand {
             let mut committer = shared.committer.lock();
             let entries = std::mem::take(&mut shared.queue.lock().entries);
-            if committer.step(shared, entries, shared.options.clock.now()) && committer.needs_mark()
-            {
+            if committer.step(shared, entries, shared.options.clock.now()) && committer.needs_mark() {
                 committer.mark(shared);
             }
             drop(committer);

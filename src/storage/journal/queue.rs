@@ -100,11 +100,7 @@ impl Queue {
 
     fn staged(&self, id: StreamId, durable: &Durable) -> Ahead {
         let known = self.ahead.get(&id).copied();
-        known.unwrap_or_else(|| Ahead {
-            version: durable.version(id),
-            gone: false,
-            records: 0,
-        })
+        known.unwrap_or_else(|| Ahead { version: durable.version(id), gone: false, records: 0 })
     }
 
     /// Moves the staged versions on; the records agree with them.
@@ -148,15 +144,10 @@ impl Ahead {
 /// A stream begins with a creation and with nothing else; nothing follows its end.
 fn follows(ahead: Ahead, staged: &Staged) -> bool {
     let creates = matches!(staged.record.body, Body::Create(_));
-    !ahead.gone
-        && staged.decided_on == ahead.version
-        && creates == (ahead.version == StreamVersion(0))
+    !ahead.gone && staged.decided_on == ahead.version && creates == (ahead.version == StreamVersion(0))
 }
 
 /// Whether appending them makes room in the end.
 pub(super) fn frees_space(records: &[Staged]) -> bool {
-    !records.is_empty()
-        && records
-            .iter()
-            .all(|s| matches!(s.record.body, Body::Delete | Body::Expire))
+    !records.is_empty() && records.iter().all(|s| matches!(s.record.body, Body::Delete | Body::Expire))
 }

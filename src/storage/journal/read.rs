@@ -39,23 +39,14 @@ impl Shared {
         to: Position,
         bytes_max: usize,
     ) -> Result<Vec<Run>, ReadError> {
-        let mut page = Page {
-            from,
-            to,
-            runs: Vec::new(),
-            bytes: 0,
-            bytes_max: bytes_max.max(1),
-            full: false,
-        };
+        let mut page = Page { from, to, runs: Vec::new(), bytes: 0, bytes_max: bytes_max.max(1), full: false };
         let mut cursor = from;
         while !page.full {
             let room = ((page.bytes_max - page.bytes) as u64).min(READ_MAX) + LOOK_AHEAD;
             let postings = self.postings(stream, cursor, to, room)?;
             let Some(last) = postings.last() else { break };
             cursor = last.end();
-            for group in groups(&postings, |posting| {
-                posting.at..posting.at + u64::from(posting.len)
-            }) {
+            for group in groups(&postings, |posting| posting.at..posting.at + u64::from(posting.len)) {
                 if page.full {
                     break;
                 }
@@ -66,18 +57,9 @@ impl Shared {
     }
 
     /// Where the records of `from..to` lie: the oldest from the catalogue, the others from memory.
-    fn postings(
-        &self,
-        stream: StreamId,
-        from: u64,
-        to: u64,
-        room: u64,
-    ) -> Result<Vec<Posting>, ReadError> {
+    fn postings(&self, stream: StreamId, from: u64, to: u64, room: u64) -> Result<Vec<Posting>, ReadError> {
         // Memory is asked first: what it has let go of by then is in the catalogue already.
-        let known = self
-            .durable
-            .postings(stream, from, to, room)
-            .ok_or(ReadError::NotFound)?;
+        let known = self.durable.postings(stream, from, to, room).ok_or(ReadError::NotFound)?;
         let (from, to) = (from.max(known.start), to.min(known.tail));
         if from >= to || from >= known.first_known {
             return Ok(known.postings);
@@ -87,27 +69,17 @@ impl Shared {
         let found = catalogue.postings(stream, from, to.min(known.first_known), room);
         match found {
             Ok(found) if !found.is_empty() => Ok(found),
-            Ok(_) => {
-                Err(self
-                    .catalogue_is_damaged(format!("it misses position {from} of stream {stream}")))
-            }
+            Ok(_) => Err(self.catalogue_is_damaged(format!("it misses position {from} of stream {stream}"))),
             Err(fault) => Err(self.catalogue_is_damaged(fault.to_string())),
         }
     }
 
-    fn read_group(
-        &self,
-        stream: StreamId,
-        group: &[Posting],
-        page: &mut Page,
-    ) -> Result<(), ReadError> {
+    fn read_group(&self, stream: StreamId, group: &[Posting], page: &mut Page) -> Result<(), ReadError> {
         // Records lie within a segment, groups of them may not.
         let mut rest = group;
         while let Some(first) = rest.first().filter(|_| !page.full) {
             let segment = self.segment(first.at, first.at + u64::from(first.len))?;
-            let here = rest
-                .partition_point(|posting| posting.at < segment.end())
-                .max(1);
+            let here = rest.partition_point(|posting| posting.at < segment.end()).max(1);
             read_records(&segment, stream, &rest[..here], page)?;
             rest = &rest[here..];
         }
@@ -116,21 +88,14 @@ impl Shared {
 
     /// The segment that holds `begin..end`, checked.
     fn segment(&self, begin: u64, end: u64) -> Result<Arc<Segment>, ReadError> {
-        let segment = self
-            .segments
-            .at(begin)
-            .filter(|segment| end <= segment.end());
-        let segment = segment.ok_or_else(|| {
-            ReadError::Damaged(format!("nothing lies at journal position {begin}"))
-        })?;
+        let segment = self.segments.at(begin).filter(|segment| end <= segment.end());
+        let segment =
+            segment.ok_or_else(|| ReadError::Damaged(format!("nothing lies at journal position {begin}")))?;
         segment.verify()?;
         Ok(segment)
     }
 
-    pub(super) fn fetch_messages(
-        &self,
-        messages: &[(Place, u32)],
-    ) -> Result<Vec<Bytes>, ReadError> {
+    pub(super) fn fetch_messages(&self, messages: &[(Place, u32)]) -> Result<Vec<Bytes>, ReadError> {
         let mut order: Vec<(usize, Range<u64>)> = messages
             .iter()
             .enumerate()
@@ -143,9 +108,7 @@ impl Shared {
             let mut rest = group;
             while let Some((_, first)) = rest.first() {
                 let segment = self.segment(first.start, first.end)?;
-                let here = rest
-                    .partition_point(|(_, range)| range.end <= segment.end())
-                    .max(1);
+                let here = rest.partition_point(|(_, range)| range.end <= segment.end()).max(1);
                 fetch_group(&segment, &rest[..here], &mut fetched)?;
                 rest = &rest[here..];
             }
@@ -155,16 +118,9 @@ impl Shared {
 }
 
 /// Adds records of one segment to a page.
-fn read_records(
-    segment: &Segment,
-    stream: StreamId,
-    group: &[Posting],
-    page: &mut Page,
-) -> Result<(), ReadError> {
+fn read_records(segment: &Segment, stream: StreamId, group: &[Posting], page: &mut Page) -> Result<(), ReadError> {
     let begin = group[0].at;
-    let end = group
-        .last()
-        .map_or(begin, |posting| posting.at + u64::from(posting.len));
+    let end = group.last().map_or(begin, |posting| posting.at + u64::from(posting.len));
     let bytes = Bytes::from(segment.read(begin, end)?);
     let used: u64 = group.iter().map(|posting| u64::from(posting.len)).sum();
     let sparse = used * 2 < end - begin;
@@ -172,13 +128,10 @@ fn read_records(
         let at = (posting.at - begin) as usize;
         let record = part(&bytes, at..at + posting.len as usize, sparse);
         let header = Header::parse(segment.key, &record).ok().filter(|header| {
-            header.stream == stream
-                && header.first == posting.first
-                && header.placement.position == posting.at
+            header.stream == stream && header.first == posting.first && header.placement.position == posting.at
         });
         let header = header.ok_or_else(|| damaged(segment, posting.at))?;
-        page.add(&header, &record)
-            .ok_or_else(|| damaged(segment, posting.at))?;
+        page.add(&header, &record).ok_or_else(|| damaged(segment, posting.at))?;
         if page.full {
             break;
         }
@@ -186,17 +139,9 @@ fn read_records(
     Ok(())
 }
 
-fn fetch_group(
-    segment: &Segment,
-    group: &[(usize, Range<u64>)],
-    into: &mut [Bytes],
-) -> Result<(), ReadError> {
+fn fetch_group(segment: &Segment, group: &[(usize, Range<u64>)], into: &mut [Bytes]) -> Result<(), ReadError> {
     let begin = group[0].1.start;
-    let end = group
-        .iter()
-        .map(|(_, range)| range.end)
-        .max()
-        .unwrap_or(begin);
+    let end = group.iter().map(|(_, range)| range.end).max().unwrap_or(begin);
     let bytes = Bytes::from(segment.read(begin, end)?);
     let used: u64 = group.iter().map(|(_, range)| range.end - range.start).sum();
     for (index, range) in group {
@@ -222,10 +167,7 @@ fn damaged(segment: &Segment, position: u64) -> ReadError {
 }
 
 /// Splits items in the order of the journal into parts that one read fetches each.
-fn groups<'a, T>(
-    items: &'a [T],
-    range: impl Fn(&T) -> Range<u64> + 'a,
-) -> impl Iterator<Item = &'a [T]> {
+fn groups<'a, T>(items: &'a [T], range: impl Fn(&T) -> Range<u64> + 'a) -> impl Iterator<Item = &'a [T]> {
     let mut rest = items;
     std::iter::from_fn(move || {
         let first = range(rest.first()?);
@@ -233,9 +175,7 @@ fn groups<'a, T>(
         let mut count = 1;
         for item in &rest[1..] {
             let next = range(item);
-            if next.start > end.saturating_add(GAP)
-                || next.end.saturating_sub(first.start) > READ_MAX
-            {
+            if next.start > end.saturating_add(GAP) || next.end.saturating_sub(first.start) > READ_MAX {
                 break;
             }
             end = end.max(next.end);
@@ -276,14 +216,8 @@ impl Page {
             false => Cut::of_messages(&lengths, &whole, &wanted, room)?,
         };
         let begin = payload.start.checked_add(cut.payload.start)?;
-        let end = payload
-            .start
-            .checked_add(cut.payload.end)
-            .filter(|end| *end <= payload.end)?;
-        self.bytes = self
-            .bytes
-            .saturating_add(cut.payload.len())
-            .min(self.bytes_max);
+        let end = payload.start.checked_add(cut.payload.end).filter(|end| *end <= payload.end)?;
+        self.bytes = self.bytes.saturating_add(cut.payload.len()).min(self.bytes_max);
         self.full = self.bytes == self.bytes_max || (cut.end < wanted.end);
         self.runs.push(Run {
             first: wanted.start,
@@ -309,20 +243,12 @@ struct Cut {
 impl Cut {
     fn whole(lengths: &Lengths, whole: &Range<Position>) -> Self {
         let payload = 0..payload_len(lengths, whole.end - whole.start);
-        Self {
-            lengths: 0..lengths.packed().len(),
-            payload,
-            end: whole.end,
-        }
+        Self { lengths: 0..lengths.packed().len(), payload, end: whole.end }
     }
 
     fn of_bytes(whole: &Range<Position>, wanted: &Range<Position>) -> Self {
         let payload = (wanted.start - whole.start) as usize..(wanted.end - whole.start) as usize;
-        Self {
-            lengths: 0..0,
-            payload,
-            end: wanted.end,
-        }
+        Self { lengths: 0..0, payload, end: wanted.end }
     }
 
     /// The wanted messages until they would exceed `bytes_max`, at least one.
@@ -347,11 +273,7 @@ impl Cut {
                 (table.start, payload.start) = (table.end, payload.end);
             }
         }
-        (end > wanted.start).then_some(Self {
-            lengths: table,
-            payload,
-            end,
-        })
+        (end > wanted.start).then_some(Self { lengths: table, payload, end })
     }
 }
 

@@ -32,9 +32,7 @@ use crate::storage::mutant::{self, Mutant};
 use super::committer::Committer;
 use super::durable::Durable;
 use super::manifest::{Live, Manifest, ManifestFault, Ready, segment_name};
-use super::segment::{
-    self, Found, SLACK, Scan, Segment, Segments, Spare, first_position, proven_by_any, zeroed,
-};
+use super::segment::{self, Found, SLACK, Scan, Segment, Segments, Spare, first_position, proven_by_any, zeroed};
 use super::{JournalOptions, OpenError, segment_size};
 
 /// A ready segment whose first bytes are zeros was never written to: a group begins at its first byte.
@@ -94,10 +92,7 @@ fn recover_with(disk: &dyn Disk, options: &JournalOptions) -> Result<Recovered, 
     let tail = match recovery.walk()? {
         Walked::Tail(tail) => tail,
         Walked::CatalogueIsAhead => {
-            let dir = options
-                .catalogue
-                .as_deref()
-                .unwrap_or(std::path::Path::new(""));
+            let dir = options.catalogue.as_deref().unwrap_or(std::path::Path::new(""));
             recovery.rebuild_catalogue(dir, "it knows more than the journal")?;
             match recovery.walk()? {
                 Walked::Tail(tail) => tail,
@@ -160,40 +155,21 @@ fn load_manifest(disk: &dyn Disk, segment_bytes: u64) -> Result<Manifest, OpenEr
     let mut manifest = match loaded {
         Some(manifest) => manifest,
         None => {
-            let files = disk
-                .list()
-                .map_err(|error| OpenError::io("list the data directory", error))?;
+            let files = disk.list().map_err(|error| OpenError::io("list the data directory", error))?;
             if files.iter().any(|file| file.starts_with("segment-")) {
-                return Err(OpenError::Manifest(
-                    "it is missing, and there are segments".into(),
-                ));
+                return Err(OpenError::Manifest("it is missing, and there are segments".into()));
             }
             // First of all, so that segments without a manifest are never the normal case.
-            let manifest = Manifest {
-                next_life: 1,
-                next_file: 1,
-                id: fastrand::u64(..),
-                ..Manifest::default()
-            };
-            manifest
-                .store(disk)
-                .map_err(|error| OpenError::io("write the manifest", error))?;
+            let manifest = Manifest { next_life: 1, next_file: 1, id: fastrand::u64(..), ..Manifest::default() };
+            manifest.store(disk).map_err(|error| OpenError::io("write the manifest", error))?;
             manifest
         }
     };
     if manifest.live.is_empty() {
         let (file, life) = (manifest.take_file(), manifest.new_life());
-        zeroed(disk, file, segment_bytes)
-            .map_err(|error| OpenError::io("make the first segment", error))?;
-        manifest.live.push(Live {
-            file,
-            life,
-            base: 0,
-            size: segment_bytes,
-        });
-        manifest
-            .store(disk)
-            .map_err(|error| OpenError::io("write the manifest", error))?;
+        zeroed(disk, file, segment_bytes).map_err(|error| OpenError::io("make the first segment", error))?;
+        manifest.live.push(Live { file, life, base: 0, size: segment_bytes });
+        manifest.store(disk).map_err(|error| OpenError::io("write the manifest", error))?;
     }
     Ok(manifest)
 }
@@ -201,13 +177,10 @@ fn load_manifest(disk: &dyn Disk, segment_bytes: u64) -> Result<Manifest, OpenEr
 impl Recovery<'_> {
     fn open_catalogue(&mut self, dir: &std::path::Path) -> Result<(), OpenError> {
         match Catalogue::open(dir) {
-            Ok((catalogue, facts, states))
-                if facts.through == 0 || facts.journal == self.manifest.id =>
-            {
+            Ok((catalogue, facts, states)) if facts.through == 0 || facts.journal == self.manifest.id => {
                 self.durable.restore(states, facts.next_id, facts.start);
                 self.durable.track();
-                (self.catalogue, self.covered, self.last_time) =
-                    (Some(catalogue), facts, facts.last_time);
+                (self.catalogue, self.covered, self.last_time) = (Some(catalogue), facts, facts.last_time);
                 Ok(())
             }
             Ok((catalogue, ..)) => {
@@ -228,8 +201,7 @@ impl Recovery<'_> {
             .map_err(|error| OpenError::Catalogue(format!("it cannot be moved aside: {error}")))?;
         tracing::warn!(catalogue.fault = why, catalogue.aside = %aside.display(),
             "the catalogue cannot be used ({why}); it is moved aside and built again from the journal");
-        let (catalogue, facts, _) =
-            Catalogue::open(dir).map_err(|fault| OpenError::Catalogue(fault.to_string()))?;
+        let (catalogue, facts, _) = Catalogue::open(dir).map_err(|fault| OpenError::Catalogue(fault.to_string()))?;
         (self.catalogue, self.covered) = (Some(catalogue), facts);
         Ok(())
     }
@@ -239,19 +211,11 @@ impl Recovery<'_> {
         self.live = self.manifest.live.clone();
         self.load_ready()?;
         let through = self.covered.through;
-        let begin = self
-            .live
-            .partition_point(|live| live.base <= through)
-            .saturating_sub(1);
+        let begin = self.live.partition_point(|live| live.base <= through).saturating_sub(1);
         for live in &self.live[..begin] {
             let file = self.open_segment(live.file)?;
             let end = self.live[self.live.partition_point(|other| other.base <= live.base)].base;
-            self.segments.push(Arc::new(Segment::new(
-                self.spare(live, file),
-                live.base,
-                end,
-                false,
-            )));
+            self.segments.push(Arc::new(Segment::new(self.spare(live, file), live.base, end, false)));
         }
         let mut at = begin;
         loop {
@@ -271,12 +235,7 @@ impl Recovery<'_> {
             if known_end.is_none() && !self.goes_on(end)? {
                 return self.end(live, file, bytes, scan);
             }
-            self.segments.push(Arc::new(Segment::new(
-                self.spare(&live, file),
-                live.base,
-                end,
-                true,
-            )));
+            self.segments.push(Arc::new(Segment::new(self.spare(&live, file), live.base, end, true)));
             self.apply(&live, &bytes.into(), &scan.found)?;
             self.seal(end)?;
             at += 1;
@@ -292,12 +251,7 @@ impl Recovery<'_> {
             refuse_newer(ready.file, end, begins_at.err())?;
             if begins_at == Ok(Some(end)) {
                 let (ready, ..) = self.ready.remove(at);
-                self.live.push(Live {
-                    file: ready.file,
-                    life: ready.life,
-                    base: end,
-                    size: ready.size,
-                });
+                self.live.push(Live { file: ready.file, life: ready.life, base: end, size: ready.size });
                 return Ok(true);
             }
         }
@@ -308,21 +262,14 @@ impl Recovery<'_> {
         self.ready.clear();
         for ready in self.manifest.ready.clone() {
             let file = self.open_segment(ready.file)?;
-            let bytes =
-                contents_unless_zeros(&*file).map_err(|error| self.reading(ready.file, error))?;
+            let bytes = contents_unless_zeros(&*file).map_err(|error| self.reading(ready.file, error))?;
             self.ready.push((ready, file, bytes));
         }
         Ok(())
     }
 
     /// Tells a normal end from damage.
-    fn end(
-        &mut self,
-        live: Live,
-        file: Arc<dyn DiskFile>,
-        bytes: Vec<u8>,
-        scan: Scan,
-    ) -> Result<Walked, OpenError> {
+    fn end(&mut self, live: Live, file: Arc<dyn DiskFile>, bytes: Vec<u8>, scan: Scan) -> Result<Walked, OpenError> {
         let mut found = scan.found;
         // The last call of `append` is not whole: none of it counts.
         while found.last().is_some_and(|last| last.chained) {
@@ -339,10 +286,7 @@ impl Recovery<'_> {
             let proven = proven_by_any(key, bytes.as_ref()?, 0, None, ready.life)?;
             Some((proven, if rest_is_zeros { ready.file } else { live.file }))
         });
-        let beyond = here
-            .into_iter()
-            .chain(elsewhere)
-            .max_by_key(|(proven, _)| *proven);
+        let beyond = here.into_iter().chain(elsewhere).max_by_key(|(proven, _)| *proven);
         if let Some((proven, file)) = beyond
             && proven > break_at
         {
@@ -352,16 +296,10 @@ impl Recovery<'_> {
             return Ok(Walked::CatalogueIsAhead);
         }
         let told = found.iter().map(|found| found.durable_to);
-        let told = told
-            .chain(beyond.map(|(proven, _)| proven))
-            .max()
-            .unwrap_or(0);
+        let told = told.chain(beyond.map(|(proven, _)| proven)).max().unwrap_or(0);
         let mut proven = told.max(live.base).max(self.covered.through);
-        let in_flight: Vec<Found> = found
-            .iter()
-            .filter(|found| live.base + found.at as u64 >= proven && !found.is_mark)
-            .copied()
-            .collect();
+        let in_flight: Vec<Found> =
+            found.iter().filter(|found| live.base + found.at as u64 >= proven && !found.is_mark).copied().collect();
         let clean = in_flight.is_empty() && rest_is_zeros;
         let only_marks = found.iter().filter(|found| !found.is_mark).count() == in_flight.len();
         if !clean && only_marks && self.covered.through <= live.base {
@@ -372,15 +310,7 @@ impl Recovery<'_> {
         found.retain(|found| found.at < kept);
         let bytes = Bytes::from(bytes);
         self.apply(&live, &bytes, &found)?;
-        Ok(Walked::Tail(Tail {
-            live,
-            file,
-            bytes,
-            in_flight,
-            proven,
-            end: whole_end,
-            clean,
-        }))
+        Ok(Walked::Tail(Tail { live, file, bytes, in_flight, proven, end: whole_end, clean }))
     }
 
     /// Moves the durable state by records that lie where they stay.
@@ -391,13 +321,9 @@ impl Recovery<'_> {
                 continue;
             }
             let record = segment::slice(bytes, found);
-            let header = Header::parse(self.manifest.key(), &record)
-                .map_err(|_| self.damaged(live.file, at))?;
+            let header = Header::parse(self.manifest.key(), &record).map_err(|_| self.damaged(live.file, at))?;
             self.last_time = self.last_time.max(header.placement.at);
-            if let Some(record) = header
-                .record(&record)
-                .map_err(|_| self.damaged(live.file, at))?
-            {
+            if let Some(record) = header.record(&record).map_err(|_| self.damaged(live.file, at))? {
                 self.durable.apply(&record, at, found.len as u32);
             }
         }
@@ -406,11 +332,7 @@ impl Recovery<'_> {
 
     /// A segment ends here: the catalogue learns of it.
     fn seal(&mut self, end: u64) -> Result<(), OpenError> {
-        let Some(catalogue) = self
-            .catalogue
-            .as_ref()
-            .filter(|_| end > self.covered.through)
-        else {
+        let Some(catalogue) = self.catalogue.as_ref().filter(|_| end > self.covered.through) else {
             return Ok(());
         };
         self.durable.cut(end);
@@ -422,9 +344,7 @@ impl Recovery<'_> {
             start: self.durable.start_position(),
             last_time: self.last_time,
         };
-        catalogue
-            .commit(facts, &changes)
-            .map_err(|fault| OpenError::Catalogue(fault.to_string()))?;
+        catalogue.commit(facts, &changes).map_err(|fault| OpenError::Catalogue(fault.to_string()))?;
         self.durable.settle(&changes);
         Ok(())
     }
@@ -440,17 +360,8 @@ impl Recovery<'_> {
             false => self.move_on(tail, &mut spares)?,
         };
         self.manifest.live = self.live.clone();
-        self.manifest.ready = spares
-            .iter()
-            .map(|s| Ready {
-                file: s.number,
-                life: s.life,
-                size: s.size,
-            })
-            .collect();
-        self.manifest
-            .store(self.disk)
-            .map_err(|error| OpenError::io("write the manifest", error))?;
+        self.manifest.ready = spares.iter().map(|s| Ready { file: s.number, life: s.life, size: s.size }).collect();
+        self.manifest.store(self.disk).map_err(|error| OpenError::io("write the manifest", error))?;
         if let Some((file, len)) = old {
             // What lies above is not part of the journal any more; giving up its space is only a favour.
             let _ = file.truncate(len);
@@ -495,23 +406,10 @@ impl Recovery<'_> {
         self.write_mark(tail.live.life, tail.proven, &mut bytes);
         let position = tail.proven + bytes.len() as u64;
         // Nothing of a longer mark before it may stay.
-        bytes.resize(
-            bytes
-                .len()
-                .max(tail.end - (tail.proven - tail.live.base) as usize),
-            0,
-        );
-        let written = tail
-            .file
-            .write_at(&bytes, tail.proven - tail.live.base)
-            .and_then(|()| tail.file.sync_data());
+        bytes.resize(bytes.len().max(tail.end - (tail.proven - tail.live.base) as usize), 0);
+        let written = tail.file.write_at(&bytes, tail.proven - tail.live.base).and_then(|()| tail.file.sync_data());
         written.map_err(|error| OpenError::io("prove the journal's end", error))?;
-        let segment = Segment::new(
-            self.spare(&tail.live, tail.file),
-            tail.live.base,
-            position,
-            true,
-        );
+        let segment = Segment::new(self.spare(&tail.live, tail.file), tail.live.base, position, true);
         Ok((Arc::new(segment), position, None))
     }
 
@@ -529,17 +427,9 @@ impl Recovery<'_> {
         let (records, most) = self.in_flight(&tail)?;
         let copying = |error| OpenError::io("copy what was in flight", error);
         let new = self.take_spare(spares, most).map_err(copying)?;
-        let live = Live {
-            file: new.number,
-            life: new.life,
-            base: tail.proven,
-            size: new.size,
-        };
+        let live = Live { file: new.number, life: new.life, base: tail.proven, size: new.size };
         let bytes = self.copy(&live, &records);
-        new.file
-            .write_at(&bytes, 0)
-            .and_then(|()| new.file.sync_data())
-            .map_err(copying)?;
+        new.file.write_at(&bytes, 0).and_then(|()| new.file.sync_data()).map_err(copying)?;
         self.live.push(live);
         if kept == 0 {
             self.manifest.free.push(tail.live.file);
@@ -562,13 +452,7 @@ impl Recovery<'_> {
         }
         let (number, life) = (self.manifest.take_file(), self.manifest.new_life());
         let size = segment_size(bytes, self.segment_bytes);
-        Ok(Spare {
-            number,
-            file: zeroed(self.disk, number, size)?,
-            life,
-            key: self.manifest.key(),
-            size,
-        })
+        Ok(Spare { number, file: zeroed(self.disk, number, size)?, life, key: self.manifest.key(), size })
     }
 
     /// The records in flight, and the most that they take with the mark behind them.
@@ -583,10 +467,7 @@ impl Recovery<'_> {
                 records.push((Encoded::of(&record, found.chained), InFlight { record }));
             }
         }
-        let most = records
-            .iter()
-            .map(|(encoded, _)| encoded.size_max())
-            .sum::<u64>();
+        let most = records.iter().map(|(encoded, _)| encoded.size_max()).sum::<u64>();
         Ok((records, most + Encoded::mark().size_max()))
     }
 
@@ -606,45 +487,22 @@ impl Recovery<'_> {
     }
 
     fn spare(&self, live: &Live, file: Arc<dyn DiskFile>) -> Spare {
-        Spare {
-            number: live.file,
-            file,
-            life: live.life,
-            key: self.manifest.key(),
-            size: live.size,
-        }
+        Spare { number: live.file, file, life: live.life, key: self.manifest.key(), size: live.size }
     }
 
     fn write_mark(&self, life: u32, position: u64, bytes: &mut Vec<u8>) {
-        Encoded::mark().write(
-            self.manifest.key(),
-            &self.placement(life, position, position, self.last_time),
-            bytes,
-        );
+        Encoded::mark().write(self.manifest.key(), &self.placement(life, position, position, self.last_time), bytes);
     }
 
     fn placement(&self, life: u32, position: u64, durable_to: u64, at: Timestamp) -> Placement {
-        Placement {
-            position,
-            life,
-            term: self.manifest.term,
-            durable_to,
-            at,
-        }
+        Placement { position, life, term: self.manifest.term, durable_to, at }
     }
 
     /// Files of a segment that was being made when the server went down.
     fn remove_strays(&self) {
         let manifest = &self.manifest;
-        let used = manifest
-            .live
-            .iter()
-            .map(|live| live.file)
-            .chain(manifest.ready.iter().map(|ready| ready.file));
-        let used: Vec<String> = used
-            .chain(manifest.free.iter().copied())
-            .map(segment_name)
-            .collect();
+        let used = manifest.live.iter().map(|live| live.file).chain(manifest.ready.iter().map(|ready| ready.file));
+        let used: Vec<String> = used.chain(manifest.free.iter().copied()).map(segment_name).collect();
         for name in self.disk.list().unwrap_or_default() {
             if name.starts_with("segment-") && !used.contains(&name) {
                 let _ = self.disk.unlink(&name);
@@ -653,16 +511,11 @@ impl Recovery<'_> {
     }
 
     fn open_segment(&self, number: u64) -> Result<Arc<dyn DiskFile>, OpenError> {
-        self.disk
-            .open(&segment_name(number))
-            .map_err(|error| self.reading(number, error))
+        self.disk.open(&segment_name(number)).map_err(|error| self.reading(number, error))
     }
 
     fn damaged(&self, file: u64, position: u64) -> OpenError {
-        OpenError::Damaged {
-            file: segment_name(file),
-            position,
-        }
+        OpenError::Damaged { file: segment_name(file), position }
     }
 
     fn reading(&self, file: u64, error: io::Error) -> OpenError {
@@ -674,16 +527,8 @@ impl Recovery<'_> {
 fn refuse_newer(file: u64, position: u64, fault: Option<Fault>) -> Result<(), OpenError> {
     let file = segment_name(file);
     match fault {
-        Some(Fault::UnknownKind(kind)) => Err(OpenError::UnknownKind {
-            file,
-            position,
-            kind,
-        }),
-        Some(Fault::NewerFormat(format)) => Err(OpenError::NewerFormat {
-            file,
-            position,
-            format,
-        }),
+        Some(Fault::UnknownKind(kind)) => Err(OpenError::UnknownKind { file, position, kind }),
+        Some(Fault::NewerFormat(format)) => Err(OpenError::NewerFormat { file, position, format }),
         _ => Ok(()),
     }
 }

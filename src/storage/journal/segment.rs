@@ -81,11 +81,7 @@ impl Segment {
         let bytes = self.read(self.base, self.end())?;
         let scan = scan(self.key, &bytes, self.base, self.life);
         if scan.end != bytes.len() {
-            let damage = format!(
-                "{} at journal position {}",
-                self.name(),
-                self.base + scan.end as u64
-            );
+            let damage = format!("{} at journal position {}", self.name(), self.base + scan.end as u64);
             tracing::error!(segment.file = %self.name(), journal.position = self.base + scan.end as u64,
                 "stored bytes differ from what was written: {damage}");
             return Err(ReadError::Damaged(damage));
@@ -151,10 +147,7 @@ impl Segments {
     pub fn at(&self, position: u64) -> Option<Arc<Segment>> {
         let segments = self.0.read();
         let after = segments.partition_point(|segment| segment.base <= position);
-        segments[..after]
-            .last()
-            .filter(|segment| position < segment.end())
-            .cloned()
+        segments[..after].last().filter(|segment| position < segment.end()).cloned()
     }
 }
 
@@ -179,11 +172,7 @@ pub(super) struct Scan {
 
 /// Reads records one after another until one does not verify; `base` is the position of the first byte.
 pub(super) fn scan(key: u32, bytes: &[u8], base: u64, life: u32) -> Scan {
-    let mut scan = Scan {
-        found: Vec::new(),
-        end: 0,
-        fault: None,
-    };
+    let mut scan = Scan { found: Vec::new(), end: 0, fault: None };
     while scan.end < bytes.len() {
         match check(key, &bytes[scan.end..], base + scan.end as u64, life) {
             Ok(header) => {
@@ -223,13 +212,7 @@ pub(super) fn first_position(key: u32, bytes: &[u8], life: u32) -> Result<Option
 
 /// The highest `durable_to` that any header at or after `from` tells of; the bodies may be torn. `base` is `None`
 /// where the segment's is not known.
-pub(super) fn proven_by_any(
-    key: u32,
-    bytes: &[u8],
-    from: usize,
-    base: Option<u64>,
-    life: u32,
-) -> Option<u64> {
+pub(super) fn proven_by_any(key: u32, bytes: &[u8], from: usize, base: Option<u64>, life: u32) -> Option<u64> {
     let mut highest = None;
     for at in (from..bytes.len().saturating_sub(PREFIX)).step_by(ALIGN) {
         // Most of a segment's rest is zeros.

@@ -39,16 +39,7 @@ pub(super) struct Space {
 
 impl Space {
     pub fn new(segment_bytes: u64, left: u64, spares: Vec<Spare>) -> Self {
-        Self {
-            left,
-            rolls: 0,
-            planned: 0,
-            spares,
-            wish: 0,
-            failing: false,
-            refused: false,
-            segment_bytes,
-        }
+        Self { left, rolls: 0, planned: 0, spares, wish: 0, failing: false, refused: false, segment_bytes }
     }
 
     /// Finds room for records that take at most `size` together and must lie in one segment.
@@ -94,11 +85,7 @@ impl Space {
     /// The size of the spare to make next.
     pub fn wanted(&self) -> Option<u64> {
         let size = super::segment_size(self.wish, self.segment_bytes);
-        let served = self.wish == 0
-            || self
-                .spares
-                .iter()
-                .any(|spare| spare.capacity() >= self.wish);
+        let served = self.wish == 0 || self.spares.iter().any(|spare| spare.capacity() >= self.wish);
         match (served, self.spares.len() < SPARES) {
             (false, _) => Some(size),
             (true, true) => Some(self.segment_bytes),

@@ -22,11 +22,7 @@ pub(super) fn start(shared: &Arc<Shared>) -> io::Result<Vec<JoinHandle<()>>> {
         let shared = shared.clone();
         Builder::new().name(name.into()).spawn(move || run(&shared))
     };
-    Ok(vec![
-        spawn(COMMITTER, commit)?,
-        spawn("segments", prepare)?,
-        spawn("catalogue", catalogue)?,
-    ])
+    Ok(vec![spawn(COMMITTER, commit)?, spawn("segments", prepare)?, spawn("catalogue", catalogue)?])
 }
 
 /// Lives as long as the journal, even when that is shut: someone has to tell later callers.
@@ -37,10 +33,7 @@ fn commit(shared: &Shared) {
         while queue.entries.is_empty() && queue.phase != Phase::Closing && !queue.ended {
             queue.committer_sleeps = true;
             let idle = match committer.needs_mark() && queue.phase == Phase::Open {
-                true => shared
-                    .work
-                    .wait_for(&mut queue, shared.options.mark_after)
-                    .timed_out(),
+                true => shared.work.wait_for(&mut queue, shared.options.mark_after).timed_out(),
                 false => {
                     shared.work.wait(&mut queue);
                     false
@@ -117,9 +110,8 @@ pub(super) fn close(shared: &Shared, threads: &Mutex<Vec<JoinHandle<()>>>) {
     drop(queue);
     shared.wake_all();
     let mut threads = threads.lock();
-    let (committer, others): (Vec<_>, Vec<_>) = threads
-        .drain(..)
-        .partition(|thread| thread.thread().name() == Some(COMMITTER));
+    let (committer, others): (Vec<_>, Vec<_>) =
+        threads.drain(..).partition(|thread| thread.thread().name() == Some(COMMITTER));
     *threads = committer;
     join(others);
 }
