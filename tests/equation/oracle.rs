@@ -232,16 +232,21 @@ fn placed(batches: &[Batch], log: &[Change], first: u64) -> Result<Vec<Option<us
             Told::Repeat | Told::Unknown | Told::Wiped => {}
         }
     }
-    place_wipes(batches, log, &mut owner)?;
+    place_wipes(batches, log, &mut owner);
     fill_gaps(batches, log, &mut owner)?;
     match owner.iter().position(Option::is_none) {
         None => Ok(owner),
-        Some(index) => Err(format!("nobody wrote {:?} at position {}", log[index], first + index as u64)),
+        Some(index) => {
+            let near = index.saturating_sub(3)..(index + 60).min(log.len());
+            let near: Vec<String> =
+                near.map(|at| format!("  {:?} {:?}", owner[at].map(|nth| &batches[nth].writer), log[at])).collect();
+            Err(format!("nobody wrote change {index}, position {}:\n{}", first + index as u64, near.join("\n")))
+        }
     }
 }
 
 /// A deletion of everything deletes exactly what lives there, in one batch.
-fn place_wipes(batches: &[Batch], log: &[Change], owner: &mut [Option<usize>]) -> Result<(), String> {
+fn place_wipes(batches: &[Batch], log: &[Change], owner: &mut [Option<usize>]) {
     let wipes = batches.iter().enumerate().filter(|(_, batch)| matches!(batch.told, Told::Wiped));
     let mut wipes = wipes.map(|(nth, _)| nth);
     let (mut live, mut index) = (State::new(), 0);
@@ -252,11 +257,9 @@ fn place_wipes(batches: &[Batch], log: &[Change], owner: &mut [Option<usize>]) -
             let name = (change.entity_type.clone(), change.key.clone());
             change.deletes && change.number.is_none() && live.contains_key(&name)
         };
-        // One or two live entities could as well have been deleted one by one.
-        if run.len() > 2 && unclaimed.iter().all(Option::is_none) && run.iter().all(wiped) {
+        if !run.is_empty() && unclaimed.iter().all(Option::is_none) && run.iter().all(wiped) {
             let names: std::collections::BTreeSet<_> = run.iter().map(|c| (&c.entity_type, &c.key)).collect();
-            let nth = wipes.next().filter(|_| names.len() == live.len());
-            let nth = nth.ok_or_else(|| format!("nobody deleted everything at change {index} of the log"))?;
+            let Some(nth) = wipes.next().filter(|_| names.len() == live.len()) else { break };
             owner[index..index + run.len()].fill(Some(nth));
             index += run.len();
             live.clear();
@@ -265,7 +268,6 @@ fn place_wipes(batches: &[Batch], log: &[Change], owner: &mut [Option<usize>]) -
             index += 1;
         }
     }
-    Ok(())
 }
 
 /// A versioned entity never goes back, not even over its own deletion.

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
-use keyfold::config::{ServeArgs, StoreKind};
+use keyfold::config::{ServeArgs, ServerSettings, StoreKind};
 use keyfold::server::{self, Running};
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
@@ -30,6 +30,13 @@ pub struct Shape {
     pub stream_idle_ms: u64,
 }
 
+/// Protocol SSE rotates more often than anyone may ask for, so that every case sees it.
+fn checked(settings: &ServeArgs) -> Result<ServerSettings, String> {
+    let mut settings = settings.clone().settings().map_err(|e| e.to_string())?;
+    settings.api.sse_rotation = Duration::from_millis(400);
+    Ok(settings)
+}
+
 impl Server {
     pub async fn start(shape: Shape) -> Self {
         let data = tempfile::tempdir().unwrap();
@@ -42,7 +49,6 @@ impl Server {
             stream_idle_ms: Some(shape.stream_idle_ms),
             long_poll_ms: Some(150),
             heartbeat_ms: Some(100),
-            sse_rotation_ms: Some(400),
             ..ServeArgs::default()
         };
         // Below the ports that outgoing connections take, so that nobody sits on ours while the server is away.
@@ -51,7 +57,7 @@ impl Server {
             let spread = (std::process::id() % 100) as u16 * 100;
             let port = 20_000 + (spread + NEXT.fetch_add(1, Ordering::Relaxed)) % 10_000;
             settings.port = Some(port);
-            match server::start(settings.clone().settings().unwrap()).await {
+            match server::start(checked(&settings).unwrap()).await {
                 Ok(running) => {
                     let address = running.address;
                     return Self { address, settings, running: Mutex::new(Some(running)), _data: data };
@@ -78,7 +84,7 @@ impl Server {
             }
         }
         tokio::time::sleep(away).await;
-        let settings = self.settings.clone().settings().map_err(|e| e.to_string())?;
+        let settings = checked(&self.settings)?;
         *running = Some(server::start(settings).await.map_err(|e| format!("starting again: {e}"))?);
         Ok(())
     }

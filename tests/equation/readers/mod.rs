@@ -185,6 +185,7 @@ impl Reader {
                 }
                 7..11 => {
                     self.marked.clear();
+                    self.backup = None;
                     return Mishap::LostAll;
                 }
                 _ => {}
