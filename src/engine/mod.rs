@@ -47,10 +47,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self {
-            limits: Limits::default(),
-            stream_idle: Duration::from_secs(300),
-        }
+        Self { limits: Limits::default(), stream_idle: Duration::from_secs(300) }
     }
 }
 

@@ -15,9 +15,9 @@ use crate::protocol::control::Control;
 use crate::protocol::cursor::cursor;
 use crate::registry::Reads;
 
+use super::super::body::PageRoom;
 use super::super::extract::{Query, StreamPath, WholeBody, malformed_query};
 use super::super::problem::{Problem, ProblemType};
-use super::super::body::PageRoom;
 use super::super::state::Api;
 use super::super::{events, headers as names, live};
 
@@ -222,9 +222,7 @@ pub(in crate::api) async fn read(
             Ok(live::respond(engine, api, handle, stream, view, selection, cursor))
         }
         Some(_) => long_poll(engine, api, handle, stream, view, selection, &query).await,
-        None => {
-            catch_up(engine, api, &handle, stream, view, selection, from, &head).await
-        }
+        None => catch_up(engine, api, &handle, stream, view, selection, from, &head).await,
     }
 }
 
