@@ -235,11 +235,7 @@ impl ServeArgs {
             store: self.store.unwrap_or_default(),
             segment_bytes,
             write_timeout: millis(self.write_timeout_ms, Duration::from_secs(30)),
-            engine: engine::Settings {
-                limits,
-                stream_idle: millis(self.stream_idle_ms, engine.stream_idle),
-                ..engine
-            },
+            engine: engine::Settings { limits, stream_idle: millis(self.stream_idle_ms, engine.stream_idle) },
             api: ApiSettings {
                 token,
                 long_poll: millis(self.long_poll_ms, api.long_poll),

@@ -6,9 +6,9 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 step() { printf '\n== %s\n' "$*"; }
 
 if cargo nextest --version >/dev/null 2>&1; then
-    run_tests=(cargo nextest run)
+    run_tests=(cargo nextest run --no-fail-fast)
 else
-    run_tests=(cargo test)
+    run_tests=(cargo test --no-fail-fast)
 fi
 
 step "build"
