@@ -52,6 +52,20 @@ impl FromRequestParts<Api> for StreamPath {
     }
 }
 
+/// Segments of a path that the router took apart, percent-decoded.
+pub struct Segments<T>(pub T);
+
+impl<T: serde::de::DeserializeOwned + Send> FromRequestParts<Api> for Segments<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
+        let taken = axum::extract::Path::<T>::from_request_parts(parts, api).await;
+        let malformed =
+            |e: axum::extract::rejection::PathRejection| Problem::new(ProblemType::MalformedName, e.body_text());
+        taken.map(|axum::extract::Path(segments)| Self(segments)).map_err(malformed)
+    }
+}
+
 /// What a path below `/v1/state/` names.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Resource {

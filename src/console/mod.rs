@@ -4,10 +4,13 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::Path;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::extract::rejection::PathRejection;
+use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 use utoipa_swagger_ui::Config;
+
+use crate::api::{Problem, ProblemType};
 
 /// `/docs` and `/api/docs`, for any router.
 pub fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
@@ -15,7 +18,13 @@ pub fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
         .route("/docs", get(async || Redirect::permanent("/docs/")))
         .route("/api/docs", get(async || Redirect::permanent("/docs/")))
         .route("/docs/", get(async || page("index.html")))
-        .route("/docs/{file}", get(async |Path(file): Path<String>| page(&file)))
+        .route(
+            "/docs/{file}",
+            get(async |file: Result<Path<String>, PathRejection>| match file {
+                Ok(Path(file)) => page(&file),
+                Err(_) => missing(),
+            }),
+        )
 }
 
 const INITIALIZER: &str = include_str!("initializer.js");
@@ -34,6 +43,10 @@ fn page(file: &str) -> Response {
             response.headers_mut().insert(header::CONTENT_TYPE, kind);
             response
         }
-        _ => StatusCode::NOT_FOUND.into_response(),
+        _ => missing(),
     }
+}
+
+fn missing() -> Response {
+    Problem::new(ProblemType::NotFound, "the page has no such file; it begins at /docs/").into_response()
 }

@@ -1039,3 +1039,19 @@ async fn the_first_refused_line_ends_an_ingest() {
     let half = call("POST", "/v1/state/t/a/-/changes").body("application/x-ndjson", "1").header("producer-id", "p");
     world.refuses("t/a", half, ProblemType::MalformedHeader).await;
 }
+
+#[tokio::test]
+async fn a_path_that_is_not_utf_8_is_refused_like_everything_else() {
+    let world = World::new();
+    for (path, status) in [
+        ("/v1/schemas/%ff", 400),
+        ("/v1/bindings/%ff", 400),
+        ("/v1/stream/%ff", 400),
+        ("/v1/state/%ff", 400),
+        ("/docs/%ff", 404),
+        ("/nowhere/%ff", 404),
+    ] {
+        let reply = world.send(get(path)).await;
+        assert_eq!((reply.status, reply.header("content-type")), (status, "application/problem+json"), "{path}");
+    }
+}

@@ -1,7 +1,6 @@
 //! Subjects, their versions, and bindings.
 
 use axum::Json;
-use axum::extract::Path;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use schemars::JsonSchema;
@@ -15,7 +14,7 @@ use crate::protocol::json::{Duplicates, strict_value};
 use crate::protocol::registry::BindingBody;
 use crate::registry::{Binding, BindingName, Registered, Registry, SubjectName};
 
-use super::super::extract::WholeBody;
+use super::super::extract::{Segments, WholeBody};
 use super::super::problem::{Problem, ProblemBody, ProblemType};
 use super::changes::expect_json;
 
@@ -89,7 +88,7 @@ fn subject_body(registry: &Registry, subject: &SubjectName) -> Option<SubjectBod
 /// Get a subject.
 #[utoipa::path(get, path = "/v1/schemas/{subject}", tag = "registry", params(("subject" = String, Path)),
     responses((status = 200, body = SubjectBody), (status = 404, body = ProblemBody)))]
-pub async fn subject(engine: Engine, Path(subject): Path<String>) -> Result<Json<SubjectBody>, Problem> {
+pub async fn subject(engine: Engine, Segments(subject): Segments<String>) -> Result<Json<SubjectBody>, Problem> {
     let registry = engine.registry();
     let body = SubjectName::parse(&subject).and_then(|name| subject_body(&registry, &name));
     body.map(Json).ok_or_else(|| RegistryFault::UnknownSubject(subject).into())
@@ -102,7 +101,7 @@ pub async fn subject(engine: Engine, Path(subject): Path<String>) -> Result<Json
         (status = 422, body = ProblemBody)))]
 pub async fn register(
     engine: Engine,
-    Path(subject): Path<String>,
+    Segments(subject): Segments<String>,
     head: HeaderMap,
     WholeBody(body, _held): WholeBody,
 ) -> Result<Response, Problem> {
@@ -131,7 +130,7 @@ fn version_reply(subject: &str, registered: &Registered) -> VersionReply {
 /// List the versions of a subject.
 #[utoipa::path(get, path = "/v1/schemas/{subject}/versions", tag = "registry", params(("subject" = String, Path)),
     responses((status = 200, body = VersionsReply), (status = 404, body = ProblemBody)))]
-pub async fn versions(engine: Engine, Path(subject): Path<String>) -> Result<Json<VersionsReply>, Problem> {
+pub async fn versions(engine: Engine, Segments(subject): Segments<String>) -> Result<Json<VersionsReply>, Problem> {
     let registry = engine.registry();
     let name = SubjectName::parse(&subject).filter(|name| registry.latest(name).is_some());
     let name = name.ok_or_else(|| RegistryFault::UnknownSubject(subject.clone()))?;
@@ -145,7 +144,7 @@ pub async fn versions(engine: Engine, Path(subject): Path<String>) -> Result<Jso
     responses((status = 200, body = DocumentReply), (status = 404, body = ProblemBody)))]
 pub async fn version(
     engine: Engine,
-    Path((subject, version)): Path<(String, String)>,
+    Segments((subject, version)): Segments<(String, String)>,
 ) -> Result<Json<DocumentReply>, Problem> {
     let registry = engine.registry();
     let unknown = || RegistryFault::UnknownSubject(subject.clone());
@@ -184,7 +183,7 @@ fn named(binding: &Binding) -> NamedBinding {
 /// Get a binding.
 #[utoipa::path(get, path = "/v1/bindings/{name}", tag = "registry", params(("name" = String, Path)),
     responses((status = 200, body = NamedBinding), (status = 404, body = ProblemBody)))]
-pub async fn binding(engine: Engine, Path(name): Path<String>) -> Result<Json<NamedBinding>, Problem> {
+pub async fn binding(engine: Engine, Segments(name): Segments<String>) -> Result<Json<NamedBinding>, Problem> {
     let registry = engine.registry();
     let found = BindingName::parse(&name).and_then(|name| registry.binding(&name).cloned());
     let missing = || Problem::new(ProblemType::BindingNotFound, format!("there is no binding {name}"));
@@ -199,7 +198,7 @@ pub async fn binding(engine: Engine, Path(name): Path<String>) -> Result<Json<Na
         (status = 422, body = ProblemBody)))]
 pub async fn bind(
     engine: Engine,
-    Path(name): Path<String>,
+    Segments(name): Segments<String>,
     head: HeaderMap,
     WholeBody(body, _held): WholeBody,
 ) -> Result<Response, Problem> {
@@ -224,7 +223,7 @@ pub async fn bind(
 /// Take a binding away. Streams keep the schema they are pinned to.
 #[utoipa::path(delete, path = "/v1/bindings/{name}", tag = "registry", params(("name" = String, Path)),
     responses((status = 204), (status = 404, body = ProblemBody)))]
-pub async fn unbind(engine: Engine, Path(name): Path<String>) -> Result<StatusCode, Problem> {
+pub async fn unbind(engine: Engine, Segments(name): Segments<String>) -> Result<StatusCode, Problem> {
     let missing = || Problem::new(ProblemType::BindingNotFound, format!("there is no binding {name}"));
     engine.unbind(&BindingName::parse(&name).ok_or_else(missing)?).await?;
     Ok(StatusCode::NO_CONTENT)
