@@ -19,8 +19,8 @@ use crate::protocol::{cursor::cursor, sse};
 
 use super::body::{CutShort, Next, PageRoom, stepwise};
 use super::headers as names;
-use super::routes::stream::{Page, View};
 use super::state::Api;
+use super::view::{Page, View};
 
 /// A reader of protocol SSE.
 struct Reader {

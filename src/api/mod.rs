@@ -16,6 +16,7 @@ pub mod routes;
 pub mod security;
 pub mod snapshot;
 pub mod state;
+pub mod view;
 
 use axum::Router;
 

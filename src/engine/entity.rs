@@ -14,7 +14,7 @@ use crate::storage::Place;
 
 use super::folded::{Selection, Start};
 use super::handle::Handle;
-pub use super::typed::Condition;
+pub use super::judge::Condition;
 use super::typed::Writer;
 use super::{Appended, Engine, Fault};
 use crate::model::Producer;

@@ -3,12 +3,14 @@
 //! Owns order, fan-out and shutdown; knows neither status codes nor header names, nor which backend keeps the bytes.
 //! Invariants: an answer is given only once everything it rests on is durable; a reader costs a cursor, never a queue.
 
+mod check;
 pub mod entity;
 mod fault;
 mod folded;
 mod handle;
 pub mod ingest;
 pub mod inspect;
+mod judge;
 mod quarantine;
 mod read;
 pub mod registry;

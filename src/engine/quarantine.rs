@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 use crate::model::{ContentType, Offset, ReadFrom, StreamName};
 use crate::stream::{Body, Creation, Lifetime, Record};
 
+use super::check::SetAside;
 use super::handle::{Core, Handle};
-use super::typed::SetAside;
 use super::write::Content;
 use super::{ChangeFault, Engine, Fault};
 

@@ -1,25 +1,24 @@
 //! Typed writes: one rule behind every door.
 //!
-//! A batch is parsed and validated against the pinned schema version outside the stream's lock; under it, the tuple,
-//! the preconditions and the version guards are judged on staged state, and the whole batch is staged or refused.
+//! A batch is checked against the pinned schema version outside the stream's lock ([`super::check`]); under it, the tuple,
+//! the preconditions and the version guards are judged on staged state ([`super::judge`]), and the whole batch is staged or
+//! refused.
 
-use std::collections::HashMap;
-use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::fold::{ChangeFacts, Placing};
-use crate::model::{ContentType, EntityKey, EntityType, Offset, Operation, Position, Producer};
-use crate::protocol::change::{Change, Enrichment, MALFORMED};
-use crate::protocol::json::{self, Duplicates};
-use crate::registry::{Binding, Compiled, CompiledCollection, Egress, Validation};
+use crate::model::{ContentType, Offset, Producer};
+use crate::protocol::json;
+use crate::registry::Binding;
 use crate::stream::{Admission, Append, Body, Creation, Lengths, Lifetime, Record, SchemaRef, StreamState, admit};
 
+use super::check::{Batch, SetAside};
 use super::handle::{Basis, Core, Handle};
+use super::judge::{Condition, Outcome, judge, live_count};
 use super::stage::Step;
-use super::write::{AppendRequest, Appended, Content, Decided};
-use super::{ChangeFault, Counters, Engine, Fault};
+use super::write::{AppendRequest, Appended, Decided};
+use super::{Counters, Engine, Fault};
 
 /// Who writes, beside what is written.
 #[derive(Clone, Debug, Default)]
@@ -38,49 +37,6 @@ pub(super) struct Birth {
     /// Whether the batch is written only with it.
     pub only: bool,
 }
-
-/// What must hold of an entity for a change to it to be applied.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Condition {
-    /// It is at this offset, or at any.
-    Matches(Option<Offset>),
-    /// It does not exist, or is not at this offset.
-    MatchesNot(Option<Offset>),
-}
-
-/// One checked change of a batch.
-pub(super) struct Prepared {
-    pub index: usize,
-    pub entity_type: EntityType,
-    pub key: EntityKey,
-    pub operation: Operation,
-    pub version: Option<i128>,
-    pub strict: bool,
-    pub condition: Option<Condition>,
-    /// Its stored form in [`Batch::stored`].
-    pub span: Range<usize>,
-}
-
-/// A change that the schema refuses and the binding keeps aside.
-pub(super) struct SetAside {
-    pub change: String,
-    pub faults: Vec<ChangeFault>,
-}
-
-/// A batch, checked against one schema version.
-pub(super) struct Batch {
-    pub schema: SchemaRef,
-    pub changes: Vec<Prepared>,
-    /// Stored forms, each followed by a comma: the payload, unless a change is dropped.
-    pub stored: Bytes,
-    pub set_aside: Vec<SetAside>,
-    /// Messages in the request.
-    pub received: usize,
-    /// The binding that it was checked under.
-    pub binding: Option<Arc<Binding>>,
-    pub txid: Option<Arc<str>>,
-}
-
 impl Engine {
     pub(super) async fn append_typed(&self, handle: &Arc<Handle>, request: AppendRequest) -> Result<Appended, Fault> {
         if let Some(given) = request.content_type.as_ref().filter(|given| !given.is_json())
@@ -153,63 +109,6 @@ impl Engine {
                 pinned.ok_or_else(|| Fault::NoStream(handle.name.clone()))
             }
         }
-    }
-
-    /// Checks messages against a schema version; refuses the batch, or sets aside what the binding says.
-    pub(super) fn prepare(&self, handle: &Handle, schema: &SchemaRef, messages: &[&str]) -> Result<Batch, Fault> {
-        let binding = self.binding(handle);
-        let compiled = self.compiled(schema)?;
-        let validation = binding.as_deref().map_or(Validation::Reject, |b| b.validation);
-        let checker = Checker { engine: self, compiled: &compiled, version: schema.version, validation };
-        let trace = binding.as_deref().is_some_and(|b| b.egress == Egress::SseV1);
-        let enrichment = Enrichment { now: self.now(), trace };
-        let mut stored = Vec::with_capacity(messages.iter().map(|m| m.len() + 64).sum());
-        let (mut changes, mut set_aside, mut faults) = (Vec::with_capacity(messages.len()), Vec::new(), Vec::new());
-        let (mut txid, mut more) = (None, 0);
-        for (index, message) in messages.iter().enumerate() {
-            match checker.check(index, message) {
-                Ok((change, collection, version)) => {
-                    let start = stored.len();
-                    change.store(enrichment, &mut stored);
-                    let span = start..stored.len();
-                    stored.push(b',');
-                    txid = txid.or(change.txid.as_deref().map(Arc::from));
-                    changes.push(Prepared {
-                        index,
-                        entity_type: change.entity_type,
-                        key: change.key,
-                        operation: change.operation,
-                        version,
-                        strict: collection.strict,
-                        condition: None,
-                        span,
-                    });
-                }
-                Err(found) if validation != Validation::Quarantine && found[0].keyword == MALFORMED => {
-                    return Err(json::JsonFault::Message { index, reason: found[0].message.clone() }.into());
-                }
-                Err(found) if validation == Validation::Quarantine => {
-                    set_aside.push(SetAside { change: (*message).to_owned(), faults: found });
-                }
-                Err(found) => {
-                    let room = self.limits().faults_max.saturating_sub(faults.len());
-                    more += found.len().saturating_sub(room);
-                    faults.extend(found.into_iter().take(room));
-                }
-            }
-        }
-        if !faults.is_empty() {
-            Counters::add(&self.counters.refused_changes, messages.len() as u64);
-            return Err(Fault::Invalid { faults, more });
-        }
-        let received = messages.len();
-        Ok(Batch { schema: schema.clone(), changes, stored: stored.into(), set_aside, received, binding, txid })
-    }
-
-    pub(super) fn compiled(&self, schema: &SchemaRef) -> Result<Arc<Compiled>, Fault> {
-        let registry = self.registry.current();
-        let registered = super::registry::get(&registry, &schema.subject, schema.version)?;
-        Ok(registered.compiled.clone())
     }
 
     /// What a batch is refused for that is not valid: where its tuple is refused as well, that comes first.
@@ -471,216 +370,10 @@ enum Locked {
     Taken,
 }
 
-/// What the version guards left of a batch, and where it goes.
-#[derive(Default)]
-pub(super) struct Outcome {
-    /// Position of the first change.
-    first: Position,
-    /// Which of the batch's changes are applied, in order.
-    kept: Vec<usize>,
-}
-
-impl Outcome {
-    fn content(&self, batch: &Batch) -> Content {
-        if self.kept.len() == batch.changes.len() {
-            let lengths = batch.changes.iter().map(|change| change.span.len() as u32).collect();
-            return Content { payload: batch.stored.clone(), lengths, count: self.kept.len() as u64 };
-        }
-        Content::of_messages(self.kept.iter().map(|kept| &batch.stored[batch.changes[*kept].span.clone()]))
-    }
-
-    /// Per message of the request, the offset just after its change.
-    fn offsets(&self, batch: &Batch) -> Vec<Option<Offset>> {
-        let mut offsets = vec![None; batch.received];
-        for (nth, kept) in self.kept.iter().enumerate() {
-            offsets[batch.changes[*kept].index] = Some(Offset::at(self.first + nth as u64 + 1));
-        }
-        offsets
-    }
-
-    fn apply_to(&self, fold: &mut crate::fold::Fold, batch: &Batch) {
-        let mut at = 0;
-        for (nth, kept) in self.kept.iter().enumerate() {
-            let change = &batch.changes[*kept];
-            fold.apply(ChangeFacts {
-                position: self.first + nth as u64,
-                batch: self.first,
-                entity_type: change.entity_type.as_str(),
-                key: change.key.as_str(),
-                deletes: change.operation == Operation::Delete,
-                placing: Placing::InBatch(at),
-                length: change.span.len() as u32,
-                // A deletion keeps the version it deletes: an older one that arrives late stays old.
-                version: change.version.or_else(|| {
-                    fold.latest(change.entity_type.as_str(), change.key.as_str()).and_then(|latest| latest.version)
-                }),
-            });
-            at += change.span.len() as u64 + 1;
-        }
-    }
-}
-
-fn live_count(core: &Core) -> u64 {
-    core.fold().map_or(0, |fold| fold.types().map(|(_, live)| live).sum())
-}
-
-/// Preconditions, strict inserts and version guards, on staged state and in the order of the batch.
-fn judge(core: &Core, batch: &Batch, tail: Position) -> Result<Outcome, Fault> {
-    /// What is known of an entity: where it is (none where it is deleted or was never there), and its version.
-    #[derive(Clone, Copy, Default)]
-    struct Known {
-        at: Option<Position>,
-        version: Option<i128>,
-    }
-    let mut seen: HashMap<(&str, &str), Known> = HashMap::new();
-    let mut outcome = Outcome { first: tail, kept: Vec::with_capacity(batch.changes.len()) };
-    for (nth, change) in batch.changes.iter().enumerate() {
-        let guarded = change.strict || change.version.is_some() || change.condition.is_some();
-        let name = (change.entity_type.as_str(), change.key.as_str());
-        if guarded {
-            let known = seen.get(&name).copied().unwrap_or_else(|| {
-                let latest = core.fold().and_then(|fold| fold.latest(name.0, name.1));
-                latest.map_or(Known::default(), |latest| Known {
-                    at: (!latest.seen.deletes).then_some(latest.seen.position),
-                    version: latest.version,
-                })
-            });
-            let current = known.at.map(|position| Offset::at(position + 1));
-            if change.condition.is_some_and(|condition| !condition.holds(current)) {
-                return Err(Fault::Precondition { current });
-            }
-            if let (true, Operation::Insert, Some(current)) = (change.strict, change.operation, current) {
-                let [entity_type, key] = [name.0, name.1].map(str::to_owned);
-                return Err(Fault::EntityExists { index: change.index, entity_type, key, current });
-            }
-            if matches!((change.version, known.version), (Some(new), Some(old)) if new < old) {
-                continue;
-            }
-            let at = (change.operation != Operation::Delete).then_some(tail + outcome.kept.len() as u64);
-            // A deletion keeps the version it deletes, here as in the fold.
-            seen.insert(name, Known { at, version: change.version.or(known.version) });
-        }
-        outcome.kept.push(nth);
-    }
-    Ok(outcome)
-}
-
-impl SetAside {
-    /// About what it takes when it is kept.
-    fn bytes(&self) -> usize {
-        self.change.len() + self.faults.iter().map(|fault| fault.message.len() + 128).sum::<usize>()
-    }
-}
-
 fn same_binding(one: &Option<Arc<Binding>>, other: &Option<Arc<Binding>>) -> bool {
     match (one, other) {
         (Some(one), Some(other)) => Arc::ptr_eq(one, other),
         (None, None) => true,
         _ => false,
-    }
-}
-
-impl Condition {
-    pub(super) fn holds(self, current: Option<Offset>) -> bool {
-        match self {
-            Self::Matches(None) => current.is_some(),
-            Self::Matches(wanted) => current == wanted,
-            Self::MatchesNot(None) => current.is_none(),
-            Self::MatchesNot(unwanted) => current != unwanted,
-        }
-    }
-}
-
-/// Checks one message at a time against one schema version.
-struct Checker<'e> {
-    engine: &'e Engine,
-    compiled: &'e Compiled,
-    version: u32,
-    validation: Validation,
-}
-
-type Checked<'a, 'c> = (Change<'a>, &'c CompiledCollection, Option<i128>);
-
-impl<'e> Checker<'e> {
-    fn check<'a>(&self, index: usize, message: &'a str) -> Result<Checked<'a, 'e>, Vec<ChangeFault>> {
-        let change = Change::parse(message)
-            .map_err(|fault| vec![self.fault(index, fault.pointer, fault.keyword, fault.message)])?;
-        let Some(collection) = self.compiled.collection(change.entity_type.as_str()) else {
-            let known: Vec<&str> = self.compiled.collections().map(|c| c.entity_type.as_str()).collect();
-            let message =
-                format!("unknown type {:?}; the schema has {}", change.entity_type.as_str(), known.join(", "));
-            return Err(vec![self.fault(index, "/type", "enum", message)]);
-        };
-        let Some(text) = change.value else { return Ok((change, collection, None)) };
-        let limits = self.engine.limits();
-        if text.len() > limits.value_bytes_max {
-            let message = format!("the value has {} bytes; {} are allowed", text.len(), limits.value_bytes_max);
-            return Err(vec![self.fault(index, "/value", "maxBytes", message)]);
-        }
-        let value = json::strict_value(text, limits.json_depth_max, Duplicates::Refuse)
-            .map_err(|e| vec![self.fault(index, "", MALFORMED, e.to_string())])?;
-        if self.validation != Validation::Off {
-            let faults = self.check_value(index, &change, collection, &value);
-            if !faults.is_empty() && self.validation != Validation::Warn {
-                return Err(faults);
-            }
-            if !faults.is_empty() {
-                Counters::add(&self.engine.counters.warned_changes, 1);
-                tracing::warn!(
-                    entity.r#type = change.entity_type.as_str(),
-                    fault.pointer = faults[0].pointer,
-                    fault.keyword = faults[0].keyword,
-                    "a change was accepted that its schema refuses"
-                );
-            }
-        }
-        let version = collection.version_of(&value);
-        Ok((change, collection, version))
-    }
-
-    fn check_value(
-        &self,
-        index: usize,
-        change: &Change<'_>,
-        collection: &CompiledCollection,
-        value: &serde_json::Value,
-    ) -> Vec<ChangeFault> {
-        let found = collection.check(value, self.engine.limits().faults_max);
-        let mut faults: Vec<ChangeFault> = found
-            .into_iter()
-            .map(|fault| ChangeFault {
-                index,
-                pointer: fault.pointer,
-                keyword: fault.keyword,
-                schema_location: fault.schema_location,
-                schema_version: Some(self.version),
-                message: fault.message,
-            })
-            .collect();
-        let pointer = format!("/{}", collection.primary_key.replace('~', "~0").replace('/', "~1"));
-        match collection.key_of(value) {
-            Ok(key) if key == change.key.as_str() => {}
-            Ok(key) => {
-                let message = format!("key is {:?}, but {} is {key:?}", change.key.as_str(), collection.primary_key);
-                faults.push(self.fault(index, &pointer, "primaryKey", message));
-            }
-            // A value that the schema refuses already says why its key is not there.
-            Err(fault) if faults.is_empty() => {
-                faults.push(self.fault(index, &pointer, "primaryKey", fault.to_string()));
-            }
-            Err(_) => {}
-        }
-        faults
-    }
-
-    fn fault(&self, index: usize, pointer: &str, keyword: &str, message: String) -> ChangeFault {
-        ChangeFault {
-            index,
-            pointer: pointer.to_owned(),
-            keyword: keyword.to_owned(),
-            schema_location: String::new(),
-            schema_version: Some(self.version),
-            message,
-        }
     }
 }

@@ -2,23 +2,19 @@
 
 use std::sync::Arc;
 
-use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-use crate::engine::{AppendRequest, CreateRequest, Engine, Fault, Handle, PublishedStream, Selection, Start};
-use crate::model::{Offset, Position, ReadFrom};
-use crate::protocol::change::StoredChange;
-use crate::protocol::control::Control;
+use crate::engine::{AppendRequest, CreateRequest, Engine, Fault, Handle, PublishedStream, Selection};
+use crate::model::{Offset, ReadFrom};
 use crate::protocol::cursor::cursor;
-use crate::registry::Reads;
 
-use super::super::body::PageRoom;
 use super::super::extract::{Query, StreamPath, WholeBody, malformed_query};
 use super::super::problem::{Problem, ProblemType};
 use super::super::state::Api;
+use super::super::view::{Page, View};
 use super::super::{events, headers as names, live};
 
 /// All methods of `/v1/stream/{path}`.
@@ -229,199 +225,6 @@ pub(in crate::api) async fn read(
 fn wants_events(head: &HeaderMap) -> bool {
     let accept = head.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     accept.split(',').any(|kind| kind.trim().starts_with("text/event-stream"))
-}
-
-/// How a protocol read sees the stream, and how far it has come.
-pub enum View {
-    /// Every message or byte.
-    Raw { position: Position },
-    /// The newest change per entity.
-    Folded { start: Start, framed: Option<Frame>, done: bool },
-}
-
-/// Brackets of a framed folded read that are still to be sent.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Frame {
-    /// Nothing was sent; the reader may hold entities of what stood under this name before.
-    Reset,
-    Start,
-    End,
-}
-
-/// A page, ready to be sent.
-pub struct Page {
-    /// A JSON array, or bytes.
-    pub body: Bytes,
-    pub is_empty: bool,
-    pub is_text: bool,
-    pub up_to_date: bool,
-    pub closed: bool,
-}
-
-impl View {
-    fn choose(
-        engine: &Engine,
-        handle: &Handle,
-        stream: Option<&PublishedStream>,
-        from: Option<ReadFrom>,
-        fold: bool,
-        selection: &Selection,
-    ) -> Result<Self, Problem> {
-        let binding = engine.binding(handle);
-        let typed = stream.map_or(binding.is_some(), |stream| stream.schema.is_some());
-        if !typed && (fold || *selection != Selection::default()) {
-            return Err(Fault::NotTyped(handle.name.clone()).into());
-        }
-        let offset = match from.unwrap_or(ReadFrom::Beginning) {
-            ReadFrom::Beginning => Offset::BEGINNING,
-            ReadFrom::Tail => Offset::at(stream.map_or(0, |stream| stream.tail)),
-            ReadFrom::At(offset) => {
-                engine.check_offset(stream, offset)?;
-                offset
-            }
-        };
-        let begins = stream.map_or(0, |stream| stream.creation.start);
-        let from_tail = from == Some(ReadFrom::Tail);
-        let by_binding = typed && binding.is_some_and(|binding| binding.reads == Reads::Folded);
-        let fresh = !from_tail && (offset.walk_mark != 0 || offset.position <= begins);
-        if !(fold || by_binding && fresh) {
-            return Ok(Self::Raw { position: offset.position });
-        }
-        let former = offset.position > 0 && (stream.is_none() || offset.position < begins);
-        let fresh = fresh || (former && !from_tail);
-        let start = match fresh {
-            true if stream.is_none() => Start::beginning(),
-            true => Start::from_offset(offset, begins),
-            false => Start { position: offset.position, walk_mark: None },
-        };
-        let framed = match (fold, start.walk_mark) {
-            (true, Some(0)) if former && !from_tail => Some(Frame::Reset),
-            (true, Some(0)) => Some(Frame::Start),
-            (true, Some(_)) => Some(Frame::End),
-            _ => None,
-        };
-        Ok(Self::Folded { start, framed, done: false })
-    }
-
-    pub fn position(&self) -> Position {
-        match self {
-            Self::Raw { position } => *position,
-            Self::Folded { start, .. } => start.position,
-        }
-    }
-
-    /// Where the next read goes on.
-    pub fn offset(&self) -> Offset {
-        match self {
-            Self::Raw { position } => Offset::at(*position),
-            Self::Folded { start, done, .. } => start.offset(*done),
-        }
-    }
-
-    /// The next page, which moves the view on.
-    pub async fn page(
-        &mut self,
-        engine: &Engine,
-        room: &PageRoom,
-        handle: &Arc<Handle>,
-        stream: Option<&PublishedStream>,
-        selection: &Selection,
-    ) -> Result<Page, Fault> {
-        let estimate = stream.map_or(0, |stream| engine.page_estimate(stream, self.position()));
-        let share = room.share(estimate).await;
-        let page = self.read_page(engine, handle, stream, selection).await?;
-        Ok(Page { body: share.hold(page.body), ..page })
-    }
-
-    async fn read_page(
-        &mut self,
-        engine: &Engine,
-        handle: &Arc<Handle>,
-        stream: Option<&PublishedStream>,
-        selection: &Selection,
-    ) -> Result<Page, Fault> {
-        let Some(stream) = stream else {
-            // Bound and not written yet: an empty stream, told of like any other.
-            let mut messages: Vec<Bytes> = Vec::new();
-            if let Self::Folded { framed, .. } = self
-                && let Some(frame) = framed.take()
-            {
-                let reset = (frame == Frame::Reset).then_some(Control::Reset);
-                let frames = reset.into_iter().chain([Control::SnapshotStart, Control::SnapshotEnd]);
-                messages.extend(frames.map(|control| control.message(Offset::BEGINNING).into()));
-            }
-            return Ok(Page {
-                is_empty: messages.is_empty(),
-                body: bracketed(&messages.join(&b","[..]).into()),
-                is_text: true,
-                up_to_date: true,
-                closed: false,
-            });
-        };
-        match self {
-            Self::Raw { position } => {
-                let page = engine.raw_page(stream, *position).await?;
-                *position = page.next;
-                let json = stream.creation.content_type.is_json();
-                let body = match json {
-                    true => bracketed(&select(page.payload, selection)),
-                    false => page.payload,
-                };
-                Ok(Page {
-                    is_empty: body.is_empty() || (json && body.len() == 2),
-                    is_text: stream.creation.content_type.is_text(),
-                    body,
-                    up_to_date: page.up_to_date,
-                    closed: page.closed,
-                })
-            }
-            Self::Folded { start, framed, done } => {
-                let page = engine.folded_page(handle, stream, *start, selection, None).await?;
-                (*start, *done) = (page.next, page.done);
-                let mut messages = Vec::new();
-                let mark = page.next.offset(page.done);
-                if *framed == Some(Frame::Reset) {
-                    messages.push(Control::Reset.message(Offset::BEGINNING).into());
-                }
-                if matches!(framed, Some(Frame::Reset | Frame::Start)) {
-                    messages.push(Control::SnapshotStart.message(Offset::BEGINNING).into());
-                    *framed = Some(Frame::End);
-                }
-                messages.extend(page.items.into_iter().map(|item| item.change));
-                if page.done && framed.take().is_some() {
-                    messages.push(Control::SnapshotEnd.message(mark).into());
-                }
-                Ok(Page {
-                    is_empty: messages.is_empty(),
-                    is_text: true,
-                    body: bracketed(&messages.join(&b","[..]).into()),
-                    up_to_date: page.done,
-                    closed: page.done && stream.closed,
-                })
-            }
-        }
-    }
-}
-
-fn bracketed(messages: &Bytes) -> Bytes {
-    let mut body = Vec::with_capacity(messages.len() + 2);
-    body.push(b'[');
-    body.extend_from_slice(messages);
-    body.push(b']');
-    body.into()
-}
-
-/// The messages `m1,m2` that a selection wants.
-fn select(messages: Bytes, selection: &Selection) -> Bytes {
-    if *selection == Selection::default() {
-        return messages;
-    }
-    let whole = bracketed(&messages);
-    let wanted = |message: &&str| {
-        StoredChange::parse(message).is_some_and(|change| selection.wants(&change.entity_type, &change.key))
-    };
-    let split = crate::protocol::json::messages(&whole, usize::MAX).unwrap_or_default();
-    split.into_iter().filter(wanted).collect::<Vec<_>>().join(",").into()
 }
 
 #[expect(clippy::too_many_arguments, reason = "they are the parts of one request")]

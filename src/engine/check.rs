@@ -1,0 +1,210 @@
+//! Checking a batch against the schema version its stream is pinned to, before any lock is taken.
+//!
+//! Reads each envelope, validates each value, and writes the stored form. What the schema refuses fails the batch, or is
+//! set aside where the binding says so. Whether the batch may be applied is decided later, under the lock.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::model::{EntityKey, EntityType, Operation};
+use crate::protocol::change::{Change, Enrichment, MALFORMED};
+use crate::protocol::json::{self, Duplicates};
+use crate::registry::{Binding, Compiled, CompiledCollection, Egress, Validation};
+use crate::stream::SchemaRef;
+
+use super::handle::Handle;
+use super::judge::Condition;
+use super::{ChangeFault, Counters, Engine, Fault};
+
+/// One checked change of a batch.
+pub(super) struct Prepared {
+    pub index: usize,
+    pub entity_type: EntityType,
+    pub key: EntityKey,
+    pub operation: Operation,
+    pub version: Option<i128>,
+    pub strict: bool,
+    pub condition: Option<Condition>,
+    /// Its stored form in [`Batch::stored`].
+    pub span: Range<usize>,
+}
+
+/// A change that the schema refuses and the binding keeps aside.
+pub(super) struct SetAside {
+    pub change: String,
+    pub faults: Vec<ChangeFault>,
+}
+
+/// A batch, checked against one schema version.
+pub(super) struct Batch {
+    pub schema: SchemaRef,
+    pub changes: Vec<Prepared>,
+    /// Stored forms, each followed by a comma: the payload, unless a change is dropped.
+    pub stored: Bytes,
+    pub set_aside: Vec<SetAside>,
+    /// Messages in the request.
+    pub received: usize,
+    /// The binding that it was checked under.
+    pub binding: Option<Arc<Binding>>,
+    pub txid: Option<Arc<str>>,
+}
+impl Engine {
+    /// Checks messages against a schema version; refuses the batch, or sets aside what the binding says.
+    pub(super) fn prepare(&self, handle: &Handle, schema: &SchemaRef, messages: &[&str]) -> Result<Batch, Fault> {
+        let binding = self.binding(handle);
+        let compiled = self.compiled(schema)?;
+        let validation = binding.as_deref().map_or(Validation::Reject, |b| b.validation);
+        let checker = Checker { engine: self, compiled: &compiled, version: schema.version, validation };
+        let trace = binding.as_deref().is_some_and(|b| b.egress == Egress::SseV1);
+        let enrichment = Enrichment { now: self.now(), trace };
+        let mut stored = Vec::with_capacity(messages.iter().map(|m| m.len() + 64).sum());
+        let (mut changes, mut set_aside, mut faults) = (Vec::with_capacity(messages.len()), Vec::new(), Vec::new());
+        let (mut txid, mut more) = (None, 0);
+        for (index, message) in messages.iter().enumerate() {
+            match checker.check(index, message) {
+                Ok((change, collection, version)) => {
+                    let start = stored.len();
+                    change.store(enrichment, &mut stored);
+                    let span = start..stored.len();
+                    stored.push(b',');
+                    txid = txid.or(change.txid.as_deref().map(Arc::from));
+                    changes.push(Prepared {
+                        index,
+                        entity_type: change.entity_type,
+                        key: change.key,
+                        operation: change.operation,
+                        version,
+                        strict: collection.strict,
+                        condition: None,
+                        span,
+                    });
+                }
+                Err(found) if validation != Validation::Quarantine && found[0].keyword == MALFORMED => {
+                    return Err(json::JsonFault::Message { index, reason: found[0].message.clone() }.into());
+                }
+                Err(found) if validation == Validation::Quarantine => {
+                    set_aside.push(SetAside { change: (*message).to_owned(), faults: found });
+                }
+                Err(found) => {
+                    let room = self.limits().faults_max.saturating_sub(faults.len());
+                    more += found.len().saturating_sub(room);
+                    faults.extend(found.into_iter().take(room));
+                }
+            }
+        }
+        if !faults.is_empty() {
+            Counters::add(&self.counters.refused_changes, messages.len() as u64);
+            return Err(Fault::Invalid { faults, more });
+        }
+        let received = messages.len();
+        Ok(Batch { schema: schema.clone(), changes, stored: stored.into(), set_aside, received, binding, txid })
+    }
+
+    pub(super) fn compiled(&self, schema: &SchemaRef) -> Result<Arc<Compiled>, Fault> {
+        let registry = self.registry.current();
+        let registered = super::registry::get(&registry, &schema.subject, schema.version)?;
+        Ok(registered.compiled.clone())
+    }
+}
+
+impl SetAside {
+    /// About what it takes when it is kept.
+    pub fn bytes(&self) -> usize {
+        self.change.len() + self.faults.iter().map(|fault| fault.message.len() + 128).sum::<usize>()
+    }
+}
+/// Checks one message at a time against one schema version.
+struct Checker<'e> {
+    engine: &'e Engine,
+    compiled: &'e Compiled,
+    version: u32,
+    validation: Validation,
+}
+
+type Checked<'a, 'c> = (Change<'a>, &'c CompiledCollection, Option<i128>);
+
+impl<'e> Checker<'e> {
+    fn check<'a>(&self, index: usize, message: &'a str) -> Result<Checked<'a, 'e>, Vec<ChangeFault>> {
+        let change = Change::parse(message)
+            .map_err(|fault| vec![self.fault(index, fault.pointer, fault.keyword, fault.message)])?;
+        let Some(collection) = self.compiled.collection(change.entity_type.as_str()) else {
+            let known: Vec<&str> = self.compiled.collections().map(|c| c.entity_type.as_str()).collect();
+            let message =
+                format!("unknown type {:?}; the schema has {}", change.entity_type.as_str(), known.join(", "));
+            return Err(vec![self.fault(index, "/type", "enum", message)]);
+        };
+        let Some(text) = change.value else { return Ok((change, collection, None)) };
+        let limits = self.engine.limits();
+        if text.len() > limits.value_bytes_max {
+            let message = format!("the value has {} bytes; {} are allowed", text.len(), limits.value_bytes_max);
+            return Err(vec![self.fault(index, "/value", "maxBytes", message)]);
+        }
+        let value = json::strict_value(text, limits.json_depth_max, Duplicates::Refuse)
+            .map_err(|e| vec![self.fault(index, "", MALFORMED, e.to_string())])?;
+        if self.validation != Validation::Off {
+            let faults = self.check_value(index, &change, collection, &value);
+            if !faults.is_empty() && self.validation != Validation::Warn {
+                return Err(faults);
+            }
+            if !faults.is_empty() {
+                Counters::add(&self.engine.counters.warned_changes, 1);
+                tracing::warn!(
+                    entity.r#type = change.entity_type.as_str(),
+                    fault.pointer = faults[0].pointer,
+                    fault.keyword = faults[0].keyword,
+                    "a change was accepted that its schema refuses"
+                );
+            }
+        }
+        let version = collection.version_of(&value);
+        Ok((change, collection, version))
+    }
+
+    fn check_value(
+        &self,
+        index: usize,
+        change: &Change<'_>,
+        collection: &CompiledCollection,
+        value: &serde_json::Value,
+    ) -> Vec<ChangeFault> {
+        let found = collection.check(value, self.engine.limits().faults_max);
+        let mut faults: Vec<ChangeFault> = found
+            .into_iter()
+            .map(|fault| ChangeFault {
+                index,
+                pointer: fault.pointer,
+                keyword: fault.keyword,
+                schema_location: fault.schema_location,
+                schema_version: Some(self.version),
+                message: fault.message,
+            })
+            .collect();
+        let pointer = format!("/{}", collection.primary_key.replace('~', "~0").replace('/', "~1"));
+        match collection.key_of(value) {
+            Ok(key) if key == change.key.as_str() => {}
+            Ok(key) => {
+                let message = format!("key is {:?}, but {} is {key:?}", change.key.as_str(), collection.primary_key);
+                faults.push(self.fault(index, &pointer, "primaryKey", message));
+            }
+            // A value that the schema refuses already says why its key is not there.
+            Err(fault) if faults.is_empty() => {
+                faults.push(self.fault(index, &pointer, "primaryKey", fault.to_string()));
+            }
+            Err(_) => {}
+        }
+        faults
+    }
+
+    fn fault(&self, index: usize, pointer: &str, keyword: &str, message: String) -> ChangeFault {
+        ChangeFault {
+            index,
+            pointer: pointer.to_owned(),
+            keyword: keyword.to_owned(),
+            schema_location: String::new(),
+            schema_version: Some(self.version),
+            message,
+        }
+    }
+}
