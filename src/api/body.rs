@@ -4,10 +4,13 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use futures_util::stream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::engine::Fault;
 
 /// What a step gives: bytes to send and the state to go on from, or the end.
 pub type Next<S> = Option<(Bytes, S)>;
@@ -36,8 +39,20 @@ pub struct PageRoom(Arc<Semaphore>);
 
 /// Unit in which pages take their share.
 const SHARE_BYTES: u64 = 1024;
+/// How long a page waits for its share.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// Pages up to this size are not counted: a connection costs about as much.
 const SMALL_BYTES: u64 = 16 * SHARE_BYTES;
+
+/// Other pages hold all there is, because their readers do not take them.
+#[derive(Debug)]
+pub struct NoRoom;
+
+impl From<NoRoom> for Fault {
+    fn from(NoRoom: NoRoom) -> Self {
+        Self::Busy { retry_after: Duration::from_secs(1) }
+    }
+}
 
 /// A share, until the page that it is for has been sent.
 pub struct PageShare(Option<OwnedSemaphorePermit>);
@@ -47,14 +62,16 @@ impl PageRoom {
         Self(Arc::new(Semaphore::new((bytes_max / SHARE_BYTES as usize).clamp(1, Semaphore::MAX_PERMITS))))
     }
 
-    /// Waits for the share of a page of about so many bytes.
-    pub async fn share(&self, bytes: u64) -> PageShare {
+    /// Waits for the share of a page of about so many bytes; not for ever.
+    pub async fn share(&self, bytes: u64) -> Result<PageShare, NoRoom> {
         if bytes <= SMALL_BYTES {
-            return PageShare(None);
+            return Ok(PageShare(None));
         }
         let shares = u32::try_from(bytes / SHARE_BYTES).unwrap_or(u32::MAX);
-        // Nobody closes the semaphore, so this waits and does not fail.
-        PageShare(self.0.clone().acquire_many_owned(shares).await.ok())
+        match tokio::time::timeout(PATIENCE, self.0.clone().acquire_many_owned(shares)).await {
+            Ok(Ok(permit)) => Ok(PageShare(Some(permit))),
+            _ => Err(NoRoom),
+        }
     }
 }
 

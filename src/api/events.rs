@@ -178,7 +178,7 @@ impl Reader {
             _ => {}
         }
         let estimate = stream.as_ref().map_or(0, |stream| self.engine.page_estimate(stream, self.at.position));
-        let share = self.room.share(estimate).await;
+        let share = self.room.share(estimate).await?;
         let mut out = Vec::new();
         if std::mem::take(&mut self.resets) {
             let data = format!("{{\"offset\":\"{}\"}}", Offset::BEGINNING);

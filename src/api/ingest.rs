@@ -232,8 +232,13 @@ impl Session {
                 // Faster than the disk is no fault: wait for what is under way, then go on.
                 Err(Fault::StreamBusy { .. } | Fault::Busy { .. }) if !self.pending.is_empty() => {
                     if let Some((done, outcome)) = self.pending.next().await {
-                        let appended = outcome.map_err(|fault| (done, fault.into()))?;
-                        self.acknowledge(done, &appended);
+                        match outcome {
+                            Ok(appended) => self.acknowledge(done, &appended),
+                            Err(fault) => {
+                                self.pending.clear();
+                                return Err((done, fault.into()));
+                            }
+                        }
                     }
                 }
                 Err(fault) => return Err((seq, fault.into())),

@@ -17,7 +17,7 @@ use crate::model::{Offset, StreamId};
 use crate::protocol::control::ControlEvent;
 use crate::protocol::{cursor::cursor, sse};
 
-use super::body::{CutShort, Next, PageRoom, stepwise};
+use super::body::{CutShort, Next, PageRoom, PageShare, stepwise};
 use super::headers as names;
 use super::state::Api;
 use super::view::{Page, View};
@@ -119,7 +119,7 @@ impl Reader {
             }
         }
         let out = match self.page().await {
-            Ok(Some(page)) => self.frames(page),
+            Ok(Some((page, share))) => share.hold(self.frames(page)),
             // The stream is gone; a new request will be told so.
             Ok(None) => return Ok(None),
             Err(fault) => {
@@ -134,7 +134,7 @@ impl Reader {
         Ok(Some((out, self)))
     }
 
-    async fn page(&mut self) -> Result<Option<Page>, Fault> {
+    async fn page(&mut self) -> Result<Option<(Page, PageShare)>, Fault> {
         let stream = self.handle.stream();
         match (&stream, self.id) {
             (Some(stream), Some(id)) if stream.id != id => return Ok(None),

@@ -155,8 +155,9 @@ pub async fn of_stream(engine: Engine, name: StreamName) -> Result<Response, Pro
         "openapi": "3.1.0",
         "info": { "title": name.as_str(), "version": env!("CARGO_PKG_VERSION"),
             "description": format!("The typed stream {name}: its collections and how to read and write them.") },
+        "security": whole["security"].clone(),
         "paths": paths,
-        "components": { "schemas": schemas },
+        "components": { "schemas": schemas, "securitySchemes": whole["components"]["securitySchemes"].clone() },
     });
     Ok(Json(document).into_response())
 }

@@ -2,10 +2,12 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
+use tokio::time::Instant;
 
 use crate::engine::entity::value_of;
 use crate::engine::{Engine, Fault, FoldedItem, Handle, Pin, PublishedStream, Selection, Start};
@@ -24,6 +26,9 @@ enum Form {
     Lines,
 }
 
+/// What changes while a snapshot is read is kept beside it: not for ever.
+const LONGEST: Duration = Duration::from_secs(600);
+
 struct Writer {
     engine: Engine,
     room: PageRoom,
@@ -36,6 +41,7 @@ struct Writer {
     /// Where the walk of the first of them stands; `None` before it begins.
     at: Option<Start>,
     began: bool,
+    began_at: Instant,
     wrote_one: bool,
     ended: bool,
 }
@@ -70,6 +76,7 @@ pub async fn respond(
                 collections,
                 at: None,
                 began: false,
+                began_at: Instant::now(),
                 wrote_one: false,
                 ended: false,
             };
@@ -103,7 +110,11 @@ impl Writer {
         if self.ended {
             return Ok(None);
         }
-        let share = self.room.share(self.estimate()).await;
+        if self.began_at.elapsed() > LONGEST {
+            tracing::warn!(stream.name = %self.handle.name, "a snapshot was cut short: its reader took too long");
+            return Err(CutShort);
+        }
+        let share = self.room.share(self.estimate()).await.map_err(|_| CutShort)?;
         let mut out = Vec::new();
         if !std::mem::replace(&mut self.began, true) && self.form == Form::Document {
             out.extend_from_slice(

@@ -10,7 +10,7 @@ use crate::protocol::change::StoredChange;
 use crate::protocol::control::Control;
 use crate::registry::Reads;
 
-use super::body::PageRoom;
+use super::body::{PageRoom, PageShare};
 use super::problem::Problem;
 
 /// How a protocol read sees the stream, and how far it has come.
@@ -100,7 +100,7 @@ impl View {
         }
     }
 
-    /// The next page, which moves the view on.
+    /// The next page, which moves the view on, and its share of what pages may hold.
     pub async fn page(
         &mut self,
         engine: &Engine,
@@ -108,11 +108,11 @@ impl View {
         handle: &Arc<Handle>,
         stream: Option<&PublishedStream>,
         selection: &Selection,
-    ) -> Result<Page, Fault> {
+    ) -> Result<(Page, PageShare), Fault> {
         let estimate = stream.map_or(0, |stream| engine.page_estimate(stream, self.position()));
-        let share = room.share(estimate).await;
+        let share = room.share(estimate).await?;
         let page = self.read_page(engine, handle, stream, selection).await?;
-        Ok(Page { body: share.hold(page.body), ..page })
+        Ok((page, share))
     }
 
     async fn read_page(

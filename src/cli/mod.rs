@@ -48,7 +48,7 @@ pub enum Command {
     /// Register document versions and look at them.
     #[command(subcommand)]
     Schema(schema::SchemaCommand),
-    /// Bind streams to a subject; list and remove bindings.
+    /// Bind streams to a subject, replacing a binding of that name as a whole; list and remove bindings.
     Bind(Remote<bind::BindArgs>),
     /// Write one entity: as a whole, or merged into what is there.
     Put(Remote<put::PutArgs>),

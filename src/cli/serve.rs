@@ -1,6 +1,6 @@
 //! `keyfold serve`: a server in the foreground until it is told to stop.
 
-use crate::config::ServeArgs;
+use crate::config::{ServeArgs, StoreKind};
 use crate::server::{self, ServerError};
 use crate::telemetry;
 
@@ -9,13 +9,20 @@ use super::failure::Failure;
 pub async fn run(args: ServeArgs) -> Result<(), Failure> {
     let settings = args.settings().map_err(|e| Failure::Usage(e.to_string()))?;
     telemetry::init(&settings.log, settings.log_format).map_err(Failure::Usage)?;
-    let (store, data_dir) = (settings.store, settings.data_dir.clone());
+    let store = settings.store;
+    let data_dir = (store == StoreKind::Journal).then(|| settings.data_dir.display().to_string());
     let guarded = settings.api.token.is_some();
+    if !guarded && !settings.address.ip().is_loopback() {
+        tracing::warn!(
+            address = %settings.address,
+            "anyone who reaches this address can read and write: set a token, or listen on 127.0.0.1"
+        );
+    }
     let running = server::start(settings).await.map_err(|e| Failure::Failed(advice(&e)))?;
     tracing::info!(
         url = running.url(),
         store = ?store,
-        data_dir = %data_dir.display(),
+        data_dir,
         guarded,
         "keyfold serves"
     );

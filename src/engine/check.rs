@@ -31,6 +31,9 @@ pub(super) struct Prepared {
     pub span: Range<usize>,
 }
 
+/// Faults kept with a change that is set aside.
+const FAULTS_KEPT: usize = 8;
+
 /// A change that the schema refuses and the binding keeps aside.
 pub(super) struct SetAside {
     pub change: String,
@@ -61,7 +64,7 @@ impl Engine {
         let enrichment = Enrichment { now: self.now(), trace };
         let mut stored = Vec::with_capacity(messages.iter().map(|m| m.len() + 64).sum());
         let (mut changes, mut set_aside, mut faults) = (Vec::with_capacity(messages.len()), Vec::new(), Vec::new());
-        let (mut txid, mut more) = (None, 0);
+        let (mut txid, mut more, mut aside_bytes) = (None, 0, 0);
         for (index, message) in messages.iter().enumerate() {
             match checker.check(index, message) {
                 Ok((change, collection, version)) => {
@@ -85,7 +88,14 @@ impl Engine {
                     return Err(json::JsonFault::Message { index, reason: found[0].message.clone() }.into());
                 }
                 Err(found) if validation == Validation::Quarantine => {
-                    set_aside.push(SetAside { change: (*message).to_owned(), faults: found });
+                    let mut faults = found;
+                    faults.truncate(FAULTS_KEPT);
+                    let kept = SetAside { change: (*message).to_owned(), faults };
+                    aside_bytes += kept.bytes();
+                    if aside_bytes > self.limits().stream_in_flight_bytes_max {
+                        return Err(json::JsonFault::TooManyMessages { max: index }.into());
+                    }
+                    set_aside.push(kept);
                 }
                 Err(found) => {
                     let room = self.limits().faults_max.saturating_sub(faults.len());

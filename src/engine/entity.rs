@@ -195,7 +195,12 @@ impl Engine {
             self.ensure_fold(handle).await?;
             let messages: Vec<String> = {
                 let core = handle.lock_fresh(&*self.store)?;
-                let Some(fold) = core.fold() else { return Err(Fault::NoStream(handle.name.clone())) };
+                let Some(fold) = core.fold() else {
+                    if core.state.is_some() {
+                        continue;
+                    }
+                    return Err(Fault::NoStream(handle.name.clone()));
+                };
                 let names = fold
                     .live_entities()
                     .filter_map(|(entity_type, key)| Some((EntityType::parse(entity_type)?, EntityKey::parse(key)?)));

@@ -40,7 +40,7 @@ pub enum Fault {
     #[error("a typed stream's path has no segment that is just `-`")]
     DashSegment,
     /// Changes that the schema, or the State Protocol, refuses. The whole batch. 422.
-    #[error("{} of the changes are not valid", faults.len())]
+    #[error("faults in changes: {}", faults.len() + more)]
     Invalid { faults: Vec<ChangeFault>, more: usize },
     /// Only JSON streams can be read as changes. 404.
     #[error("no entity {key} of type {entity_type}")]

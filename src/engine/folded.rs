@@ -153,6 +153,8 @@ impl Engine {
             if done || bytes >= bytes_max || found.len() >= items_max {
                 break done;
             }
+            // A long walk that finds little must not keep others waiting.
+            tokio::task::yield_now().await;
         };
         let walk_mark = at.walk_mark;
         let changes = self.fetch(found.iter().map(|f| (Place(f.item.place), f.item.length)).collect()).await?;

@@ -203,6 +203,10 @@ impl Engine {
     fn reserve(&self, core: &handle::Core, bytes: usize) -> Result<(), Fault> {
         let limits = self.limits();
         let retry_after = Duration::from_secs(1);
+        // Staged and refused, it would cost the stream what memory holds of it.
+        if self.health() == Health::Full {
+            return Err(Fault::Full);
+        }
         if core.in_flight_bytes > 0 && core.in_flight_bytes + bytes > limits.stream_in_flight_bytes_max {
             return Err(Fault::StreamBusy { retry_after });
         }

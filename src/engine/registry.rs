@@ -42,7 +42,7 @@ pub enum RegistryFault {
     #[error("subject {subject} has no version {version}")]
     UnknownVersion { subject: String, version: u32 },
     /// 422, with every fault of the document.
-    #[error("the document has {} faults", .0.len())]
+    #[error("faults in the document: {}", .0.len())]
     Document(Vec<DocumentFault>),
     #[error(transparent)]
     Register(#[from] RegisterFault),
@@ -191,6 +191,24 @@ impl Engine {
 
     /// Streams that were created while the binding became durable did not know of it yet.
     async fn bind_latecomers(&self, binding: &Binding) -> Result<(), Fault> {
+        for _ in 0..LATECOMER_ROUNDS {
+            match self.bind_latecomers_once(binding).await {
+                // Written to meanwhile: look again.
+                Err(Fault::Contended) => {}
+                outcome => return outcome,
+            }
+        }
+        tracing::warn!(binding = %binding.name, "a stream that was created at the same time may stay untyped; bind again");
+        Ok(())
+    }
+
+    async fn bind_latecomers_once(&self, binding: &Binding) -> Result<(), Fault> {
+        // What is staged now is durable, and so listed, once its handle is quiet.
+        let held: Vec<Arc<Handle>> = self.streams.iter().map(|entry| entry.value().clone()).collect();
+        let registry = self.registry.current();
+        for handle in held.iter().filter(|h| registry.resolve(&h.name).is_some_and(|b| b.name == binding.name)) {
+            handle.quiet().await;
+        }
         let landing = {
             let mut staged = self.registry.staged.lock().await;
             if staged.binding(&binding.name).is_none_or(|known| **known != *binding) {
@@ -238,7 +256,9 @@ impl Engine {
         if outcome.is_err() {
             // What was staged behind it fails with it, so the durable registry is all there is.
             let mut staged = self.registry.staged.lock().await;
-            *staged = Registry::clone(&self.registry.current());
+            if self.registry.handle.lock().stale {
+                *staged = Registry::clone(&self.registry.current());
+            }
         }
         outcome
     }
@@ -259,7 +279,10 @@ impl Engine {
         let mut locked: Vec<_> = governed.iter().map(|g| (g, g.handle.lock())).collect();
         let moved = |(g, core): &(&Governed, _)| {
             let core: &parking_lot::MutexGuard<'_, Core> = core;
-            core.state.as_ref().is_none_or(|state| state.version != g.stream.version)
+            let same = |state: &crate::stream::StreamState| {
+                state.id == g.stream.id && state.tail == g.stream.tail && state.schema == g.stream.schema
+            };
+            !core.state.as_ref().is_some_and(same)
         };
         if locked.iter().any(moved) {
             return Err(Fault::Contended);
@@ -321,6 +344,7 @@ impl Engine {
                 }
                 let handle = self.handle(&name);
                 handle.quiet().await;
+                drop(handle.lock_fresh(&*self.store)?);
                 let Some(stream) = handle.stream() else { continue };
                 let moves = stream.schema.as_ref() != Some(&pin);
                 if !moves && !stricter {
@@ -434,6 +458,9 @@ struct Governed {
     /// Whether it is pinned to another version now; otherwise its data was only looked at.
     moves: bool,
 }
+
+/// How often a binding looks for streams that were created while it became durable.
+const LATECOMER_ROUNDS: usize = 4;
 
 /// Deeper than any request may be, and shallow enough to walk.
 const DEPTH_MAX: usize = 1_000;

@@ -55,7 +55,7 @@ impl Engine {
         let mut core = handle.lock();
         let now = self.now();
         core.used_at = core.used_at.max(now);
-        if let Some(state) = core.state.as_ref().filter(|_| !core.stale)
+        if let Some(state) = core.state.as_ref().filter(|_| !core.stale && self.is_ready())
             && state.creation.lifetime.must_journal_use(state.used_at, now)
         {
             let record = Record { body: Body::Renew, ..Record::plain(state.id, state.tail, now) };

@@ -370,7 +370,7 @@ enum Locked {
     Taken,
 }
 
-fn same_binding(one: &Option<Arc<Binding>>, other: &Option<Arc<Binding>>) -> bool {
+pub(super) fn same_binding(one: &Option<Arc<Binding>>, other: &Option<Arc<Binding>>) -> bool {
     match (one, other) {
         (Some(one), Some(other)) => Arc::ptr_eq(one, other),
         (None, None) => true,

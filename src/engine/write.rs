@@ -7,13 +7,14 @@ use bytes::{Bytes, BytesMut};
 use crate::model::{ContentType, Limits, Offset, Producer, ProducerSeq, StreamName};
 use crate::protocol::json;
 use crate::registry::{Binding, ClosePolicy};
+use crate::storage::Health;
 use crate::storage::mutant::{self, Mutant};
 use crate::stream::admit::AppendPolicy;
 use crate::stream::{Admission, Append, Body, Creation, Lengths, Lifetime, Record, Refusal, SchemaRef, admit};
 
 use super::handle::{Basis, Core, Handle, PublishedStream};
 use super::stage::{Landing, Step};
-use super::typed::{Birth, Writer};
+use super::typed::{Birth, Writer, same_binding};
 use super::{Counters, Engine, Fault};
 
 /// A `PUT` of a stream.
@@ -126,7 +127,11 @@ impl Engine {
             true => Content::empty(),
             false => Content::untyped(content_type.is_json(), request.body.clone(), self.limits())?,
         };
-        self.create_with(&handle, &request, content_type, schema, content).await
+        match self.create_with(&handle, &request, content_type, schema, content, &binding).await {
+            // Bound meanwhile: what it is to be must be looked up again.
+            Err(Fault::Contended) => Box::pin(self.create(request)).await,
+            outcome => outcome,
+        }
     }
 
     /// A typed stream with a body: created by the same step that writes it, through the door of every typed write.
@@ -140,7 +145,14 @@ impl Engine {
         loop {
             let exists = handle.lock_fresh(&*self.store)?.state.is_some();
             if exists {
-                return self.create_with(handle, &request, ContentType::json(), Some(schema), Content::empty()).await;
+                let binding = self.binding(handle);
+                let json = ContentType::json();
+                match self.create_with(handle, &request, json, Some(schema.clone()), Content::empty(), &binding).await
+                {
+                    // Gone meanwhile.
+                    Err(Fault::Contended) => continue,
+                    outcome => return outcome,
+                }
             }
             let batch = self.prepare(handle, &schema, &messages)?;
             let writer = Writer { closes: request.closed, ..Writer::default() };
@@ -164,13 +176,18 @@ impl Engine {
         content_type: ContentType,
         schema: Option<SchemaRef>,
         content: Content,
+        binding: &Option<Arc<Binding>>,
     ) -> Result<Created, Fault> {
         let decided = loop {
             handle.quiet_if_going(&*self.store).await?;
             let mut core = handle.lock_fresh(&*self.store)?;
+            let rebound = !same_binding(&self.binding_of(&handle.name, &mut core), binding);
             break match &core.state {
                 // Gone again in between: what stood under the name must have gone before another takes it.
                 None if core.in_flight > 0 => continue,
+                None if rebound => return Err(Fault::Contended),
+                // A typed body is written by the step that creates, or not at all.
+                None if schema.is_some() && !request.body.is_empty() => return Err(Fault::Contended),
                 Some(state) => {
                     let differs = if !state.creation.content_type.matches(&content_type) {
                         Some("its content type differs")
@@ -369,7 +386,11 @@ impl Engine {
     pub(super) async fn settle(&self, handle: &Handle, basis: Basis) -> Result<(), Fault> {
         match mutant::is_on(Mutant::RefuseBeforeBarrier) {
             true => Ok(()),
-            false => handle.settled(basis).await,
+            false => handle.settled(basis).await.map_err(|fault| match self.health() {
+                // What it rests on may be there after a restart, or not.
+                Health::Failed => Fault::Unknown,
+                Health::Ready | Health::Full => fault,
+            }),
         }
     }
 

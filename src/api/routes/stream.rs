@@ -241,7 +241,7 @@ async fn catch_up(
     let (room, guarded) = (api.page_room(), api.settings().token.is_some());
     let begins_at = view.offset();
     let folded = matches!(view, View::Folded { .. });
-    let page = view.page(&engine, room, handle, stream.as_ref(), &selection).await?;
+    let (page, share) = view.page(&engine, room, handle, stream.as_ref(), &selection).await?;
     let next = view.offset();
     let id = stream.as_ref().map_or(0, |stream| stream.id.0);
     let tag = names::etag(format_args!(
@@ -253,7 +253,7 @@ async fn catch_up(
     let cacheable = from != Some(ReadFrom::Tail);
     let mut response = match cacheable && names::none_match(head, &tag) {
         true => StatusCode::NOT_MODIFIED.into_response(),
-        false => page.body.into_response(),
+        false => share.hold(page.body).into_response(),
     };
     let headers = response.headers_mut();
     let content_type = stream
@@ -305,7 +305,7 @@ async fn long_poll(
             (Some(stream), None) => id = Some(stream.id),
             _ => {}
         }
-        let page = view.page(&engine, api.page_room(), &handle, stream.as_ref(), &selection).await?;
+        let (page, share) = view.page(&engine, api.page_room(), &handle, stream.as_ref(), &selection).await?;
         let answer = |status: StatusCode, page: Option<Page>, closed: bool, up_to_date: bool| {
             let mut response = match page {
                 Some(page) => (status, page.body).into_response(),
@@ -332,6 +332,7 @@ async fn long_poll(
         if !page.is_empty {
             let (closed, up_to_date) = (page.closed, page.up_to_date);
             let tag = names::etag(format_args!("{}:{}:l", id.map_or(0, |id| id.0), view.offset()));
+            let page = Page { body: share.hold(page.body), ..page };
             let mut response = answer(StatusCode::OK, Some(page), closed, up_to_date);
             response.headers_mut().insert(header::ETAG, tag);
             return Ok(response);

@@ -138,6 +138,7 @@ impl Drop for Data {
 
 /// What to open and what to type, ready to paste.
 fn guide(url: &str) -> String {
+    let keyfold = program();
     format!(
         "Keyfold is running at {url}, and a simulated fleet writes to it.\n\
          \n\
@@ -145,11 +146,11 @@ fn guide(url: &str) -> String {
          \x20 {url}/docs\n\
          \n\
          Type, in another terminal\n\
-         \x20 keyfold watch {WORKERS_STREAM} execution --url {url}\n\
-         \x20 keyfold watch {SAGAS_STREAM} saga-instance --url {url}\n\
-         \x20 keyfold list {WORKERS_STREAM} job --url {url}\n\
-         \x20 keyfold inspect {WORKERS_STREAM} --url {url}\n\
-         \x20 keyfold put {WORKERS_STREAM} job mine '{{\"id\":\"mine\",\"name\":\"My own job\"}}' --url {url}\n\
+         \x20 {keyfold} watch {WORKERS_STREAM} execution --url {url}\n\
+         \x20 {keyfold} watch {SAGAS_STREAM} saga-instance --url {url}\n\
+         \x20 {keyfold} list {WORKERS_STREAM} job --url {url}\n\
+         \x20 {keyfold} inspect {WORKERS_STREAM} --url {url}\n\
+         \x20 {keyfold} put {WORKERS_STREAM} job mine '{{\"id\":\"mine\",\"name\":\"My own job\"}}' --url {url}\n\
          \n\
          Or without Keyfold's own tool\n\
          \x20 curl {url}/v1/state/{SAGAS_STREAM}/-/snapshot\n\
@@ -157,6 +158,17 @@ fn guide(url: &str) -> String {
          \x20 curl {url}/v1/state/{WORKERS_STREAM}/-/openapi.json\n\
          \x20 curl '{url}/v1/stream/{WORKERS_STREAM}?offset=-1'"
     )
+}
+
+/// How to call this program from another terminal: by its name where that is found, else by its path.
+fn program() -> String {
+    let name = "keyfold";
+    let found =
+        std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()).any(|dir| dir.join(name).is_file());
+    match std::env::current_exe() {
+        Ok(path) if !found => path.display().to_string(),
+        _ => name.to_owned(),
+    }
 }
 
 /// One line of progress.

@@ -192,7 +192,8 @@ impl Journal {
     /// Opens the journal in a directory: `journal/` holds the segments, `catalogue/` the catalogue.
     pub fn open_dir(dir: &Path, mut options: JournalOptions) -> Result<Arc<Self>, OpenError> {
         let disk = OsDisk::new(dir.join("journal"));
-        let disk = disk.map_err(|error| OpenError::io("make the data directory", error))?;
+        let disk =
+            disk.map_err(|error| OpenError::io(&format!("write in the data directory {}", dir.display()), error))?;
         options.catalogue.get_or_insert_with(|| dir.join("catalogue"));
         Self::open(Arc::new(disk), options)
     }
@@ -226,6 +227,9 @@ impl Shared {
         let size = encoded.iter().map(Encoded::size_max).sum::<u64>();
         let frees = frees_space(&records);
         let mut tried = false;
+        if size > APPEND_BYTES_MAX {
+            return (self.queue.lock(), What::Refuse(AppendError::Full));
+        }
         let mut queue = self.queue.lock();
         loop {
             if queue.phase != Phase::Open {
@@ -235,7 +239,6 @@ impl Shared {
                 return (queue, What::Refuse(AppendError::Conflict));
             }
             let roll = match queue.space.find(size, frees) {
-                _ if size > APPEND_BYTES_MAX => return (queue, What::Refuse(AppendError::Full)),
                 Room::Here => None,
                 Room::Roll(spare) => {
                     self.wanted.notify_one();

@@ -386,15 +386,17 @@ impl Recovery<'_> {
     fn renew_ready(&mut self) -> Vec<Spare> {
         let mut spares = Vec::new();
         for (ready, file, bytes) in std::mem::take(&mut self.ready) {
+            // One that a crash left half zeroed is shorter than it says.
+            let whole = file.len().is_ok_and(|len| len == ready.size);
             match bytes {
-                None => spares.push(Spare {
+                None if whole => spares.push(Spare {
                     number: ready.file,
                     file,
                     life: self.manifest.new_life(),
                     key: self.manifest.key(),
                     size: ready.size,
                 }),
-                Some(_) => self.manifest.free.push(ready.file),
+                _ => self.manifest.free.push(ready.file),
             }
         }
         spares

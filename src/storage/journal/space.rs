@@ -115,6 +115,6 @@ impl Space {
 
     /// Whether a record was refused for want of room, and nothing has changed since.
     pub fn is_full(&self) -> bool {
-        self.refused
+        self.refused && self.wanted().is_some()
     }
 }

@@ -103,7 +103,8 @@ pub(super) fn close(shared: &Shared, threads: &Mutex<Vec<JoinHandle<()>>>) {
     if queue.phase == Phase::Open {
         queue.phase = Phase::Closing;
     }
-    shared.work.notify_all();
+    // Also who waits for room: its lock may be what a completion waits for.
+    shared.wake_all();
     while queue.phase == Phase::Closing {
         shared.room.wait(&mut queue);
     }
