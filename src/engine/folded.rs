@@ -138,7 +138,8 @@ impl Engine {
                 core.fold().map(|fold| {
                     let skip_tombstones_below = at.walk_mark.unwrap_or(0);
                     let walk = Walk { from: at.position, mark, skip_tombstones_below, filter: &filter };
-                    let page = fold.walk(&walk, WalkLimit::new(items_max - found.len(), bytes_max - bytes));
+                    // A whole page's limit for each walk: what is left of one would split a batch that fits a page.
+                    let page = fold.walk(&walk, WalkLimit::new(items_max - found.len(), bytes_max));
                     bytes += page.items.iter().map(|item| u64::from(item.length) + 1).sum::<u64>();
                     found.extend(page.items.into_iter().map(|item| Found::new(fold, item)));
                     (page.next, page.done)
@@ -150,7 +151,7 @@ impl Engine {
                 continue;
             };
             at.position = next;
-            if done || bytes >= bytes_max || found.len() >= items_max {
+            if done || bytes >= bytes_max / 2 || found.len() >= items_max {
                 break done;
             }
             // A long walk that finds little must not keep others waiting.
