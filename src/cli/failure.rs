@@ -83,9 +83,6 @@ fn explain_problem(problem: &Problem) -> String {
         }
         404 if problem.is("subject-not-found") => Some("`keyfold schema list` prints the subjects".to_owned()),
         404 if problem.is("binding-not-found") => Some("`keyfold bind --list` prints the bindings".to_owned()),
-        412 if std::env::args().any(|arg| arg == "--if-absent") => {
-            Some("it exists already; leave out --if-absent to replace it".to_owned())
-        }
         412 => {
             problem.current.as_ref().map(|current| format!("read it again, then repeat with --if-match {current}"))
         }

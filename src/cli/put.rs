@@ -53,11 +53,17 @@ pub async fn run(Remote { args, connection }: Remote<PutArgs>) -> Result<(), Fai
     let value = read_json(&args.value)?;
     let stream = connection.client()?.stream(&args.stream);
     let condition = args.condition.precondition();
-    let receipt = if args.merge {
-        stream.patch(&args.entity_type, &args.key, &value, &condition).await?
+    let written = if args.merge {
+        stream.patch(&args.entity_type, &args.key, &value, &condition).await
     } else {
-        stream.put(&args.entity_type, &args.key, &value, &condition).await?
+        stream.put(&args.entity_type, &args.key, &value, &condition).await
     };
+    let receipt =
+        written.map_err(|error| match args.condition.if_absent && error.is_problem("precondition-failed") {
+            // How to overwrite is the opposite of what was asked for.
+            true => Failure::Failed(format!("{} exists already\n  leave out --if-absent to replace it", args.key)),
+            false => error.into(),
+        })?;
     let verb = if args.merge { "merged" } else { "written" };
     print_receipt(&mut connection.out(), &receipt, verb, &args.stream, &args.key)
 }
