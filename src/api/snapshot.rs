@@ -17,7 +17,9 @@ use crate::model::Offset;
 
 use super::body::{CutShort, Next, PageRoom, stepwise};
 use super::headers as names;
+use super::problem::Problem;
 use super::state::Api;
+use super::view::check_types;
 
 /// Which text a snapshot is written as.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -40,6 +42,7 @@ struct Writer {
     stream: PublishedStream,
     pin: Pin,
     form: Form,
+    selection: Selection,
     /// Collections that are still to come: name and entity type.
     collections: VecDeque<(String, String)>,
     /// Where the walk of the first of them stands; `None` before it begins.
@@ -51,17 +54,21 @@ struct Writer {
 }
 
 /// The state at one mark, as a document or, for `application/x-ndjson`, as lines of changes.
-#[utoipa::path(get, path = "/v1/state/{path}/-/snapshot", tag = "entities", params(("path" = String, Path)),
-    responses((status = 200, body = serde_json::Value), (status = 404, body = super::problem::ProblemBody)))]
+#[utoipa::path(get, path = "/v1/state/{path}/-/snapshot", tag = "entities",
+    params(("path" = String, Path), ("type" = Option<String>, Query), ("key" = Option<String>, Query),
+        ("key_prefix" = Option<String>, Query)),
+    responses((status = 200, body = serde_json::Value), (status = 400, body = super::problem::ProblemBody),
+        (status = 404, body = super::problem::ProblemBody)))]
 pub async fn respond(
     engine: Engine,
     api: &Api,
     handle: Arc<Handle>,
     stream: Option<PublishedStream>,
+    selection: Selection,
     head: &HeaderMap,
-) -> Result<Response, Fault> {
+) -> Result<Response, Problem> {
     let form = if names::accepts(head, "application/x-ndjson") { Form::Lines } else { Form::Document };
-    write(engine, api, handle, stream, form).await
+    write(engine, api, handle, stream, selection, form).await
 }
 
 /// The values of every collection at one mark, for clients that keep no keys.
@@ -70,8 +77,9 @@ pub async fn values(
     api: &Api,
     handle: Arc<Handle>,
     stream: Option<PublishedStream>,
-) -> Result<Response, Fault> {
-    write(engine, api, handle, stream, Form::Values).await
+    selection: Selection,
+) -> Result<Response, Problem> {
+    write(engine, api, handle, stream, selection, Form::Values).await
 }
 
 async fn write(
@@ -79,9 +87,12 @@ async fn write(
     api: &Api,
     handle: Arc<Handle>,
     stream: Option<PublishedStream>,
+    selection: Selection,
     form: Form,
-) -> Result<Response, Fault> {
-    let collections: VecDeque<_> = engine.collection_names(&handle)?.into();
+) -> Result<Response, Problem> {
+    check_types(&engine, &handle, &selection)?;
+    let mut collections: VecDeque<_> = engine.collection_names(&handle)?.into();
+    collections.retain(|(_, entity_type)| selection.types.is_empty() || selection.types.contains(entity_type));
     let pin = match &stream {
         Some(_) => engine.pin(&handle).await?,
         None => None,
@@ -96,6 +107,7 @@ async fn write(
                 stream,
                 pin,
                 form,
+                selection,
                 collections,
                 at: None,
                 began: false,
@@ -190,7 +202,7 @@ impl Writer {
             out.extend_from_slice(serde_json::Value::from(name).to_string().as_bytes());
             out.extend_from_slice(&[b':', open]);
         }
-        let selection = Selection { types: vec![entity_type], ..Selection::default() };
+        let selection = Selection { types: vec![entity_type], ..self.selection.clone() };
         let at = self.at.unwrap_or(Start::beginning());
         let page = self.engine.folded_page(&self.handle, &self.stream, at, &selection, Some(&self.pin)).await?;
         for item in page.items.iter().filter(|item| !item.deletes) {

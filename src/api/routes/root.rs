@@ -58,7 +58,7 @@ async fn answer(api: Api, request: Request) -> Result<Response, Problem> {
         let published = handle.stream();
         // Nothing says what the entities of an untyped stream are: it is read as it is.
         if published.as_ref().is_none_or(|stream| stream.schema.is_some()) {
-            return Ok(snapshot::values(engine, &api, handle, published).await?);
+            return snapshot::values(engine, &api, handle, published, query.selection()?).await;
         }
     }
     stream::serve(engine, &api, path, Request::from_parts(parts, body)).await
