@@ -137,10 +137,15 @@ pub fn write_next_offset(headers: &mut HeaderMap, offset: Offset) {
 
 /// Whether `Accept` names this media type itself. A range such as `*/*`, which everybody sends, does not.
 pub fn accepts(headers: &HeaderMap, media_type: &str) -> bool {
-    let listed = headers.get_all(header::ACCEPT).into_iter().filter_map(|value| value.to_str().ok());
+    lists(headers, &header::ACCEPT, media_type)
+}
+
+/// Whether a header that lists what is acceptable names `wanted`, and not to refuse it. Source: RFC 9110 §12.4.2.
+pub fn lists(headers: &HeaderMap, name: &HeaderName, wanted: &str) -> bool {
+    let listed = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
     listed.flat_map(|list| list.split(',')).any(|item| {
         let mut parts = item.split(';').map(str::trim);
-        let named = parts.next().is_some_and(|kind| kind.eq_ignore_ascii_case(media_type));
+        let named = parts.next().is_some_and(|item| item.eq_ignore_ascii_case(wanted));
         let mut refused = parts.filter_map(|part| part.strip_prefix("q=")).map(|weight| weight.parse() == Ok(0.0));
         named && !refused.any(|refused| refused)
     })
