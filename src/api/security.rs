@@ -122,6 +122,7 @@ fn exposed() -> Vec<HeaderName> {
         names::STREAM_TTL,
         names::STREAM_EXPIRES_AT,
         names::STREAM_SSE_DATA_ENCODING,
+        names::STREAM_SCHEMA,
         names::PRODUCER_EPOCH,
         names::PRODUCER_SEQ,
         names::PRODUCER_EXPECTED_SEQ,
