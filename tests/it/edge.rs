@@ -689,6 +689,17 @@ async fn hundreds_of_live_readers_and_their_writer_share_one_connection() {
 }
 
 #[tokio::test]
+async fn a_stream_created_over_http_2_is_told_its_whole_location() {
+    let served = Served::start(ServeArgs::default()).await;
+    let mut requests = connect(&served).await;
+    let request = axum::http::Request::put(format!("{}/v1/stream/a", served.url)).body(()).unwrap();
+    let (answer, _) = requests.send_request(request, true).unwrap();
+    let answer = answer.await.unwrap();
+    assert_eq!(answer.status(), 201);
+    assert_eq!(answer.headers()["location"], format!("{}/v1/stream/a", served.url));
+}
+
+#[tokio::test]
 async fn a_stream_that_is_not_read_gives_its_page_back_and_leaves_the_connection() {
     const PAGE: usize = 1 << 20;
     let settings = ServeArgs {

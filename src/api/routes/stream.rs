@@ -36,7 +36,11 @@ pub(super) async fn serve(
     request: Request,
 ) -> Result<Response, Problem> {
     let method = request.method().clone();
-    let head = request.headers().clone();
+    let mut head = request.headers().clone();
+    // HTTP/2 names the host in the URI.
+    if let Some(authority) = request.uri().authority() {
+        head.insert(header::HOST, names::value(authority));
+    }
     match method {
         Method::GET => read(engine, api, path, Query::parse(request.uri().query()), head).await,
         Method::HEAD => metadata(engine, path).await,
