@@ -392,3 +392,92 @@ proptest! {
         run(Kind::Directory(tempfile::tempdir().unwrap()), 5_000, ops);
     }
 }
+
+/// Forks taken while the source is written, and at last deleted, each see a beginning of it and keep it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn forks_taken_while_the_source_is_written_begin_as_it_does() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = open(&Kind::Directory(dir), &Clock::manual(Timestamp::from_millis(1_000_000)));
+    let created = |name: &str, fork: Option<&str>| CreateRequest {
+        name: StreamName::parse(name).unwrap(),
+        content_type: Some(ContentType::json()),
+        lifetime: Lifetime::Unlimited,
+        closed: false,
+        schema: None,
+        fork: fork.map(|source| ForkRequest {
+            source: StreamName::parse(source).unwrap(),
+            offset: None,
+            sub_offset: 0,
+        }),
+        body: Bytes::new(),
+    };
+    engine.create(created("source", None)).await.unwrap();
+    let mut tasks = tokio::task::JoinSet::new();
+    for writer in 0..2 {
+        let engine = engine.clone();
+        tasks.spawn(async move {
+            for n in 0..150 {
+                let request = AppendRequest {
+                    content_type: Some(ContentType::json()),
+                    producer: None,
+                    stream_seq: None,
+                    closes: false,
+                    body: format!("[{0}{n:04},{0}{n:04}]", writer + 1).into(),
+                };
+                match engine.append(&StreamName::parse("source").unwrap(), request).await {
+                    Ok(_) => {}
+                    Err(Fault::Refused(Refusal::SoftDeleted)) => break,
+                    Err(other) => panic!("{other:?}"),
+                }
+            }
+            Vec::new()
+        });
+    }
+    for forker in 0..3 {
+        let (engine, requests) = (engine.clone(), (0..30).map(|n| format!("fork/{forker}/{n}")));
+        let requests: Vec<_> = requests.map(|name| created(&name, Some("source"))).collect();
+        tasks.spawn(async move {
+            let mut taken = Vec::new();
+            for (n, request) in requests.into_iter().enumerate() {
+                let name = request.name.clone();
+                match engine.create(request).await {
+                    Ok(_) => taken.push(name.clone()),
+                    Err(Fault::Fork(ForkFault::SourceDeleted(_)) | Fault::NoStream(_)) => break,
+                    Err(other) => panic!("{other:?}"),
+                }
+                if n % 3 == 0 {
+                    engine.delete(&name).await.unwrap();
+                    taken.pop();
+                }
+                if forker == 0 && n == 20 {
+                    engine.delete(&StreamName::parse("source").unwrap()).await.unwrap();
+                }
+            }
+            taken
+        });
+    }
+    let forks: Vec<StreamName> = tasks.join_all().await.into_iter().flatten().collect();
+    assert!(forks.len() > 10, "{forks:?}");
+    let mut contents: Vec<Vec<u8>> = Vec::new();
+    for fork in &forks {
+        let (_, stream) = engine.peek(fork).await.unwrap();
+        let (stream, mut all) = (stream.unwrap(), Vec::new());
+        let mut at = stream.creation.start;
+        while at < stream.tail {
+            let page = engine.raw_page(&stream, at).await.unwrap();
+            all.extend_from_slice(&page.payload);
+            all.push(b',');
+            at = page.next;
+        }
+        contents.push(all);
+    }
+    contents.sort_by_key(Vec::len);
+    assert!(contents.windows(2).all(|pair| pair[1].starts_with(&pair[0])));
+    let source = StreamName::parse("source").unwrap();
+    for (n, fork) in forks.iter().enumerate() {
+        assert!(matches!(engine.peek(&source).await, Err(Fault::Refused(Refusal::SoftDeleted))), "{n}");
+        engine.delete(fork).await.unwrap();
+    }
+    assert!(matches!(engine.peek(&source).await, Err(Fault::NoStream(_))));
+    engine.close();
+}
