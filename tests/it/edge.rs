@@ -485,6 +485,29 @@ async fn a_server_that_stops_ends_event_streams_properly_and_listens_no_more() {
     assert!(served.client.get(&served.url).send().await.unwrap_err().is_connect());
 }
 
+#[tokio::test]
+async fn a_live_reader_outlasts_a_time_without_room_for_its_page() {
+    const PAGE: usize = 1 << 20;
+    let settings = ServeArgs {
+        root_mount: Some("/".into()),
+        page_bytes_max: Some(PAGE),
+        pages_bytes_max: Some(PAGE),
+        ..ServeArgs::default()
+    };
+    let served = Served::start(settings).await;
+    served.send("PUT", "/a", json!(["x".repeat(PAGE - 3_000)])).await;
+    let requests = connect(&served).await;
+    let unread = over(&requests, &served, "GET", "/a?offset=-1", "").await;
+    let mut live = Events::of(served.get("/a?offset=-1&live=sse")).await;
+    let mut source = Events::of(served.get("/a").header("accept", "text/event-stream")).await;
+    let waits: Value = serde_json::from_str(&live.until("control").await.data).unwrap();
+    assert_ne!(waits["upToDate"], true, "{waits}");
+    assert_eq!(source.next().await.unwrap(), Event::default());
+    drop((unread, requests));
+    assert_eq!(live.until("data").await.data.len(), PAGE - 3_000 + 4);
+    assert_eq!(source.message().await.1.as_str().unwrap().len(), PAGE - 3_000);
+}
+
 // Compressed answers.
 
 fn gunzip(bytes: &[u8]) -> Vec<u8> {
@@ -830,6 +853,10 @@ async fn sse_v1_holds_behind_every_door() {
             served.send("POST", "/v1/stream/t/a", mixed).await;
         }
         assert_eq!(served.status("DELETE", entity).await, 200);
+        let fork = served.ask("PUT", "/v1/stream/t/fork").header("stream-forked-from", "/v1/stream/t/a");
+        let fork = fork.header("content-type", "application/json").body(json!([session("forked", "1")]).to_string());
+        assert_eq!(fork.send().await.unwrap().status(), 201);
+        assert_eq!(sse_v1(&served, "t/fork").await.last().unwrap()["key"], "forked");
         let before = sse_v1(&served, "t/a").await;
         let found = before.iter().find(|change| change["key"] == "kept").unwrap();
         for (name, value) in kept.as_object().unwrap() {

@@ -11,6 +11,7 @@ use crate::engine::{AppendRequest, CreateRequest, Engine, Fault, ForkRequest, Ha
 use crate::model::{Offset, ReadFrom};
 use crate::protocol::cursor::cursor;
 
+use super::super::body::PATIENCE;
 use super::super::extract::{Query, StreamPath, WholeBody, malformed_query, stream_name};
 use super::super::problem::{Problem, ProblemType};
 use super::super::state::Api;
@@ -278,7 +279,7 @@ async fn catch_up(
     let (room, guarded) = (api.page_room(), api.settings().token.is_some());
     let begins_at = view.offset();
     let folded = matches!(view, View::Folded { .. });
-    let (page, share) = view.page(&engine, room, handle, stream.as_ref(), &selection).await?;
+    let (page, share) = view.page(&engine, room, handle, stream.as_ref(), &selection, PATIENCE).await?;
     let next = view.offset();
     let id = stream.as_ref().map_or(0, |stream| stream.id.0);
     let tag = names::etag(format_args!(
@@ -342,7 +343,8 @@ async fn long_poll(
             (Some(stream), None) => id = Some(stream.id),
             _ => {}
         }
-        let (page, share) = view.page(&engine, api.page_room(), &handle, stream.as_ref(), &selection).await?;
+        let (page, share) =
+            view.page(&engine, api.page_room(), &handle, stream.as_ref(), &selection, PATIENCE).await?;
         let answer = |status: StatusCode, page: Option<Page>, closed: bool, up_to_date: bool| {
             let mut response = match page {
                 Some(page) => (status, page.body).into_response(),
