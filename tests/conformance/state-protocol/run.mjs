@@ -15,6 +15,7 @@ const HELP = `Runs what the Durable Streams State Protocol asks of a server agai
   --seed NUMBER     what the random cases draw from; printed, and new in each run unless given
   --only PATTERN    only cases whose name matches: 'space: group: title', as printed
   --timeout-ms N    how long a case may take (30000)
+  --bail            stops at the first failure
   --strict          a failed SHOULD or MAY fails the run as well
   --json            prints one JSON document instead of lines
 
@@ -33,6 +34,7 @@ function options() {
       seed: { type: 'string' },
       only: { type: 'string', default: '' },
       'timeout-ms': { type: 'string', default: '30000' },
+      bail: { type: 'boolean', default: false },
       strict: { type: 'boolean', default: false },
       json: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
@@ -51,6 +53,7 @@ function options() {
     seed: number(values.seed ?? String(Date.now() % 2 ** 31), '--seed'),
     only: new RegExp(values.only),
     timeoutMs: number(values['timeout-ms'], '--timeout-ms'),
+    bail: values.bail,
     strict: values.strict,
     json: values.json,
   }

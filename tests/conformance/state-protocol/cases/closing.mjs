@@ -1,6 +1,7 @@
 // Closing (PROTOCOL.md §5.2, §5.3) as a reader of state sees it: the last change comes, and then it is told that it was.
 
 import assert from 'node:assert/strict'
+import { setTimeout as sleep } from 'node:timers/promises'
 
 import { State, entity, insert, update } from '../suite/messages.mjs'
 import { group } from './define.mjs'
@@ -49,6 +50,8 @@ export default group('closing', (test) => {
       const reading = t.again(stream).collect(live, Infinity)
       reading.catch(() => {})
       for (const message of sent.slice(0, 2)) await stream.append([message])
+      // The reader has caught up and waits when the end comes.
+      await sleep(200)
       await stream.append(sent.slice(2), { 'stream-closed': 'true' })
       t.delivered(sent, (await reading).messages)
     }, { plain: KEEPS_OPEN })

@@ -61,11 +61,12 @@ export function canonical(value) {
 
 /** Members of a message whose meaning the specification defines. */
 const MEMBERS = ['type', 'key', 'value', 'old_value']
-const HEADERS = ['operation', 'control', 'txid', 'timestamp', 'offset']
+const HEADERS = ['operation', 'control', 'txid', 'timestamp']
 
 /**
  * How a delivered message differs from the one that was sent, in what the specification defines; undefined where it does
- * not. A server may add to the headers, and a delete says the same with `"value": null` and without (§4.1.3).
+ * not. A server may add to the headers, or say its own `offset` there, and a delete says the same with `"value": null` and
+ * without (§4.1.3).
  */
 export function difference(sent, received) {
   if (!isObject(received) || !isObject(received.headers)) return `delivered as ${short(received)}`
@@ -84,6 +85,16 @@ export function difference(sent, received) {
     }
   }
   return undefined
+}
+
+/** A message that is exactly the one that was sent, or has more headers than it. */
+export function unchanged(sent, received) {
+  if (!isObject(sent) || !isObject(received) || !isObject(sent.headers) || !isObject(received.headers)) {
+    return canonical(sent) === canonical(received)
+  }
+  const own = Object.entries(received.headers).filter(([name]) => Object.hasOwn(sent.headers, name) && name !== 'offset')
+  const offset = Object.hasOwn(sent.headers, 'offset') ? { offset: sent.headers.offset } : {}
+  return canonical(sent) === canonical({ ...received, headers: { ...Object.fromEntries(own), ...offset } })
 }
 
 /** JSON for a person: not all of a long one. */

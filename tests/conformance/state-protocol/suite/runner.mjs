@@ -10,12 +10,12 @@ const DETECTION = { type: 'user' }
 
 /**
  * Runs the suite. `options`: `url` (streams are made below it), `typed` (the same for streams that the server checks),
- * `headers`, `seed`, `only` (a pattern of names), `timeoutMs`, `onResult`.
+ * `headers`, `seed`, `only` (a pattern of names), `timeoutMs`, `bail` (stop at the first failure), `onResult`.
  *
  * Resolves with `{seed, results}`; a result is `{group, space, section, level, title, outcome, reason?, ms}`, its outcome
  * `passed`, `failed` or `skipped`.
  */
-export async function run({ url, typed, headers = {}, seed, only = /^/, timeoutMs = 30_000, onResult = () => {} }) {
+export async function run({ url, typed, headers = {}, seed, only = /^/, timeoutMs = 30_000, bail = false, onResult = () => {} }) {
   const runId = `${Date.now().toString(36)}${Math.floor(Math.random() * 1e6).toString(36)}`
   const spaces = [{ name: 'plain', url: trimmed(url), headers, run: runId, typed: false }]
   if (typed !== undefined) spaces.push({ name: 'typed', url: trimmed(typed), headers, run: `${runId}t`, typed: true })
@@ -28,6 +28,7 @@ export async function run({ url, typed, headers = {}, seed, only = /^/, timeoutM
       const result = { ...described(space, one), ...(await outcome(one, space, number, seed, timeoutMs, skip)) }
       results.push(result)
       onResult(result)
+      if (bail && result.outcome === 'failed') return { seed, results }
     }
   }
   return { seed, results }
