@@ -22,6 +22,7 @@ use super::headers as names;
 use super::live::event_stream;
 use super::problem::{Problem, ProblemType};
 use super::state::Api;
+use super::view::check_types;
 
 struct Reader {
     engine: Engine,
@@ -119,21 +120,6 @@ fn resume_at(query: &Query, head: &HeaderMap) -> Result<ReadFrom, Problem> {
         });
     }
     Ok(query.read_from("offset")?.unwrap_or(ReadFrom::Beginning))
-}
-
-/// An unknown type in an allow-list is a mistake that an empty view would hide.
-fn check_types(engine: &Engine, handle: &Handle, selection: &Selection) -> Result<(), Problem> {
-    if selection.types.is_empty() {
-        return Ok(());
-    }
-    let known = engine.collections(handle)?;
-    match selection.types.iter().find(|name| !known.contains(name)) {
-        None => Ok(()),
-        Some(unknown) => Err(super::extract::malformed_query(format!(
-            "type {unknown:?} is not in the schema; it has {}",
-            known.join(", ")
-        ))),
-    }
 }
 
 impl Reader {

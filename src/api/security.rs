@@ -20,7 +20,7 @@ use super::state::Api;
 
 /// Wraps the routes in what every answer needs.
 pub fn guard(routes: Router, api: Api) -> Router {
-    routes
+    let routes = routes
         .layer(middleware::from_fn_with_state(api.clone(), authorise))
         .layer(CatchPanicLayer::custom(|panic: Box<dyn std::any::Any + Send>| {
             let reason = panic.downcast_ref::<String>().map(String::as_str);
@@ -28,9 +28,11 @@ pub fn guard(routes: Router, api: Api) -> Router {
             tracing::error!(panic = reason, "a request failed in a way that it should not have");
             Problem::new(ProblemType::Internal, "a fault of the server; it has been logged").into_response()
         }))
-        .layer(cors())
+        .layer(cors());
+    super::encoding::compress(routes)
         .layer(middleware::from_fn(browser_headers))
         .layer(middleware::from_fn_with_state(api, note))
+        .layer(middleware::from_fn(super::multiplex::share))
 }
 
 /// Counts the request and, where the log asks for it, tells of it: no bodies, no tokens, no query.

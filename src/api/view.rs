@@ -11,6 +11,7 @@ use crate::protocol::control::Control;
 use crate::registry::Reads;
 
 use super::body::{PageRoom, PageShare};
+use super::extract::malformed_query;
 use super::problem::Problem;
 
 /// How a protocol read sees the stream, and how far it has come.
@@ -54,6 +55,7 @@ impl View {
         if !typed && (fold || *selection != Selection::default()) {
             return Err(Fault::NotTyped(handle.name.clone()).into());
         }
+        check_types(engine, handle, selection)?;
         let offset = match from.unwrap_or(ReadFrom::Beginning) {
             ReadFrom::Beginning => Offset::BEGINNING,
             ReadFrom::Tail => Offset::at(stream.map_or(0, |stream| stream.tail)),
@@ -181,6 +183,20 @@ impl View {
                     closed: page.done && stream.closed,
                 })
             }
+        }
+    }
+}
+
+/// Refuses a type that the schema does not have: a mistake in an allow-list that an empty answer would hide.
+pub fn check_types(engine: &Engine, handle: &Handle, selection: &Selection) -> Result<(), Problem> {
+    if selection.types.is_empty() {
+        return Ok(());
+    }
+    let known = engine.collections(handle)?;
+    match selection.types.iter().find(|name| !known.contains(name)) {
+        None => Ok(()),
+        Some(unknown) => {
+            Err(malformed_query(format!("type {unknown:?} is not in the schema; it has {}", known.join(", "))))
         }
     }
 }

@@ -23,24 +23,34 @@ pub async fn dispatch(State(api): State<Api>, request: Request) -> Response {
     let answer = async {
         let engine = Engine::from_request_parts(&mut parts, &api).await?;
         let path = StreamPath::from_request_parts(&mut parts, &api).await?;
-        let method = parts.method.clone();
-        let head = parts.headers.clone();
-        match method {
-            Method::GET => read(engine, &api, path, Query::parse(parts.uri.query()), head).await,
-            Method::HEAD => metadata(engine, path).await,
-            Method::DELETE => delete(engine, path).await,
-            Method::PUT | Method::POST => {
-                let uri = parts.uri.clone();
-                let body = WholeBody::from_request(Request::from_parts(parts, body), &api).await?;
-                match method {
-                    Method::PUT => create(engine, path, head, body, uri.path()).await,
-                    _ => append(engine, path, head, body).await,
-                }
-            }
-            _ => Err(Problem::new(ProblemType::MethodNotAllowed, "a stream knows PUT, POST, GET, HEAD and DELETE")),
-        }
+        serve(engine, &api, path, Request::from_parts(parts, body)).await
     };
     answer.await.unwrap_or_else(|problem: Problem| problem.into_response())
+}
+
+/// The protocol on one stream, whatever URL led to it.
+pub(super) async fn serve(
+    engine: Engine,
+    api: &Api,
+    path: StreamPath,
+    request: Request,
+) -> Result<Response, Problem> {
+    let method = request.method().clone();
+    let head = request.headers().clone();
+    match method {
+        Method::GET => read(engine, api, path, Query::parse(request.uri().query()), head).await,
+        Method::HEAD => metadata(engine, path).await,
+        Method::DELETE => delete(engine, path).await,
+        Method::PUT | Method::POST => {
+            let uri = request.uri().clone();
+            let body = WholeBody::from_request(request, api).await?;
+            match method {
+                Method::PUT => create(engine, path, head, body, uri.path()).await,
+                _ => append(engine, path, head, body).await,
+            }
+        }
+        _ => Err(Problem::new(ProblemType::MethodNotAllowed, "a stream knows PUT, POST, GET, HEAD and DELETE")),
+    }
 }
 
 /// Create a stream, or confirm that it exists as asked.
@@ -207,7 +217,7 @@ pub(in crate::api) async fn read(
         engine.reached(&handle, offset).await?;
     }
     let stream = handle.stream().or(stream);
-    if live.is_none() && wants_events(&head) {
+    if live.is_none() && names::accepts(&head, names::EVENT_STREAM) {
         return events::respond(engine, api, handle, stream, &query, &head).await;
     }
     let selection = query.selection()?;
@@ -220,11 +230,6 @@ pub(in crate::api) async fn read(
         Some(_) => long_poll(engine, api, handle, stream, view, selection, &query).await,
         None => catch_up(engine, api, &handle, stream, view, selection, from, &head).await,
     }
-}
-
-fn wants_events(head: &HeaderMap) -> bool {
-    let accept = head.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    accept.split(',').any(|kind| kind.trim().starts_with("text/event-stream"))
 }
 
 #[expect(clippy::too_many_arguments, reason = "they are the parts of one request")]
