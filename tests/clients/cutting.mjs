@@ -6,9 +6,9 @@ import { random } from './random.mjs'
 
 /**
  * A proxy in front of `url`. Of each connection, some number of bytes that the server sends pass, `bytesMin` to `bytesMax`;
- * then both ends are cut, with a reset or an orderly end. `calm()` lets all further bytes pass.
+ * then both ends are cut, with a reset or an orderly end; of the first at least `firstMin`. `calm()` lets all bytes pass.
  */
-export async function cuttingProxy(url, { seed, bytesMin = 1, bytesMax }) {
+export async function cuttingProxy(url, { seed, bytesMin = 1, bytesMax, firstMin = bytesMin }) {
   const next = random(seed)
   const { hostname, port } = new URL(url)
   const proxy = { cuts: 0, connections: 0 }
@@ -16,7 +16,8 @@ export async function cuttingProxy(url, { seed, bytesMin = 1, bytesMax }) {
   const server = createServer((client) => {
     proxy.connections++
     const upstream = connect(Number(port), hostname)
-    let left = bytesMin + Math.floor(next() * (bytesMax - bytesMin))
+    const least = proxy.connections === 1 ? firstMin : bytesMin
+    let left = least + Math.floor(next() * (bytesMax - least))
     const reset = next() < 0.5
     const end = () => {
       reset ? client.resetAndDestroy() : client.end()

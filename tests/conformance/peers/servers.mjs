@@ -121,7 +121,7 @@ function peer({ name, version, store, longPollMs = 500, install, run }) {
 const NODE_SERVER = `
 const [folder, port, dataDir, longPollTimeout] = process.argv.slice(1)
 const { DurableStreamTestServer } = await import(folder + '/dist/index.js')
-await new DurableStreamTestServer({ host: '127.0.0.1', port: Number(port), dataDir, longPollTimeout: Number(longPollTimeout) }).start()
+await new DurableStreamTestServer({ host: '127.0.0.1', port: Number(port), dataDir, longPollTimeout: Number(longPollTimeout), webhooks: true }).start()
 `
 
 export const SERVERS = [
