@@ -6,13 +6,12 @@
 use axum::Router;
 use axum::extract::Request;
 use axum::http::{Extensions, HeaderMap, HeaderValue, Method, StatusCode, Version, header};
-use axum::middleware::{self, Next};
 use axum::response::Response;
 use tower_http::CompressionLevel;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{Predicate, SizeAbove};
 
-use super::{body, headers as names};
+use super::headers as names;
 
 /// Answers below this size are sent as they are.
 const SMALL_BYTES: u16 = 1024;
@@ -22,10 +21,7 @@ pub fn compress(routes: Router) -> Router {
     let worth_it = |_: StatusCode, _: Version, headers: &HeaderMap, _: &Extensions| compresses(headers);
     // Changes repeat their member names: the fastest level finds most of it, and readers share two cores with writers.
     let layer = CompressionLayer::new().quality(CompressionLevel::Fastest);
-    routes
-        .layer(middleware::from_fn(in_slices))
-        .layer(layer.compress_when(SizeAbove::new(SMALL_BYTES).and(worth_it)))
-        .layer(middleware::from_fn(tell_apart))
+    routes.layer(layer.compress_when(SizeAbove::new(SMALL_BYTES).and(worth_it)))
 }
 
 /// Whether an answer with these headers is finite text that may be changed on its way.
@@ -42,39 +38,36 @@ fn compresses(headers: &HeaderMap) -> bool {
     is_text && kind != names::EVENT_STREAM && !at_once && !fixed
 }
 
-/// Hands the encoder slices: it keeps the piece that it last read while it asks for the next, which may need the room
-/// that the last one has.
-async fn in_slices(request: Request, next: Next) -> Response {
-    let asked = asks(&request);
-    let response = next.run(request).await;
-    match asked && compresses(response.headers()) {
-        true => response.map(body::sliced),
-        false => response,
-    }
+/// What a request says of representations.
+pub struct Asked {
+    /// It is a `HEAD` whose `GET` may be compressed.
+    head: bool,
+    known: Option<HeaderValue>,
 }
 
-fn asks(request: &Request) -> bool {
-    let lists = |coding| names::lists(request.headers(), &header::ACCEPT_ENCODING, coding);
-    lists("gzip") || lists("x-gzip") || lists("*")
-}
+impl Asked {
+    pub fn by(request: &Request) -> Self {
+        let asks = || names::lists(request.headers(), &header::ACCEPT_ENCODING, "gzip");
+        Self {
+            head: request.method() == Method::HEAD && asks(),
+            known: request.headers().get(header::IF_NONE_MATCH).cloned(),
+        }
+    }
 
-/// Keeps headers true where the bytes that are sent are not those that the handler made.
-async fn tell_apart(request: Request, next: Next) -> Response {
-    let head = request.method() == Method::HEAD && asks(&request);
-    let known = request.headers().get(header::IF_NONE_MATCH).cloned();
-    let mut response = next.run(request).await;
-    let unchanged = response.status() == StatusCode::NOT_MODIFIED;
-    let headers = response.headers_mut();
-    // The length of what a GET would compress is only known once it was.
-    if head && compresses(headers) {
-        headers.remove(header::CONTENT_LENGTH);
+    /// Keeps headers true where the bytes that are sent are not those that the handler made.
+    pub fn tell_apart(self, response: &mut Response) {
+        let unchanged = response.status() == StatusCode::NOT_MODIFIED;
+        let headers = response.headers_mut();
+        // The length of what a GET would compress is only known once it was.
+        if self.head && compresses(headers) {
+            headers.remove(header::CONTENT_LENGTH);
+        }
+        let Some(weak) = headers.get(header::ETAG).and_then(weakened) else { return };
+        let knows_weak = || self.known.is_some_and(|known| contains(known.as_bytes(), weak.as_bytes()));
+        if headers.contains_key(header::CONTENT_ENCODING) || (unchanged && knows_weak()) {
+            headers.insert(header::ETAG, weak);
+        }
     }
-    let Some(weak) = headers.get(header::ETAG).and_then(weakened) else { return response };
-    let holds_weak = || known.is_some_and(|known| contains(known.as_bytes(), weak.as_bytes()));
-    if headers.contains_key(header::CONTENT_ENCODING) || (unchanged && holds_weak()) {
-        headers.insert(header::ETAG, weak);
-    }
-    response
 }
 
 fn weakened(tag: &HeaderValue) -> Option<HeaderValue> {

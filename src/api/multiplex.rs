@@ -12,9 +12,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
-use axum::extract::Request;
 use axum::http::Version;
-use axum::middleware::Next;
 use axum::response::Response;
 use http_body::{Frame, SizeHint};
 use tokio::time::Instant;
@@ -59,12 +57,10 @@ pub async fn unless_stuck<F: Future>(timeout: Duration, response: F) {
 }
 
 /// Slices the bodies of HTTP/2, and notes what is taken of them.
-pub async fn share(request: Request, next: Next) -> Response {
-    let shared = request.version() == Version::HTTP_2;
-    let response = next.run(request).await;
-    match shared {
-        true => response.map(|body| Body::new(Tracked(body::sliced(body)))),
-        false => response,
+pub fn share(version: Version, response: Response) -> Response {
+    match version {
+        Version::HTTP_2 => response.map(|body| Body::new(Tracked(body::sliced(body)))),
+        _ => response,
     }
 }
 

@@ -15,7 +15,7 @@ use crate::engine::entity::value_of;
 use crate::engine::{Engine, Fault, FoldedItem, Handle, Pin, PublishedStream, Selection, Start};
 use crate::model::Offset;
 
-use super::body::{CutShort, Next, PageRoom, stepwise};
+use super::body::{CutShort, Next, PageRoom, sliced, stepwise};
 use super::headers as names;
 use super::problem::Problem;
 use super::state::Api;
@@ -115,7 +115,8 @@ async fn write(
                 wrote_one: false,
                 ended: false,
             };
-            (mark, stepwise(writer, Writer::step))
+            // In slices: an encoder keeps the piece it last read while it asks for the next, whose room that may be.
+            (mark, sliced(stepwise(writer, Writer::step)))
         }
         _ => (Offset::BEGINNING, Body::from(empty(form, &collections))),
     };

@@ -689,6 +689,17 @@ async fn hundreds_of_live_readers_and_their_writer_share_one_connection() {
 }
 
 #[tokio::test]
+async fn a_stream_created_over_http_2_is_told_its_whole_location() {
+    let served = Served::start(ServeArgs::default()).await;
+    let mut requests = connect(&served).await;
+    let request = axum::http::Request::put(format!("{}/v1/stream/a", served.url)).body(()).unwrap();
+    let (answer, _) = requests.send_request(request, true).unwrap();
+    let answer = answer.await.unwrap();
+    assert_eq!(answer.status(), 201);
+    assert_eq!(answer.headers()["location"], format!("{}/v1/stream/a", served.url));
+}
+
+#[tokio::test]
 async fn a_stream_that_is_not_read_gives_its_page_back_and_leaves_the_connection() {
     const PAGE: usize = 1 << 20;
     let settings = ServeArgs {
@@ -750,4 +761,166 @@ async fn a_live_reader_that_stops_reading_a_shared_connection_is_ended() {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     drop(unread);
+}
+
+// What SSE v1 asks for.
+
+/// The changes that a protocol SSE reader from the beginning is sent up to the tail, held to the rules of SSE v1.
+async fn sse_v1(served: &Served, stream: &str) -> Vec<Value> {
+    let mut events = Events::of(served.get(&format!("/v1/stream/{stream}?offset=-1&live=sse"))).await;
+    let mut changes = Vec::new();
+    loop {
+        let event = events.next().await.unwrap();
+        let data: Value = serde_json::from_str(&event.data).unwrap();
+        if event.name.as_deref() == Some("control") {
+            match data["upToDate"] == true {
+                true => break,
+                false => continue,
+            }
+        }
+        assert_eq!(event.name.as_deref(), Some("data"));
+        assert!(!data.as_array().unwrap().is_empty());
+        changes.extend(data.as_array().unwrap().clone());
+    }
+    for change in &changes {
+        let headers = &change["headers"];
+        assert!(headers.get("control").is_none(), "{change}");
+        assert!(headers["correlationId"].as_str().is_some_and(|id| !id.is_empty()), "{change}");
+        let parts: Vec<&str> = headers["traceparent"].as_str().unwrap().split('-').collect();
+        assert!(parts.iter().map(|part| part.len()).eq([2, 32, 16, 2]), "{change}");
+        assert!(parts.concat().bytes().all(|b| b.is_ascii_hexdigit()), "{change}");
+        assert_eq!(change.get("value").is_none(), headers["operation"] == "delete", "{change}");
+    }
+    changes
+}
+
+#[tokio::test]
+async fn sse_v1_holds_behind_every_door() {
+    for settings in [
+        json!({ "egress": "sse_v1" }),
+        json!({ "egress": "sse_v1", "validation": "quarantine" }),
+        json!({ "egress": "sse_v1", "validation": "off" }),
+        json!({ "egress": "sse_v1", "reads": "folded" }),
+    ] {
+        let served = Served::start(ServeArgs::default()).await;
+        served.bind("t/**", settings.clone()).await;
+        assert_eq!(sse_v1(&served, "t/a").await, [] as [Value; 0]);
+        served.send("PUT", "/v1/stream/t/a", json!([session("put", "1")])).await;
+        let kept = json!({ "operation": "upsert", "correlationId": "mine", "tracestate": "a=b",
+            "traceparent": "00-0AF7651916CD43DD8448EB211C80319C-b7ad6b7169203331-01" });
+        let mut sent = session("kept", "1");
+        sent["headers"] = kept.clone();
+        let mut bad = session("bad", "1");
+        bad["headers"] = json!({ "operation": "insert", "correlationId": null, "traceparent": "00-0-0-0" });
+        let mut nulled = gone("put");
+        nulled["value"] = Value::Null;
+        served.send("POST", "/v1/stream/t/a", json!([sent, bad, nulled])).await;
+        served.send("POST", "/v1/stream/t/a", session("one", "1")).await;
+        let entity = "/v1/state/t/a/-/entities/session/entity";
+        served.send("PUT", entity, json!({ "id": "entity" })).await;
+        served.send("PATCH", entity, json!({ "state": "2" })).await;
+        served.send("POST", "/v1/state/t/a/-/changes", json!([session("batch", "1"), gone("one")])).await;
+        let ingest = served.ask("POST", "/v1/state/t/a/-/changes").header("content-type", "application/x-ndjson");
+        let lines = format!("{}\n{}\n", session("line", "1"), json!([session("line2", "1"), gone("line")]));
+        let acks = ingest.body(lines).send().await.unwrap().text().await.unwrap();
+        assert_eq!((acks.lines().count(), acks.contains("error")), (2, false), "{acks}");
+        if settings["validation"] == "quarantine" {
+            let mixed = json!([session("good", "1"), { "type": "session", "key": "x", "value": { "id": 7 },
+                "headers": { "operation": "upsert" } }]);
+            served.send("POST", "/v1/stream/t/a", mixed).await;
+        }
+        assert_eq!(served.status("DELETE", entity).await, 200);
+        let before = sse_v1(&served, "t/a").await;
+        let found = before.iter().find(|change| change["key"] == "kept").unwrap();
+        for (name, value) in kept.as_object().unwrap() {
+            assert_eq!(&found["headers"][name], value);
+        }
+        assert_eq!(served.status("DELETE", "/v1/stream/t/a").await, 204);
+        let after = sse_v1(&served, "t/a").await;
+        if settings["reads"] == "folded" {
+            assert_eq!(after, [] as [Value; 0]);
+            let keys: Vec<&str> = before.iter().map(|change| change["key"].as_str().unwrap()).collect();
+            assert_eq!(keys, ["kept", "bad", "batch", "line2"]);
+        } else {
+            assert!(after.len() > before.len());
+        }
+    }
+}
+
+#[tokio::test]
+async fn brackets_come_to_an_sse_reader_that_asks_for_them_and_to_no_other() {
+    let served = Served::start(ServeArgs::default()).await;
+    served.bind("t/**", json!({ "egress": "sse_v1", "reads": "folded" })).await;
+    served.send("POST", "/v1/stream/t/a", json!([session("a", "1"), session("a", "2"), session("b", "1")])).await;
+    assert_eq!(sse_v1(&served, "t/a").await.len(), 2);
+    let mut framed = Events::of(served.get("/v1/stream/t/a?offset=-1&live=sse&fold=true")).await;
+    let data: Value = serde_json::from_str(&framed.next().await.unwrap().data).unwrap();
+    let controls: Vec<&Value> =
+        data.as_array().unwrap().iter().map(|message| &message["headers"]["control"]).collect();
+    assert_eq!(controls, [&json!("snapshot-start"), &Value::Null, &Value::Null, &json!("snapshot-end")]);
+}
+
+// Browsers.
+
+#[tokio::test]
+async fn a_browser_is_let_in_before_it_shows_its_token_and_is_told_every_header() {
+    let settings = ServeArgs { root_mount: Some("/".into()), token: Some("secret".into()), ..ServeArgs::default() };
+    let served = Served::start(settings).await;
+    let listed = |answer: &Response, name: &str| -> Vec<String> {
+        header(answer, name).split(',').map(|item| item.trim().to_ascii_lowercase()).collect()
+    };
+    for path in ["/v1/stream/a", "/v1/state/a/-/entities/b/c", "/v1/schemas/a/versions", "/a/b", "/openapi.json"] {
+        let preflight = served.ask("OPTIONS", path).header("origin", "https://app.example");
+        let preflight = preflight.header("access-control-request-method", "PATCH");
+        let preflight = preflight.header("access-control-request-headers", "authorization,if-match");
+        let answer = preflight.send().await.unwrap();
+        assert_eq!((answer.status().as_u16(), header(&answer, "access-control-allow-origin")), (200, "*"), "{path}");
+        let methods = listed(&answer, "access-control-allow-methods");
+        for method in ["get", "head", "post", "put", "patch", "delete", "options"] {
+            assert!(methods.iter().any(|known| known == method), "{path} {method}");
+        }
+        let headers = listed(&answer, "access-control-allow-headers");
+        for name in [
+            "content-type",
+            "authorization",
+            "if-match",
+            "if-none-match",
+            "last-event-id",
+            "producer-id",
+            "producer-epoch",
+            "producer-seq",
+            "stream-seq",
+            "stream-closed",
+            "stream-ttl",
+            "stream-expires-at",
+            "stream-schema",
+            "stream-forked-from",
+            "stream-fork-offset",
+            "stream-fork-sub-offset",
+        ] {
+            assert!(headers.iter().any(|known| known == name), "{path} {name}");
+        }
+        let answer = served.get(path).header("origin", "https://app.example").send().await.unwrap();
+        assert_eq!(answer.status(), 401, "{path}");
+        let exposed = listed(&answer, "access-control-expose-headers");
+        for name in [
+            "stream-next-offset",
+            "stream-cursor",
+            "stream-up-to-date",
+            "stream-closed",
+            "stream-ttl",
+            "stream-expires-at",
+            "stream-sse-data-encoding",
+            "producer-epoch",
+            "producer-seq",
+            "producer-expected-seq",
+            "producer-received-seq",
+            "etag",
+            "location",
+            "retry-after",
+            "content-encoding",
+        ] {
+            assert!(exposed.iter().any(|known| known == name), "{path} {name}");
+        }
+    }
 }

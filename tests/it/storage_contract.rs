@@ -163,6 +163,7 @@ fn create_as(id: StreamId, name: &str, start: u64, content_type: ContentType) ->
         lifetime: Lifetime::Unlimited,
         start,
         schema: None,
+        fork: None,
     };
     Staged { record: record(id, start, Body::Create(creation)), decided_on: StreamVersion(0) }
 }
