@@ -15,21 +15,32 @@ async function put(url, method, body) {
   if (!answer.ok) throw new Error(`${method} ${url}: ${answer.status}\n${await answer.text()}`)
 }
 
-/** Binds everything below `/v1/stream/typed/` to the schemas that the suite's typed cases need; resolves with that URL. */
-export async function typedSpace(server) {
+/**
+ * What runs on bound streams, by how they validate. Refused or kept aside is the same to readers; but a control message of a
+ * client, which only the server may send, is kept aside with a 2xx, which the cases about them rightly take for accepted.
+ */
+const VALIDATIONS = { reject: undefined, quarantine: /^typed: (?!controls)(?!.*with resets)/ }
+
+/** Binds everything below a path to the schemas that the suite's typed cases need; resolves with the URL of that path. */
+export async function typedSpace(server, validation = 'reject') {
   const schemas = JSON.parse(await readFile(new URL('schema.json', SUITE), 'utf8'))
   const collections = Object.fromEntries(
     Object.entries(schemas).map(([type, schema]) => [type, { type, primaryKey: 'id', schema }]),
   )
   await put(`${server.url}/v1/schemas/state-conformance/versions`, 'POST', { collections })
-  await put(`${server.url}/v1/bindings/state-conformance`, 'PUT', { pattern: 'typed/**', subject: 'state-conformance' })
-  return `${server.url}/v1/stream/typed`
+  const binding = { pattern: `typed-${validation}/**`, subject: 'state-conformance', validation }
+  await put(`${server.url}/v1/bindings/state-conformance-${validation}`, 'PUT', binding)
+  return `${server.url}/v1/stream/typed-${validation}`
 }
 
 async function conformance(store, seed) {
   const server = await Server.start({ store, args: ['--long-poll-ms', '500'] })
   try {
-    const { results } = await run({ url: `${server.url}/v1/stream`, typed: await typedSpace(server), seed })
+    const results = []
+    for (const [validation, only] of Object.entries(VALIDATIONS)) {
+      const url = `${server.url}/v1/stream`
+      results.push(...(await run({ url, typed: await typedSpace(server, validation), seed, only })).results)
+    }
     return results
   } finally {
     await server.remove()

@@ -24,7 +24,7 @@ The exit code is 0 where every MUST that ran has passed, 1 where one failed, and
 function options() {
   // `--typed` alone takes the URL of the run, which parseArgs cannot say.
   const args = process.argv.slice(2).map((one) => (one === '--typed' ? '--typed=' : one))
-  const { values, positionals } = parseArgs({
+  const { values, positionals } = parsed({
     args,
     allowPositionals: true,
     options: {
@@ -59,12 +59,20 @@ function options() {
   }
 }
 
+function parsed(config) {
+  try {
+    return parseArgs(config)
+  } catch (fault) {
+    return fail(fault.message)
+  }
+}
+
 function number(text, name) {
   return /^\d{1,10}$/.test(text) ? Number(text) : fail(`${name} ${text}`)
 }
 
 function fail(what) {
-  console.error(`cannot understand ${what}; --help says what can be given`)
+  console.error(`cannot understand the arguments: ${what}; --help says what can be given`)
   process.exit(2)
 }
 

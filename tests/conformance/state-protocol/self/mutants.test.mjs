@@ -9,19 +9,20 @@ import { MUTANTS, TYPED_MUTANTS } from './mutants.mjs'
 import { startProxy } from './proxy.mjs'
 
 let server
+let typed
 
 beforeAll(async () => {
   server = await Server.start({ store: 'memory', args: ['--long-poll-ms', '500'] })
-  await typedSpace(server)
+  typed = new URL(await typedSpace(server)).pathname
 })
 
 afterAll(() => server?.remove())
 
 /** What fails first in a run through a proxy. */
-async function failures(mutant, { typed, ...options } = {}) {
+async function failures(mutant, { typed: path, ...options } = {}) {
   const proxy = await startProxy(server.url, mutant)
   try {
-    const given = { url: `${proxy.url}/v1/stream`, typed: typed && `${proxy.url}${typed}`, seed: 1, bail: true }
+    const given = { url: `${proxy.url}/v1/stream`, typed: path && `${proxy.url}${path}`, seed: 1, bail: true }
     const { results } = await run({ ...given, timeoutMs: 2_500, ...options })
     return { failed: results.filter(({ outcome }) => outcome === 'failed'), results }
   } finally {
@@ -45,7 +46,7 @@ describe('fails a server that', () => {
 
 describe('on validated streams, fails a server that', () => {
   it.concurrent.each(Object.keys(TYPED_MUTANTS))('%s', async (name) => {
-    const { failed } = await failures(TYPED_MUTANTS[name], { typed: '/v1/stream/typed', only: /^typed/ })
+    const { failed } = await failures(TYPED_MUTANTS[name], { typed, only: /^typed/ })
     expect(failed).toHaveLength(1)
   })
 })
