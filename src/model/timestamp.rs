@@ -48,8 +48,11 @@ impl FromStr for Timestamp {
 
     fn from_str(text: &str) -> Result<Self, TimestampFault> {
         // jiff alone would also read RFC 9557, hours without minutes and commas; those are not RFC 3339.
-        let plain = is_rfc_3339(text);
-        let moment: jiff::Timestamp = plain.then(|| text.parse().ok()).flatten().ok_or(TimestampFault)?;
+        if !is_rfc_3339(text) {
+            return Err(TimestampFault);
+        }
+        // RFC 3339 can write a day more than jiff can hold, and "never" is often written so.
+        let moment = text.parse().unwrap_or(jiff::Timestamp::MAX);
         u64::try_from(moment.as_millisecond()).map(Self).map_err(|_| TimestampFault)
     }
 }
@@ -82,12 +85,12 @@ fn without_fraction(zone: &[u8]) -> &[u8] {
 }
 
 fn is_zone(zone: &[u8]) -> bool {
-    match zone {
-        [b'Z' | b'z'] => true,
-        [b'+' | b'-', b'0' | b'1', b'0'..=b'9', b':', b'0'..=b'5', b'0'..=b'9'] => true,
-        [b'+' | b'-', b'2', b'0'..=b'3', b':', b'0'..=b'5', b'0'..=b'9'] => true,
-        _ => false,
-    }
+    matches!(
+        zone,
+        [b'Z' | b'z']
+            | [b'+' | b'-', b'0' | b'1', b'0'..=b'9', b':', b'0'..=b'5', b'0'..=b'9']
+            | [b'+' | b'-', b'2', b'0'..=b'3', b':', b'0'..=b'5', b'0'..=b'9']
+    )
 }
 
 #[cfg(test)]
@@ -101,6 +104,13 @@ mod tests {
         for text in ["", "tomorrow", "2026-01-31", "1969-12-31T23:59:59Z", "2026-13-01T00:00:00Z"] {
             assert_eq!(text.parse::<Timestamp>(), Err(TimestampFault), "{text:?}");
         }
+    }
+
+    #[test]
+    fn the_end_of_the_last_year_is_as_late_as_can_be() {
+        let last: Timestamp = "9999-12-31T23:59:59Z".parse().unwrap();
+        assert!(last.to_string().starts_with("9999-12-30T22:00:00.999"));
+        assert!(last > "9999-12-30T00:00:00Z".parse().unwrap());
     }
 
     #[test]
