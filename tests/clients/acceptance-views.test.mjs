@@ -20,8 +20,16 @@ let server
 beforeAll(async () => {
   const args = ['--long-poll-ms', '500', '--heartbeat-ms', String(HEARTBEAT_MS), '--root-mount', 'netscript/']
   server = await Server.start({ args })
-  await bind(server, 'auth', 'netscript/auth/**', { validation: 'quarantine', producers: 'epoch_floor', close: 'ignore' })
-  await bind(server, 'workers', 'netscript/workers/**', { validation: 'quarantine', producers: 'epoch_floor', close: 'ignore' })
+  await bind(server, 'auth', 'netscript/auth/**', {
+    validation: 'quarantine',
+    producers: 'epoch_floor',
+    close: 'ignore',
+  })
+  await bind(server, 'workers', 'netscript/workers/**', {
+    validation: 'quarantine',
+    producers: 'epoch_floor',
+    close: 'ignore',
+  })
   await bind(server, 'sessions', 'netscript/sessions/**')
 })
 
@@ -49,13 +57,19 @@ describe('case 5: what was written for other servers works at the root, as writt
   it('`auth session list` lists the sessions, and only those that are left', async () => {
     expect(await sessionList(server.url)).toEqual([])
     const sessions = ['s1', 's2', 's3'].map((id) => authSession(id))
-    await produce('auth/sessions', sessions.map((value) => change('auth-session', value.id, value, traced())))
+    await produce(
+      'auth/sessions',
+      sessions.map((value) => change('auth-session', value.id, value, traced())),
+    )
     await produce('auth/sessions', [
       change('auth-session', 's2', undefined, traced()),
       change('auth-session', 's3', authSession('s3', { state: 'revoked' }), traced()),
     ])
     const listed = await sessionList(server.url)
-    expect(listed.toSorted((a, b) => (a.id < b.id ? -1 : 1))).toEqual([sessions[0], authSession('s3', { state: 'revoked' })])
+    expect(listed.toSorted((a, b) => (a.id < b.id ? -1 : 1))).toEqual([
+      sessions[0],
+      authSession('s3', { state: 'revoked' }),
+    ])
     await server.restart('kill')
     expect((await sessionList(server.url)).map(({ id }) => id).sort()).toEqual(['s1', 's3'])
   })
@@ -73,10 +87,12 @@ describe('case 5: what was written for other servers works at the root, as writt
     open.push(source)
     const upsert = (n, members) => change('execution', executionId(n), execution(n, members), traced())
     await produce('workers/executions', [upsert(1), upsert(2), upsert(1, { status: 'completed' })])
-    await expect.poll(() => Object.fromEntries(view)).toEqual({
-      [executionId(1)]: execution(1, { status: 'completed' }),
-      [executionId(2)]: execution(2),
-    })
+    await expect
+      .poll(() => Object.fromEntries(view))
+      .toEqual({
+        [executionId(1)]: execution(1, { status: 'completed' }),
+        [executionId(2)]: execution(2),
+      })
     await produce('workers/executions', [change('execution', executionId(2), undefined, traced()), upsert(3)])
     await expect.poll(() => [...view.keys()].sort()).toEqual([executionId(1), executionId(3)])
   })
@@ -92,7 +108,9 @@ function viewed(url) {
     if (value === undefined) view.state.delete(key)
     else view.state.set(key, value)
   }
-  source.addEventListener('ready', ({ lastEventId }) => view.marks.push({ id: lastEventId, state: Object.fromEntries(view.state) }))
+  source.addEventListener('ready', ({ lastEventId }) =>
+    view.marks.push({ id: lastEventId, state: Object.fromEntries(view.state) }),
+  )
   source.addEventListener('reset', () => view.resets++ || view.state.clear())
   source.onerror = () => view.errors++
   open.push(view)
@@ -124,10 +142,14 @@ describe.each([1, 2, 3])('case 9: an EventSource whose connections are cut at ra
     const history = []
     const write = async (n, attempt) => {
       const known = writers.entities('execution')[executionId(n)] !== undefined
-      const answer = known && next() < 0.2
-        ? await writers.delete('execution', executionId(n))
-        : await writers.put('execution', executionId(n), execution(n, { attempt }))
-      history.push({ offset: place(answer.headers.get('stream-next-offset') ?? answer.json().offset), state: writers.entities('execution') })
+      const answer =
+        known && next() < 0.2
+          ? await writers.delete('execution', executionId(n))
+          : await writers.put('execution', executionId(n), execution(n, { attempt }))
+      history.push({
+        offset: place(answer.headers.get('stream-next-offset') ?? answer.json().offset),
+        state: writers.entities('execution'),
+      })
     }
     for (let n = 0; n < 40; n++) await write(n, 0)
     // An EventSource that was never answered knows no `retry`, and would wait 3 s.
@@ -218,7 +240,9 @@ describe('Compozy', () => {
       for (const line of frame.split('\n')) expect(line).toMatch(/^(id|event|data|retry):|^:/)
       expect(frame).toMatch(/^id: ?\S+$/m)
     }
-    const data = frames.filter((frame) => !/^event:/m.test(frame)).map((frame) => JSON.parse(/^data: ?(.*)$/m.exec(frame)[1]))
+    const data = frames
+      .filter((frame) => !/^event:/m.test(frame))
+      .map((frame) => JSON.parse(/^data: ?(.*)$/m.exec(frame)[1]))
     expect(data.map(({ key }) => key).sort()).toEqual([executionId(1), 'job-1'].sort())
   })
 
@@ -226,7 +250,9 @@ describe('Compozy', () => {
     const { text: found } = await text(urlOf(), (so) => so.includes('ready') && so.endsWith('\n\n'))
     const id = [...found.matchAll(/^id: ?(\S+)$/gm)].at(-1)[1]
     await writers.put('job', 'job-2', job(2))
-    const { text: rest } = await text(urlOf(), (so) => so.includes('ready') && so.endsWith('\n\n'), { 'last-event-id': id })
+    const { text: rest } = await text(urlOf(), (so) => so.includes('ready') && so.endsWith('\n\n'), {
+      'last-event-id': id,
+    })
     expect([...rest.matchAll(/"key":"([^"]+)"/g)].map(([, key]) => key)).toEqual(['job-2'])
   })
 

@@ -26,7 +26,8 @@ beforeAll(async () => {
   await bind(server, 'workers', 'netscript/workers/**', NETSCRIPT)
   await bind(server, 'sagas', 'netscript/sagas/**', NETSCRIPT)
   await bind(server, 'workers', 'workers/**')
-  for (const validation of MODES) await bind(server, 'workers', `${validation}/workers/**`, { ...NETSCRIPT, validation })
+  for (const validation of MODES)
+    await bind(server, 'workers', `${validation}/workers/**`, { ...NETSCRIPT, validation })
 })
 
 afterAll(() => server?.remove())
@@ -135,8 +136,10 @@ describe('case 6: an execution with a status outside the enum', () => {
     return producer
   }
   const written = async (mode) => (await messages(urlOf(`${mode}/workers/enum`))).map(asSent)
-  const quarantined = async (mode) => (await request(`${server.url}/v1/state/${mode}/workers/enum/-/quarantine`)).json().entries
-  const warned = async () => Number(/^keyfold_warned_changes\S* (\d+)/m.exec((await request(`${server.url}/metrics`)).text)?.[1])
+  const quarantined = async (mode) =>
+    (await request(`${server.url}/v1/state/${mode}/workers/enum/-/quarantine`)).json().entries
+  const warned = async () =>
+    Number(/^keyfold_warned_changes\S* (\d+)/m.exec((await request(`${server.url}/metrics`)).text)?.[1])
   const place = expect.objectContaining({ pointer: expect.stringMatching(/status$/), keyword: 'enum' })
 
   it('is refused under `reject`: the producer is told where and why, and no reader sees it', async () => {
@@ -181,12 +184,16 @@ describe('case 6: an execution with a status outside the enum', () => {
 /** Runs a producer in a process of its own; resolves with what became of it. */
 function processOf(url, id, first, count) {
   const program = fileURLToPath(new URL('producing.mjs', import.meta.url))
-  const child = spawn(process.execPath, [program, url, id, String(first), String(count)], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const child = spawn(process.execPath, [program, url, id, String(first), String(count)], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
   let output = ''
   child.stdout.on('data', (chunk) => (output += chunk))
   return new Promise((resolve, reject) => {
     child.once('error', reject)
-    child.once('close', (code) => (code === 0 ? resolve(JSON.parse(output)) : reject(new Error(`the producer ended with ${code}`))))
+    child.once('close', (code) =>
+      code === 0 ? resolve(JSON.parse(output)) : reject(new Error(`the producer ended with ${code}`)),
+    )
   })
 }
 
@@ -194,7 +201,10 @@ it('case 7: two processes with one producer id are fenced cleanly, and both are 
   const url = urlOf('netscript/workers/twice')
   const [one, other] = await Promise.all([processOf(url, 'workers', 0, 40), processOf(url, 'workers', 100, 40)])
   const keys = (await messages(url)).map(({ key }) => key)
-  for (const [{ receipts, dead, lost }, first] of [[one, 0], [other, 100]]) {
+  for (const [{ receipts, dead, lost }, first] of [
+    [one, 0],
+    [other, 100],
+  ]) {
     expect({ dead, lost }).toEqual(unharmed)
     expect(receipts.map(({ status }) => status)).toEqual(Array(40).fill(200))
     // Each one's writes are there once, in its order, whoever came in between.
@@ -255,7 +265,9 @@ it('case 10: 1,000 rows go through a buffer of 256 as fast as it drains, and non
   }
   await producer.flush()
   const seconds = (performance.now() - began) / 1_000
-  console.info(`1,000 rows in ${seconds.toFixed(2)} s: ${Math.round(1_000 / seconds)} a second, ${seconds.toFixed(2)} ms an acknowledgement`)
+  console.info(
+    `1,000 rows in ${seconds.toFixed(2)} s: ${Math.round(1_000 / seconds)} a second, ${seconds.toFixed(2)} ms an acknowledgement`,
+  )
   expect(rejected).toEqual([])
   expect(harm(producer)).toEqual(unharmed)
   expect(producer.receipts.map(({ status }) => status)).toEqual(Array(1_000).fill(200))

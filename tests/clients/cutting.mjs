@@ -36,7 +36,10 @@ export async function cuttingProxy(url, { seed, bytesMin = 1, bytesMax, firstMin
       upstream.pause()
     })
     client.on('data', (chunk) => upstream.write(chunk))
-    for (const [one, other] of [[client, upstream], [upstream, client]]) {
+    for (const [one, other] of [
+      [client, upstream],
+      [upstream, client],
+    ]) {
       one.on('error', () => other.destroy())
       one.on('close', () => other.destroy())
     }

@@ -34,9 +34,13 @@ async function producing(answers, count = 2) {
   const producer = new NetScriptProducer(url, 'workers', { waitMs: () => 1, timeoutMs: 200 })
   for (let n = 0; n < count; n++) producer.enqueue(job(n))
   await producer.flush()
-  const posts = requests.filter(({ method }) => method === 'POST').map(({ headers, body }) => ({
-    place: `${headers['producer-epoch']}/${headers['producer-seq']}`, key: JSON.parse(body)[0].key, changes: JSON.parse(body).length,
-  }))
+  const posts = requests
+    .filter(({ method }) => method === 'POST')
+    .map(({ headers, body }) => ({
+      place: `${headers['producer-epoch']}/${headers['producer-seq']}`,
+      key: JSON.parse(body)[0].key,
+      changes: JSON.parse(body).length,
+    }))
   return { producer, posts, methods: requests.map(({ method }) => method).join(' ') }
 }
 
@@ -55,7 +59,11 @@ it('takes 204 for delivered', async () => {
 
 it('goes on at the epoch above the one it is told with a 403, with the same change', async () => {
   const { producer, posts } = await producing([{ status: 403, headers: { 'producer-epoch': '6' } }, 200])
-  expect(posts.map(({ place, key }) => [place, key])).toEqual([['0/0', 'job-0'], ['7/0', 'job-0'], ['7/1', 'job-1']])
+  expect(posts.map(({ place, key }) => [place, key])).toEqual([
+    ['0/0', 'job-0'],
+    ['7/0', 'job-0'],
+    ['7/1', 'job-1'],
+  ])
   expect(producer.receipts).toHaveLength(2)
 })
 
@@ -64,7 +72,11 @@ describe.each([408, 429, 500, 503, 507, null])('%s', (answer) => {
     const { producer, posts, methods } = await producing([answer, answer, 200], 1)
     expect(methods).toBe('PUT POST PUT POST PUT POST')
     expect(posts.map(({ place, key }) => [place, key])).toEqual(Array(3).fill(['0/0', 'job-0']))
-    expect({ dead: producer.dead, lost: producer.lost, delivered: producer.receipts.length }).toEqual({ dead: undefined, lost: [], delivered: 1 })
+    expect({ dead: producer.dead, lost: producer.lost, delivered: producer.receipts.length }).toEqual({
+      dead: undefined,
+      lost: [],
+      delivered: 1,
+    })
   })
 
   it('eight times loses the change', async () => {
@@ -74,13 +86,16 @@ describe.each([408, 429, 500, 503, 507, null])('%s', (answer) => {
   })
 })
 
-it.each([400, 401, 404, 409, 410, 413, 422])('%i kills it: nothing it has buffered is sent any more', async (status) => {
-  const { producer, posts } = await producing([200, status, 200], 4)
-  expect(producer.dead.status).toBe(status)
-  expect(posts.map(({ key }) => key)).toEqual(['job-0', 'job-1'])
-  expect(producer.lost).toHaveLength(3)
-  expect(producer.enqueue(job(9))).toBe(false)
-})
+it.each([400, 401, 404, 409, 410, 413, 422])(
+  '%i kills it: nothing it has buffered is sent any more',
+  async (status) => {
+    const { producer, posts } = await producing([200, status, 200], 4)
+    expect(producer.dead.status).toBe(status)
+    expect(posts.map(({ key }) => key)).toEqual(['job-0', 'job-1'])
+    expect(producer.lost).toHaveLength(3)
+    expect(producer.enqueue(job(9))).toBe(false)
+  },
+)
 
 it('gives up after 9 to 13 s', () => {
   const waits = [1, 2, 3, 4, 5, 6, 7].map(retryMs)

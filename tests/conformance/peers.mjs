@@ -23,7 +23,10 @@ const NAMED_MAX = 5
 
 const { values: options, positionals: picked } = parseArgs({
   allowPositionals: true,
-  options: { dir: { type: 'string', default: path.join(tmpdir(), 'keyfold-peers') }, write: { type: 'boolean', default: false } },
+  options: {
+    dir: { type: 'string', default: path.join(tmpdir(), 'keyfold-peers') },
+    write: { type: 'boolean', default: false },
+  },
 })
 
 /** The public suite: its cases, with the group of each. */
@@ -37,9 +40,13 @@ async function serverSuite(url, longPollMs) {
     // A failed case fails the run; the report says which.
     await finished(process.execPath, args, { cwd: HERE, env }).catch(() => {})
     const { testResults } = JSON.parse(await readFile(report, 'utf8'))
-    return testResults.flatMap(({ assertionResults }) => assertionResults).map(({ ancestorTitles, title, status }) => ({
-      group: ancestorTitles[0], title, passed: status === 'passed',
-    }))
+    return testResults
+      .flatMap(({ assertionResults }) => assertionResults)
+      .map(({ ancestorTitles, title, status }) => ({
+        group: ancestorTitles[0],
+        title,
+        passed: status === 'passed',
+      }))
   } finally {
     await rm(reports, { recursive: true, force: true })
   }
@@ -67,7 +74,15 @@ function row({ name, version, store, cases, results }) {
     const { passed, failed } = counted(results.filter((one) => one.space === space))[wanted]
     return passed + failed === 0 ? 'none' : `${passed} of ${passed + failed}`
   }
-  const cells = [name, version, store, ratio(core), ratio(subscriptions), level('plain', 'MUST'), level('plain', 'SHOULD')]
+  const cells = [
+    name,
+    version,
+    store,
+    ratio(core),
+    ratio(subscriptions),
+    level('plain', 'MUST'),
+    level('plain', 'SHOULD'),
+  ]
   return `| ${[...cells, level('typed', 'MUST'), level('typed', 'SHOULD')].join(' | ')} |`
 }
 
@@ -93,7 +108,9 @@ function grouped(cases) {
 }
 
 async function document(measurements) {
-  const suite = JSON.parse(await readFile(path.join(HERE, 'node_modules/@durable-streams/server-conformance-tests/package.json'), 'utf8'))
+  const suite = JSON.parse(
+    await readFile(path.join(HERE, 'node_modules/@durable-streams/server-conformance-tests/package.json'), 'utf8'),
+  )
   const failed = measurements.map(failures).join('')
   return `
 Run on ${new Date().toISOString().slice(0, 10)} with \`${suite.name}\` ${suite.version} and seed ${SEED} of the State Protocol suite.
@@ -106,7 +123,9 @@ What failed, by case, or by group where many cases of it did:
 ${failed === '' ? '\nnothing.\n' : failed}`
 }
 
-const servers = SERVERS.filter(({ name }) => picked.length === 0 || picked.some((part) => name.toLowerCase().includes(part.toLowerCase())))
+const servers = SERVERS.filter(
+  ({ name }) => picked.length === 0 || picked.some((part) => name.toLowerCase().includes(part.toLowerCase())),
+)
 const measurements = []
 for (const server of servers) measurements.push(await measured(server))
 const text = await document(measurements)

@@ -54,11 +54,13 @@ async function main(stores) {
   for (const store of stores) {
     const results = await conformance(store, seed)
     const { MUST, SHOULD, MAY } = counted(results)
-    const text = Object.entries({ MUST, SHOULD, MAY }).map(([level, { passed, failed, skipped }]) =>
-      `${level} ${passed} passed, ${failed} failed, ${skipped} skipped`)
+    const text = Object.entries({ MUST, SHOULD, MAY }).map(
+      ([level, { passed, failed, skipped }]) => `${level} ${passed} passed, ${failed} failed, ${skipped} skipped`,
+    )
     console.log(`${store}: ${text.join('; ')}`)
     for (const { outcome, space, group, title, reason } of results) {
-      if (outcome === 'failed') console.log(`  failed: ${space}: ${group}: ${title}\n${reason.replaceAll(/^/gm, '    ')}`)
+      if (outcome === 'failed')
+        console.log(`  failed: ${space}: ${group}: ${title}\n${reason.replaceAll(/^/gm, '    ')}`)
     }
     const whole = results.filter(({ space, outcome }) => space === 'typed' && outcome === 'passed').length > 0
     if (!whole) console.log('  the cases for validated streams did not run')

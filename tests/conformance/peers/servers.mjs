@@ -21,7 +21,10 @@ export function finished(program, args, options = {}) {
     for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => (output += chunk))
     child.once('error', reject)
     child.once('close', (code) =>
-      code === 0 ? resolve(output) : reject(new Error(`${program} ${args.join(' ')} ended with ${code}\n${output.slice(-2_000)}`)))
+      code === 0
+        ? resolve(output)
+        : reject(new Error(`${program} ${args.join(' ')} ended with ${code}\n${output.slice(-2_000)}`)),
+    )
   })
 }
 
@@ -69,7 +72,12 @@ async function crate(dir, name, version, binary) {
   const program = path.join(root, 'bin', binary)
   if (!existsSync(program)) {
     // What is asked is whether it is right, not how fast it is.
-    const env = { ...process.env, CARGO_PROFILE_RELEASE_LTO: 'off', CARGO_PROFILE_RELEASE_OPT_LEVEL: '1', CARGO_PROFILE_RELEASE_CODEGEN_UNITS: '16' }
+    const env = {
+      ...process.env,
+      CARGO_PROFILE_RELEASE_LTO: 'off',
+      CARGO_PROFILE_RELEASE_OPT_LEVEL: '1',
+      CARGO_PROFILE_RELEASE_CODEGEN_UNITS: '16',
+    }
     await finished('cargo', ['install', name, '--version', version, '--locked', '--root', root], { env })
   }
   return program
@@ -82,7 +90,9 @@ async function npmPackage(dir, name, version) {
   if (!existsSync(folder)) {
     await mkdir(root, { recursive: true })
     await writeFile(path.join(root, 'package.json'), '{"private":true}\n')
-    await finished('npm', ['install', `${name}@${version}`, '--no-audit', '--no-fund', '--ignore-scripts'], { cwd: root })
+    await finished('npm', ['install', `${name}@${version}`, '--no-audit', '--no-fund', '--ignore-scripts'], {
+      cwd: root,
+    })
   }
   return folder
 }
@@ -133,7 +143,15 @@ export const SERVERS = [
     store: 'file-backed',
     install: (dir) => npmPackage(dir, '@durable-streams/server', '0.3.7'),
     run: ({ program, port, data, longPollMs }) =>
-      listening(port, process.execPath, ['--input-type=module', '-e', NODE_SERVER, program, String(port), data, String(longPollMs)]),
+      listening(port, process.execPath, [
+        '--input-type=module',
+        '-e',
+        NODE_SERVER,
+        program,
+        String(port),
+        data,
+        String(longPollMs),
+      ]),
   }),
   peer({
     name: '`durable-streams` (crate)',
@@ -141,7 +159,14 @@ export const SERVERS = [
     store: 'wal',
     install: (dir) => crate(dir, 'durable-streams', '0.1.5', 'durable-streams-server'),
     run: ({ program, port, data, longPollMs }) =>
-      listening(port, program, ['--port', String(port), '--data-dir', data, '--long-poll-timeout-ms', String(longPollMs)]),
+      listening(port, program, [
+        '--port',
+        String(port),
+        '--data-dir',
+        data,
+        '--long-poll-timeout-ms',
+        String(longPollMs),
+      ]),
   }),
   peer({
     name: '`durable-streams-server` (crate)',

@@ -44,7 +44,9 @@ function options() {
     console.log(HELP)
     process.exit(values.help ? 0 : 2)
   }
-  const headers = Object.fromEntries(values.header.map((line) => /^([^:]+):\s*(.*)$/.exec(line)?.slice(1) ?? fail(`--header ${line}`)))
+  const headers = Object.fromEntries(
+    values.header.map((line) => /^([^:]+):\s*(.*)$/.exec(line)?.slice(1) ?? fail(`--header ${line}`)),
+  )
   if (values.token !== undefined) headers.authorization = `Bearer ${values.token}`
   return {
     url: positionals[0],
@@ -78,10 +80,12 @@ function fail(what) {
 
 /** Nothing can be said of a server that does not answer. */
 async function reachable(url, headers) {
-  await fetch(url, { headers, signal: AbortSignal.timeout(10_000) }).then((answer) => answer.arrayBuffer()).catch((fault) => {
-    console.error(`${url} cannot be reached: ${fault.cause?.message ?? fault.message}`)
-    process.exit(2)
-  })
+  await fetch(url, { headers, signal: AbortSignal.timeout(10_000) })
+    .then((answer) => answer.arrayBuffer())
+    .catch((fault) => {
+      console.error(`${url} cannot be reached: ${fault.cause?.message ?? fault.message}`)
+      process.exit(2)
+    })
 }
 
 const SIGNS = { passed: 'ok     ', failed: 'FAILED ', skipped: 'skipped' }
@@ -98,7 +102,9 @@ const { results } = await run({ ...given, onResult: json ? undefined : (result) 
 const counts = counted(results)
 const failed = strict ? results.some(({ outcome }) => outcome === 'failed') : counts.MUST.failed > 0
 if (json) {
-  console.log(JSON.stringify({ url: given.url, typed: given.typed ?? null, seed: given.seed, counts, results }, null, 2))
+  console.log(
+    JSON.stringify({ url: given.url, typed: given.typed ?? null, seed: given.seed, counts, results }, null, 2),
+  )
 } else {
   console.log()
   for (const [level, { passed, failed, skipped }] of Object.entries(counts)) {

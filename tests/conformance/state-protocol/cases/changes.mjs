@@ -10,19 +10,25 @@ const ANY_TYPE = 'a schema decides which types there are'
 
 export default group('changes', (test) => {
   test('4.1.1', 'MUST', 'an insert is delivered as it was sent', (t) =>
-    t.roundTrip([insert('user', 'user:1', entity('user:1', { name: 'Ada' }))]))
+    t.roundTrip([insert('user', 'user:1', entity('user:1', { name: 'Ada' }))]),
+  )
 
   test('4.1.2', 'MUST', 'an update is delivered as it was sent', (t) =>
     t.roundTrip([
       insert('user', 'user:1', entity('user:1', { name: 'Ada' })),
       update('user', 'user:1', entity('user:1', { name: 'Ada L.' })),
-    ]))
+    ]),
+  )
 
   test('4.1.2', 'MUST', 'an update keeps its old_value', (t) =>
     t.roundTrip([
       insert('user', 'user:1', entity('user:1', { name: 'Ada' })),
-      { ...update('user', 'user:1', entity('user:1', { name: 'Ada L.' })), old_value: entity('user:1', { name: 'Ada' }) },
-    ]))
+      {
+        ...update('user', 'user:1', entity('user:1', { name: 'Ada L.' })),
+        old_value: entity('user:1', { name: 'Ada' }),
+      },
+    ]),
+  )
 
   test('4.1.3', 'MUST', 'a delete without a value is delivered without one', async (t) => {
     const [, last] = await t.roundTrip([insert('user', 'user:1', entity('user:1')), remove('user', 'user:1')])
@@ -42,7 +48,8 @@ export default group('changes', (test) => {
     t.roundTrip([
       insert('user', 'user:1', entity('user:1', { name: 'Ada' })),
       { ...remove('user', 'user:1'), old_value: entity('user:1', { name: 'Ada' }) },
-    ]))
+    ]),
+  )
 
   test('4.1.1', 'SHOULD', 'an insert with an old_value is refused, or delivered with it', async (t) => {
     const message = { ...insert('user', 'user:1', entity('user:1')), old_value: entity('user:1', { name: 'before' }) }
@@ -56,7 +63,8 @@ export default group('changes', (test) => {
     t.roundTrip([
       { ...insert('user', 'user:1', entity('user:1')), headers: { operation: 'upsert' } },
       { ...insert('user', 'user:1', entity('user:1', { name: 'Ada' })), headers: { operation: 'upsert' } },
-    ]))
+    ]),
+  )
 
   test('4.1', 'MUST', 'one object as a body is one change', async (t) => {
     const stream = await t.stream()
@@ -70,7 +78,8 @@ export default group('changes', (test) => {
       insert('user', 'user:1', entity('user:1', { name: 'Ada' })),
       insert('message', 'msg:1', entity('msg:1', { text: 'hi' })),
       insert('reaction', 'reaction:1', entity('reaction:1', { emoji: '🦀' })),
-    ]))
+    ]),
+  )
 
   test('2', 'MUST', 'one key under two types is two entities', async (t) => {
     const received = await t.roundTrip([
@@ -81,32 +90,67 @@ export default group('changes', (test) => {
     t.folds(received, State.of([insert('message', 'same', entity('same', { text: 'm' }))]))
   })
 
-  test('4.1', 'MUST', 'types that differ only in case, spaces or form are different types', (t) =>
-    t.roundTrip(['user', 'User', ' user', 'user ', 'Ünit', 'U\u0308nit', '用户', '__proto__', 'a/b?c#d'].map((type, n) => insert(type, 'k', { n }))),
-  { plain: ANY_TYPE })
+  test(
+    '4.1',
+    'MUST',
+    'types that differ only in case, spaces or form are different types',
+    (t) =>
+      t.roundTrip(
+        ['user', 'User', ' user', 'user ', 'Ünit', 'U\u0308nit', '用户', '__proto__', 'a/b?c#d'].map((type, n) =>
+          insert(type, 'k', { n }),
+        ),
+      ),
+    { plain: ANY_TYPE },
+  )
 
   const TIMES = [
-    '2025-01-15T10:30:00Z', '2025-01-15T10:30:00.123456789Z', '2025-01-15T10:30:00+05:30', '1985-04-12T23:20:50.52-08:00',
-    '2016-12-31T23:59:60Z', '2025-01-15T10:30:00.000Z', '0001-01-01T00:00:00Z', '2025-01-15t10:30:00z',
-    '1969-12-31T23:59:59Z', '9999-12-31T23:59:59Z',
+    '2025-01-15T10:30:00Z',
+    '2025-01-15T10:30:00.123456789Z',
+    '2025-01-15T10:30:00+05:30',
+    '1985-04-12T23:20:50.52-08:00',
+    '2016-12-31T23:59:60Z',
+    '2025-01-15T10:30:00.000Z',
+    '0001-01-01T00:00:00Z',
+    '2025-01-15t10:30:00z',
+    '1969-12-31T23:59:59Z',
+    '9999-12-31T23:59:59Z',
   ]
   test('5.1', 'MUST', 'a timestamp keeps its text, whatever its precision and zone', (t) =>
-    t.roundTrip(TIMES.map((timestamp, n) => insert('user', `u${n}`, entity(`u${n}`), { timestamp }))))
+    t.roundTrip(TIMES.map((timestamp, n) => insert('user', `u${n}`, entity(`u${n}`), { timestamp }))),
+  )
 
-  test('4.1', 'MUST', 'a txid is delivered with every change of its transaction, over types and batches', async (t) => {
-    const stream = await t.stream()
-    const batches = [1, 2, 3].map((n) => [
-      insert('user', `u${n}`, entity(`u${n}`), { txid: 'tx-1' }),
-      insert('message', `m${n}`, entity(`m${n}`), { txid: n === 2 ? 'tx-2' : 'tx-1' }),
-      insert('reaction', `r${n}`, entity(`r${n}`)),
-    ])
-    for (const batch of batches) await stream.append(batch)
-    t.delivered(batches.flat(), (await stream.read()).messages)
-  })
+  test(
+    '4.1',
+    'MUST',
+    'a txid is delivered with every change of its transaction, over types and batches',
+    async (t) => {
+      const stream = await t.stream()
+      const batches = [1, 2, 3].map((n) => [
+        insert('user', `u${n}`, entity(`u${n}`), { txid: 'tx-1' }),
+        insert('message', `m${n}`, entity(`m${n}`), { txid: n === 2 ? 'tx-2' : 'tx-1' }),
+        insert('reaction', `r${n}`, entity(`r${n}`)),
+      ])
+      for (const batch of batches) await stream.append(batch)
+      t.delivered(batches.flat(), (await stream.read()).messages)
+    },
+  )
 
   test('9.5', 'MUST', 'a txid is opaque: any text comes back as it was', (t) =>
-    t.roundTrip(['0', '00017', '9007199254740993', 'null', 'a b\tc', 'ü🦀', '"', '\\', '00000000-0000-4000-8000-000000000000', 'x'.repeat(500)].map(
-      (txid, n) => insert('user', `u${n}`, entity(`u${n}`), { txid }))))
+    t.roundTrip(
+      [
+        '0',
+        '00017',
+        '9007199254740993',
+        'null',
+        'a b\tc',
+        'ü🦀',
+        '"',
+        '\\',
+        '00000000-0000-4000-8000-000000000000',
+        'x'.repeat(500),
+      ].map((txid, n) => insert('user', `u${n}`, entity(`u${n}`), { txid })),
+    ),
+  )
 
   const UNKNOWN = {
     correlationId: 'c-1',
@@ -125,7 +169,9 @@ export default group('changes', (test) => {
   })
 
   test('5.1', 'SHOULD', 'members that the specification does not name come back', async (t) => {
-    const [received] = await t.roundTrip([{ ...insert('user', 'u1', entity('u1')), meta: { by: 'someone', list: [1, 2] } }])
+    const [received] = await t.roundTrip([
+      { ...insert('user', 'u1', entity('u1')), meta: { by: 'someone', list: [1, 2] } },
+    ])
     assert.equal(canonical(received.meta ?? null), canonical({ by: 'someone', list: [1, 2] }))
   })
 
@@ -135,7 +181,16 @@ export default group('changes', (test) => {
     assert.equal(JSON.stringify(received.value), JSON.stringify(value))
   })
 
-  test('8.1', 'MUST', 'a value need not be an object', (t) =>
-    t.roundTrip([insert('config', 'theme', 'dark'), update('config', 'theme', 'light'), insert('config', 'volume', 11)]),
-  { plain: ANY_VALUE })
+  test(
+    '8.1',
+    'MUST',
+    'a value need not be an object',
+    (t) =>
+      t.roundTrip([
+        insert('config', 'theme', 'dark'),
+        update('config', 'theme', 'light'),
+        insert('config', 'volume', 11),
+      ]),
+    { plain: ANY_VALUE },
+  )
 })

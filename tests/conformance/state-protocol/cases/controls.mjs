@@ -2,7 +2,19 @@
 
 import assert from 'node:assert/strict'
 
-import { CONTROLS, State, canonical, control, difference, entity, faultsOf, insert, isControl, remove, update } from '../suite/messages.mjs'
+import {
+  CONTROLS,
+  State,
+  canonical,
+  control,
+  difference,
+  entity,
+  faultsOf,
+  insert,
+  isControl,
+  remove,
+  update,
+} from '../suite/messages.mjs'
 import { group } from './define.mjs'
 
 /** Appends messages one by one; those that were taken. A control may be refused with a 4xx, a change may not. */
@@ -37,7 +49,10 @@ export default group('controls', (test) => {
   test('5.2', 'MUST', 'a control message with an offset stands where it was sent, and still has one', async (t) => {
     const stream = await t.stream()
     const offset = await stream.append(users(0, 2))
-    const taken = await appended(stream, CONTROLS.map((name) => control(name, { offset })))
+    const taken = await appended(
+      stream,
+      CONTROLS.map((name) => control(name, { offset })),
+    )
     const { messages } = await stream.read()
     t.delivered([...users(0, 2), ...taken], messages)
     for (const message of messages.filter(isControl)) assert.equal(typeof message.headers.offset, 'string')
@@ -79,32 +94,53 @@ export default group('controls', (test) => {
   test('4.2.1', 'MUST', 'a snapshot between its boundaries comes whole and in order', async (t) => {
     const stream = await t.stream()
     const taken = await appended(stream, [
-      ...users(0, 2), control('snapshot-start'), ...users(0, 5, { n: 1 }), control('snapshot-end'), update('user', 'u1', entity('u1', { n: 2 })),
+      ...users(0, 2),
+      control('snapshot-start'),
+      ...users(0, 5, { n: 1 }),
+      control('snapshot-end'),
+      update('user', 'u1', entity('u1', { n: 2 })),
     ])
     const { messages } = await stream.read()
     t.delivered(taken, messages)
     t.folds(messages, State.of(taken))
   })
 
-  test('4.2', 'MUST', 'changes and control messages of one batch keep their order, or the batch is refused whole', async (t) => {
-    const stream = await t.stream()
-    const batch = [users(0, 1)[0], control('snapshot-start'), users(1, 1)[0], control('snapshot-end'), control('reset'), users(2, 1)[0]]
-    const answer = await stream.post(JSON.stringify(batch))
-    t.delivered(answer.ok ? batch : [], (await stream.read()).messages)
-  })
+  test(
+    '4.2',
+    'MUST',
+    'changes and control messages of one batch keep their order, or the batch is refused whole',
+    async (t) => {
+      const stream = await t.stream()
+      const batch = [
+        users(0, 1)[0],
+        control('snapshot-start'),
+        users(1, 1)[0],
+        control('snapshot-end'),
+        control('reset'),
+        users(2, 1)[0],
+      ]
+      const answer = await stream.post(JSON.stringify(batch))
+      t.delivered(answer.ok ? batch : [], (await stream.read()).messages)
+    },
+  )
 
-  test('5.2', 'MUST', 'control messages that a server sends by itself are well formed, and their offsets can be read from', async (t) => {
-    const stream = await t.stream()
-    const sent = users(0, 30)
-    for (const message of sent) await stream.append([message])
-    for (const live of [undefined, 'long-poll', 'sse']) {
-      const { messages } = live ? await stream.collect(live, sent.length) : await stream.read()
-      for (const message of messages.filter(isControl)) {
-        assert.deepEqual(faultsOf(message), [])
-        if (message.headers.offset !== undefined) await stream.page(message.headers.offset)
+  test(
+    '5.2',
+    'MUST',
+    'control messages that a server sends by itself are well formed, and their offsets can be read from',
+    async (t) => {
+      const stream = await t.stream()
+      const sent = users(0, 30)
+      for (const message of sent) await stream.append([message])
+      for (const live of [undefined, 'long-poll', 'sse']) {
+        const { messages } = live ? await stream.collect(live, sent.length) : await stream.read()
+        for (const message of messages.filter(isControl)) {
+          assert.deepEqual(faultsOf(message), [])
+          if (message.headers.offset !== undefined) await stream.page(message.headers.offset)
+        }
       }
-    }
-  })
+    },
+  )
 
   test('4.2', 'SHOULD', 'control messages keep header fields that the specification does not name', async (t) => {
     const stream = await t.stream()

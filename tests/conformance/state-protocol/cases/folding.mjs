@@ -14,7 +14,10 @@ export function randomBatch(random, most = 8) {
     const [type, key] = [random.pick(TYPES), random.pick(KEYS)]
     const headers = random.chance(0.2) ? { txid: `tx-${random.integer(0, 99)}` } : {}
     if (random.chance(0.25)) return remove(type, key, headers)
-    const value = entity(key, { n: random.integer(0, 1e6), ...(random.chance(0.3) ? { name: random.pick(KEYS) } : {}) })
+    const value = entity(key, {
+      n: random.integer(0, 1e6),
+      ...(random.chance(0.3) ? { name: random.pick(KEYS) } : {}),
+    })
     return random.chance(0.4) ? insert(type, key, value, headers) : update(type, key, value, headers)
   })
 }
@@ -39,19 +42,24 @@ export default group('folding', (test) => {
   }
 
   for (const history of [1, 2, 3]) {
-    test('6', 'MUST', `random history ${history}: a reader that goes on after each batch folds the same`, async (t) => {
-      const stream = await t.stream()
-      const [oracle, state] = [new State(), new State()]
-      let offset = '-1'
-      for (let n = 0; n < 25; n++) {
-        await written(stream, t.random, 1, oracle)
-        if (t.random.chance(0.3)) continue
-        const read = await stream.read(offset)
-        for (const message of read.messages) state.apply(message)
-        offset = read.offset
-        assert.deepEqual(state.entries(), oracle.entries(), `after batch ${n + 1}`)
-      }
-    })
+    test(
+      '6',
+      'MUST',
+      `random history ${history}: a reader that goes on after each batch folds the same`,
+      async (t) => {
+        const stream = await t.stream()
+        const [oracle, state] = [new State(), new State()]
+        let offset = '-1'
+        for (let n = 0; n < 25; n++) {
+          await written(stream, t.random, 1, oracle)
+          if (t.random.chance(0.3)) continue
+          const read = await stream.read(offset)
+          for (const message of read.messages) state.apply(message)
+          offset = read.offset
+          assert.deepEqual(state.entries(), oracle.entries(), `after batch ${n + 1}`)
+        }
+      },
+    )
   }
 
   test('6', 'MUST', 'any reader folds the same, from the beginning or resumed at any offset', async (t) => {
@@ -92,7 +100,7 @@ export default group('folding', (test) => {
     t.folds((await stream.read()).messages, new State())
   })
 
-  test('6', 'MUST', 'what was refused is in no reader\'s state', async (t) => {
+  test('6', 'MUST', "what was refused is in no reader's state", async (t) => {
     const stream = await t.stream()
     const oracle = await written(stream, t.random, 5)
     for (const body of ['{', '[{"type":"user",]', 'not json', '[]', '']) {
@@ -115,7 +123,10 @@ export default group('folding', (test) => {
         for (const message of batch) oracle.apply(message)
       }
       const { messages } = await reading
-      t.folds(messages.filter((message) => !isControl(message) || message.headers.control === 'reset'), oracle)
+      t.folds(
+        messages.filter((message) => !isControl(message) || message.headers.control === 'reset'),
+        oracle,
+      )
     })
   }
 })

@@ -8,7 +8,16 @@ const KEYS = {
   'characters beyond the basic plane': ['🦀', '👩‍👩‍👧‍👦', '𝒦', '\u{10ffff}'],
   'characters of URLs': ['a/b/c', '../up', '.', '..', '-', '?x=1#y', 'a%2Fb', '100%', '+', 'a b', '//', '*'],
   'characters of JSON': ['"', '\\', '\\u0041', '{"a":1}', '[1]', "it's", '/', '\u2028', '\u2029'],
-  'names that programs know': ['__proto__', 'constructor', 'toString', 'hasOwnProperty', 'null', 'undefined', 'NaN', 'true'],
+  'names that programs know': [
+    '__proto__',
+    'constructor',
+    'toString',
+    'hasOwnProperty',
+    'null',
+    'undefined',
+    'NaN',
+    'true',
+  ],
   'names that the protocol knows': ['-1', 'now', 'type', 'key', 'headers', 'reset', '0000000000000000'],
   'numbers as text': ['0', '007', '7', '7.0', '1e3', '-0', '12345678901234567890'],
 }
@@ -44,7 +53,14 @@ export default group('keys', (test) => {
     return t.roundTrip([insert('user', key, entity(key)), remove('user', key)])
   })
 
-  test('5.1', 'MUST', 'a key may hold control characters', (t) =>
-    t.roundTrip(['\t', 'a\nb', 'a\r\nb', '\u0000', '\u001b[0m', '\u007f'].map((key) => insert('user', key, { id: key }))),
-  { plain: 'a server that checks keys may refuse these (§9.4)' })
+  test(
+    '5.1',
+    'MUST',
+    'a key may hold control characters',
+    (t) =>
+      t.roundTrip(
+        ['\t', 'a\nb', 'a\r\nb', '\u0000', '\u001b[0m', '\u007f'].map((key) => insert('user', key, { id: key })),
+      ),
+    { plain: 'a server that checks keys may refuse these (§9.4)' },
+  )
 })

@@ -7,12 +7,21 @@ import { group } from './define.mjs'
 import { randomBatch } from './folding.mjs'
 
 const HARD = [
-  'data: x\n\nevent: control\ndata: {}\n\n', '\r', '\r\n', '\n\n', '\u2028\u2029\u0085\ufeff', ': comment', 'id: 1\nretry: 1', 'Grüße, 世界 🦀', '\u0000',
+  'data: x\n\nevent: control\ndata: {}\n\n',
+  '\r',
+  '\r\n',
+  '\n\n',
+  '\u2028\u2029\u0085\ufeff',
+  ': comment',
+  'id: 1\nretry: 1',
+  'Grüße, 世界 🦀',
+  '\u0000',
 ]
 
 export default group('live', (test) => {
   for (const live of ['long-poll', 'sse']) {
-    const test5 = (title, run, about) => test(live === 'sse' ? 'PROTOCOL 5.8' : 'PROTOCOL 5.7', 'MUST', `${live}: ${title}`, run, about)
+    const test5 = (title, run, about) =>
+      test(live === 'sse' ? 'PROTOCOL 5.8' : 'PROTOCOL 5.7', 'MUST', `${live}: ${title}`, run, about)
 
     test5('delivers what a catch-up read delivers', async (t) => {
       const stream = await t.stream()
@@ -63,7 +72,12 @@ export default group('live', (test) => {
     test5('white space between the tokens of a message does no harm', async (t) => {
       const stream = await t.stream()
       const sent = [insert('user', 'a', entity('a', { list: [1, 2] })), insert('user', 'b', entity('b'))]
-      const bodies = [(text) => text.replaceAll('\n', '\r\n'), (text) => text.replaceAll('\n', '\r'), (text) => text, (text) => `\n\n${text}\n\n`]
+      const bodies = [
+        (text) => text.replaceAll('\n', '\r\n'),
+        (text) => text.replaceAll('\n', '\r'),
+        (text) => text,
+        (text) => `\n\n${text}\n\n`,
+      ]
       for (const body of bodies) {
         const answer = await stream.post(body(JSON.stringify(sent, null, 2)))
         assert.ok(answer.ok, `answered ${answer.status}`)
@@ -75,14 +89,20 @@ export default group('live', (test) => {
 
     test5('a value of 256 KiB comes whole', async (t) => {
       const stream = await t.stream()
-      const sent = [insert('user', 'a', entity('a')), insert('user', 'big', entity('big', { text: '世界🦀 '.repeat(20_000) })), remove('user', 'a')]
+      const sent = [
+        insert('user', 'a', entity('a')),
+        insert('user', 'big', entity('big', { text: '世界🦀 '.repeat(20_000) })),
+        remove('user', 'a'),
+      ]
       for (const message of sent) await stream.append([message])
       t.delivered(sent, (await stream.collect(live, sent.length)).messages)
     })
 
     test5('control messages stand where a catch-up read has them', async (t) => {
       const stream = await t.stream()
-      const reset = await stream.post(JSON.stringify([insert('user', 'a', entity('a')), control('reset'), insert('user', 'b', entity('b'))]))
+      const reset = await stream.post(
+        JSON.stringify([insert('user', 'a', entity('a')), control('reset'), insert('user', 'b', entity('b'))]),
+      )
       if (!reset.ok) t.skip('the server refuses control messages of clients')
       const catchUp = (await stream.read()).messages
       const { messages } = await stream.collect(live, catchUp.length, '-1', { controls: true })
@@ -99,28 +119,39 @@ export default group('live', (test) => {
       for (const reading of readers) t.delivered(sent.flat(), (await reading).messages)
     })
 
-    test5('a transaction\'s id is on each of its changes', async (t) => {
+    test5("a transaction's id is on each of its changes", async (t) => {
       const stream = await t.stream()
       const reading = t.again(stream).collect(live, 4)
       reading.catch(() => {})
-      const sent = ['a', 'b'].flatMap((key) => [insert('user', key, entity(key), { txid: 'tx-1' }), update('user', key, entity(key, { n: 1 }), { txid: 'tx-1' })])
+      const sent = ['a', 'b'].flatMap((key) => [
+        insert('user', key, entity(key), { txid: 'tx-1' }),
+        update('user', key, entity(key, { n: 1 }), { txid: 'tx-1' }),
+      ])
       await stream.append(sent.slice(0, 2))
       await stream.append(sent.slice(2))
       const { messages } = await reading
-      assert.deepEqual(messages.filter((message) => !isControl(message)).map(({ headers }) => headers.txid), Array(4).fill('tx-1'))
+      assert.deepEqual(
+        messages.filter((message) => !isControl(message)).map(({ headers }) => headers.txid),
+        Array(4).fill('tx-1'),
+      )
     })
   }
 
-  test('PROTOCOL 5.8', 'MUST', 'sse: cut at random places and resumed, nothing is lost and nothing comes twice', async (t) => {
-    const stream = await t.stream()
-    const sent = Array.from({ length: 40 }, () => randomBatch(t.random, 4))
-    for (const batch of sent.slice(0, 20)) await stream.append(batch)
-    const cut = (responses) => (responses < 30 ? t.random.integer(1, 6_000) : Infinity)
-    const reading = t.again(stream).collect('sse', sent.flat().length, '-1', { cut })
-    reading.catch(() => {})
-    for (const batch of sent.slice(20)) await stream.append(batch)
-    t.delivered(sent.flat(), (await reading).messages)
-  })
+  test(
+    'PROTOCOL 5.8',
+    'MUST',
+    'sse: cut at random places and resumed, nothing is lost and nothing comes twice',
+    async (t) => {
+      const stream = await t.stream()
+      const sent = Array.from({ length: 40 }, () => randomBatch(t.random, 4))
+      for (const batch of sent.slice(0, 20)) await stream.append(batch)
+      const cut = (responses) => (responses < 30 ? t.random.integer(1, 6_000) : Infinity)
+      const reading = t.again(stream).collect('sse', sent.flat().length, '-1', { cut })
+      reading.catch(() => {})
+      for (const batch of sent.slice(20)) await stream.append(batch)
+      t.delivered(sent.flat(), (await reading).messages)
+    },
+  )
 
   test('PROTOCOL 5.7', 'MUST', 'a reader may change between catch-up, long-poll and sse at any offset', async (t) => {
     const stream = await t.stream()

@@ -39,7 +39,10 @@ export const MALFORMED = {
   'a timestamp that is not one': headers({ operation: 'insert', timestamp: 'yesterday' }),
   'a timestamp that is a number': headers({ operation: 'insert', timestamp: 1705312200000 }),
   'a timestamp without a zone': headers({ operation: 'insert', timestamp: '2025-01-15T10:30:00' }),
-  'a timestamp with a zone that lacks its colon': headers({ operation: 'insert', timestamp: '2025-01-15T10:30:00+0530' }),
+  'a timestamp with a zone that lacks its colon': headers({
+    operation: 'insert',
+    timestamp: '2025-01-15T10:30:00+0530',
+  }),
   'a timestamp of no day': headers({ operation: 'insert', timestamp: '2025-02-30T10:30:00Z' }),
   'a control that nobody knows': { headers: { control: 'rewind' } },
   'a control that is null': { headers: { control: null } },
@@ -56,7 +59,16 @@ export default group('malformed', (test) => {
   test('PROTOCOL 9.1.4', 'MUST', 'what is not JSON is 400, and nothing of it is delivered', async (t) => {
     const stream = await t.stream()
     await stream.append([good])
-    for (const body of ['{', '[{"a":1},', 'nonsense', '{"a":1} {"b":2}', "{'a':1}", '[NaN]', '{"a":undefined}', '\u0000']) {
+    for (const body of [
+      '{',
+      '[{"a":1},',
+      'nonsense',
+      '{"a":1} {"b":2}',
+      "{'a':1}",
+      '[NaN]',
+      '{"a":undefined}',
+      '\u0000',
+    ]) {
       const answer = await stream.post(body)
       assert.equal(answer.status, 400, `${JSON.stringify(body)} was answered ${answer.status}`)
     }

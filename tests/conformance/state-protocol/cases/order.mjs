@@ -9,7 +9,10 @@ import { group } from './define.mjs'
 function batches(random, count, most, members = () => ({})) {
   let n = 0
   return Array.from({ length: count }, () =>
-    Array.from({ length: random.integer(1, most) }, () => insert('user', `u${++n}`, entity(`u${n}`, { n, ...members() }))))
+    Array.from({ length: random.integer(1, most) }, () =>
+      insert('user', `u${++n}`, entity(`u${n}`, { n, ...members() })),
+    ),
+  )
 }
 
 const changesOf = (messages) => messages.filter((message) => !isControl(message))
@@ -23,10 +26,15 @@ export default group('order', (test) => {
   })
 
   test('6', 'MUST', 'a batch of 1,000 changes keeps its order', (t) =>
-    t.roundTrip(Array.from({ length: 1000 }, (_, n) => insert('user', `u${n}`, entity(`u${n}`, { n })))))
+    t.roundTrip(Array.from({ length: 1000 }, (_, n) => insert('user', `u${n}`, entity(`u${n}`, { n })))),
+  )
 
   test('6', 'MUST', 'repeated changes of one entity all come, the last one last', (t) =>
-    t.roundTrip([insert('user', 'u', entity('u', { n: 0 })), ...Array.from({ length: 50 }, (_, n) => update('user', 'u', entity('u', { n: n + 1 })))]))
+    t.roundTrip([
+      insert('user', 'u', entity('u', { n: 0 })),
+      ...Array.from({ length: 50 }, (_, n) => update('user', 'u', entity('u', { n: n + 1 }))),
+    ]),
+  )
 
   test('6', 'MUST', 'an update of an entity that was never inserted puts it there', async (t) => {
     const received = await t.roundTrip([update('user', 'u', entity('u', { n: 1 }))])
@@ -36,42 +44,67 @@ export default group('order', (test) => {
   test('6', 'MUST', 'a delete of an entity that was never there changes nothing', async (t) => {
     const stream = await t.stream()
     await stream.append([insert('user', 'a', entity('a')), remove('user', 'never'), insert('user', 'b', entity('b'))])
-    t.folds((await stream.read()).messages, State.of([insert('user', 'a', entity('a')), insert('user', 'b', entity('b'))]))
+    t.folds(
+      (await stream.read()).messages,
+      State.of([insert('user', 'a', entity('a')), insert('user', 'b', entity('b'))]),
+    )
   })
 
   test('6', 'MUST', 'an entity that was deleted can be inserted again', async (t) => {
-    const sent = [insert('user', 'u', entity('u', { n: 1 })), remove('user', 'u'), insert('user', 'u', entity('u', { n: 2 }))]
+    const sent = [
+      insert('user', 'u', entity('u', { n: 1 })),
+      remove('user', 'u'),
+      insert('user', 'u', entity('u', { n: 2 })),
+    ]
     t.folds(await t.roundTrip(sent), State.of(sent))
   })
 
-  test('6', 'MUST', 'writers at the same time: each one\'s order is kept, and nothing is lost or doubled', async (t) => {
-    const stream = await t.stream()
-    const [writers, each] = [8, 15]
-    await Promise.all(Array.from({ length: writers }, async (_, writer) => {
-      const own = t.again(stream)
-      for (let n = 0; n < each; n++) await own.append([insert('user', `w${writer}-${n}`, entity(`w${writer}-${n}`, { n }))])
-    }))
-    const keys = changesOf((await stream.read()).messages).map(({ key }) => key)
-    assert.equal(keys.length, writers * each, `${keys.length} messages came`)
-    for (let writer = 0; writer < writers; writer++) {
-      const own = keys.filter((key) => key.startsWith(`w${writer}-`))
-      assert.deepEqual(own, Array.from({ length: each }, (_, n) => `w${writer}-${n}`))
-    }
-  })
+  test(
+    '6',
+    'MUST',
+    "writers at the same time: each one's order is kept, and nothing is lost or doubled",
+    async (t) => {
+      const stream = await t.stream()
+      const [writers, each] = [8, 15]
+      await Promise.all(
+        Array.from({ length: writers }, async (_, writer) => {
+          const own = t.again(stream)
+          for (let n = 0; n < each; n++)
+            await own.append([insert('user', `w${writer}-${n}`, entity(`w${writer}-${n}`, { n }))])
+        }),
+      )
+      const keys = changesOf((await stream.read()).messages).map(({ key }) => key)
+      assert.equal(keys.length, writers * each, `${keys.length} messages came`)
+      for (let writer = 0; writer < writers; writer++) {
+        const own = keys.filter((key) => key.startsWith(`w${writer}-`))
+        assert.deepEqual(
+          own,
+          Array.from({ length: each }, (_, n) => `w${writer}-${n}`),
+        )
+      }
+    },
+  )
 
   test('6', 'MUST', 'a batch stands together while others write', async (t) => {
     const stream = await t.stream()
-    await Promise.all(Array.from({ length: 6 }, async (_, writer) => {
-      const own = t.again(stream)
-      for (let n = 0; n < 8; n++) {
-        await own.append([0, 1, 2].map((part) => insert('user', `w${writer}-${n}-${part}`, entity(`w${writer}-${n}-${part}`))))
-      }
-    }))
+    await Promise.all(
+      Array.from({ length: 6 }, async (_, writer) => {
+        const own = t.again(stream)
+        for (let n = 0; n < 8; n++) {
+          await own.append(
+            [0, 1, 2].map((part) => insert('user', `w${writer}-${n}-${part}`, entity(`w${writer}-${n}-${part}`))),
+          )
+        }
+      }),
+    )
     const keys = changesOf((await stream.read()).messages).map(({ key }) => key)
     assert.equal(keys.length, 6 * 8 * 3)
     for (let at = 0; at < keys.length; at += 3) {
       const batch = keys[at].replace(/0$/, '')
-      assert.deepEqual(keys.slice(at, at + 3), [0, 1, 2].map((part) => `${batch}${part}`))
+      assert.deepEqual(
+        keys.slice(at, at + 3),
+        [0, 1, 2].map((part) => `${batch}${part}`),
+      )
     }
   })
 

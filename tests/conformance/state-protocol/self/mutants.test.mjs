@@ -55,5 +55,9 @@ it('says so where a server that is said to validate does not', async () => {
   const url = `${server.url}/v1/stream`
   const { results } = await run({ url, typed: url, seed: 1, only: /^typed/ })
   expect(results.length).toBeGreaterThan(50)
-  for (const { outcome, reason } of results) expect({ outcome, reason }).toMatchObject({ outcome: 'skipped', reason: expect.stringContaining('does not validate') })
+  for (const { outcome, reason } of results)
+    expect({ outcome, reason }).toMatchObject({
+      outcome: 'skipped',
+      reason: expect.stringContaining('does not validate'),
+    })
 })

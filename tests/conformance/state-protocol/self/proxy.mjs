@@ -35,7 +35,16 @@ export async function startProxy(target, mutant = {}) {
   }
 }
 
-const HOP_BY_HOP = ['connection', 'keep-alive', 'transfer-encoding', 'content-length', 'host', 'content-encoding', 'accept-encoding', 'etag']
+const HOP_BY_HOP = [
+  'connection',
+  'keep-alive',
+  'transfer-encoding',
+  'content-length',
+  'host',
+  'content-encoding',
+  'accept-encoding',
+  'etag',
+]
 
 const kept = (headers) => Object.fromEntries(Object.entries(headers).filter(([name]) => !HOP_BY_HOP.includes(name)))
 
@@ -44,13 +53,19 @@ async function pass(target, mutant, incoming, answer, signal) {
   const chunks = []
   for await (const chunk of incoming) chunks.push(chunk)
   const request = {
-    method: incoming.method, path: url.pathname, query: url.searchParams, headers: kept(incoming.headers), body: Buffer.concat(chunks),
+    method: incoming.method,
+    path: url.pathname,
+    query: url.searchParams,
+    headers: kept(incoming.headers),
+    body: Buffer.concat(chunks),
   }
   const instead = mutant.request?.(request)
   if (instead) return void answer.writeHead(instead.status, instead.headers ?? {}).end()
   const send = () =>
     fetch(`${target}${request.path}?${request.query}`, {
-      method: request.method, headers: request.headers, signal,
+      method: request.method,
+      headers: request.headers,
+      signal,
       body: ['GET', 'HEAD'].includes(request.method) || request.body.length === 0 ? undefined : request.body,
     })
   if (mutant.repeats?.(request)) await (await send()).arrayBuffer()

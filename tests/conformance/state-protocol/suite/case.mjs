@@ -74,10 +74,13 @@ export class Case {
       } else if (isControl(message) && faultsOf(message).length === 0) {
         continue
       } else {
-        assert.fail(`message ${next} of ${sent.length}: ${wrong}\n  sent     ${short(sent[next])}\n  received ${short(message)}`)
+        assert.fail(
+          `message ${next} of ${sent.length}: ${wrong}\n  sent     ${short(sent[next])}\n  received ${short(message)}`,
+        )
       }
     }
-    if (next < sent.length) assert.fail(`${next} of ${sent.length} messages came; the first missing is ${short(sent[next])}`)
+    if (next < sent.length)
+      assert.fail(`${next} of ${sent.length} messages came; the first missing is ${short(sent[next])}`)
   }
 
   wellFormed(message) {
@@ -99,13 +102,19 @@ export class Case {
     const after = { type: 'message', key: MARK, value: { id: MARK }, headers: { operation: 'insert' } }
     await stream.append([before])
     const answer = await stream.post(JSON.stringify([bad]))
-    if (!answer.ok) assert.ok(answer.status >= 400 && answer.status < 500, `a malformed message was answered ${answer.status}`)
+    if (!answer.ok)
+      assert.ok(answer.status >= 400 && answer.status < 500, `a malformed message was answered ${answer.status}`)
     await stream.append([after])
     const { messages } = await stream.read()
-    const others = messages.filter((message) => ![before, after].some((good) => difference(good, message) === undefined))
+    const others = messages.filter(
+      (message) => ![before, after].some((good) => difference(good, message) === undefined),
+    )
     const servers = (message) => isControl(message) && faultsOf(message).length === 0 && !unchanged(bad, message)
     const foreign = others.filter((message) => !servers(message))
-    this.delivered([before, after], messages.filter((message) => !foreign.includes(message)))
+    this.delivered(
+      [before, after],
+      messages.filter((message) => !foreign.includes(message)),
+    )
     if (foreign.length === 0) return answer.ok ? 'kept' : 'refused'
     assert.equal(foreign.length, 1, `one message became ${foreign.length}`)
     assert.ok(answer.ok, `a message that was refused with ${answer.status} was delivered all the same`)

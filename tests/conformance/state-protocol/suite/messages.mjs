@@ -8,8 +8,18 @@ export const OPERATIONS = ['insert', 'update', 'delete']
 /** An entity's value; it names its key, because servers with schemas ask for that. */
 export const entity = (key, members = {}) => ({ id: key, ...members })
 
-export const insert = (type, key, value, headers = {}) => ({ type, key, value, headers: { operation: 'insert', ...headers } })
-export const update = (type, key, value, headers = {}) => ({ type, key, value, headers: { operation: 'update', ...headers } })
+export const insert = (type, key, value, headers = {}) => ({
+  type,
+  key,
+  value,
+  headers: { operation: 'insert', ...headers },
+})
+export const update = (type, key, value, headers = {}) => ({
+  type,
+  key,
+  value,
+  headers: { operation: 'update', ...headers },
+})
 export const remove = (type, key, headers = {}) => ({ type, key, headers: { operation: 'delete', ...headers } })
 export const control = (name, headers = {}) => ({ headers: { control: name, ...headers } })
 
@@ -27,7 +37,8 @@ export function isTimestamp(text) {
   return month >= 1 && month <= 12 && day >= 1 && day <= days && hour <= 23 && minute <= 59 && second <= 60
 }
 
-export const isControl = (message) => isObject(message) && isObject(message.headers) && message.headers.control !== undefined
+export const isControl = (message) =>
+  isObject(message) && isObject(message.headers) && message.headers.control !== undefined
 
 /** What §5 forbids in a message; empty where it is well formed. `upsert` is allowed: published clients send it. */
 export function faultsOf(message) {
@@ -44,10 +55,14 @@ export function faultsOf(message) {
   return [
     ...(isText(message.type) ? [] : ['type is not a non-empty string']),
     ...(isText(message.key) ? [] : ['key is not a non-empty string']),
-    ...([...OPERATIONS, 'upsert'].includes(headers.operation) ? [] : [`headers.operation is ${JSON.stringify(headers.operation)}`]),
+    ...([...OPERATIONS, 'upsert'].includes(headers.operation)
+      ? []
+      : [`headers.operation is ${JSON.stringify(headers.operation)}`]),
     ...(needsValue && !Object.hasOwn(message, 'value') ? ['value is missing'] : []),
     ...(headers.txid === undefined || isText(headers.txid) ? [] : ['headers.txid is not a non-empty string']),
-    ...(headers.timestamp === undefined || isTimestamp(headers.timestamp) ? [] : ['headers.timestamp is not RFC 3339']),
+    ...(headers.timestamp === undefined || isTimestamp(headers.timestamp)
+      ? []
+      : ['headers.timestamp is not RFC 3339']),
   ]
 }
 
@@ -55,7 +70,9 @@ export function faultsOf(message) {
 export function canonical(value) {
   if (Array.isArray(value)) return `[${value.map(canonical).join(',')}]`
   if (!isObject(value)) return JSON.stringify(value)
-  const members = Object.keys(value).sort().map((name) => `${JSON.stringify(name)}:${canonical(value[name])}`)
+  const members = Object.keys(value)
+    .sort()
+    .map((name) => `${JSON.stringify(name)}:${canonical(value[name])}`)
   return `{${members.join(',')}}`
 }
 
@@ -92,7 +109,9 @@ export function unchanged(sent, received) {
   if (!isObject(sent) || !isObject(received) || !isObject(sent.headers) || !isObject(received.headers)) {
     return canonical(sent) === canonical(received)
   }
-  const own = Object.entries(received.headers).filter(([name]) => Object.hasOwn(sent.headers, name) && name !== 'offset')
+  const own = Object.entries(received.headers).filter(
+    ([name]) => Object.hasOwn(sent.headers, name) && name !== 'offset',
+  )
   const offset = Object.hasOwn(sent.headers, 'offset') ? { offset: sent.headers.offset } : {}
   return canonical(sent) === canonical({ ...received, headers: { ...Object.fromEntries(own), ...offset } })
 }

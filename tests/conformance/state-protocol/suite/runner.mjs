@@ -15,7 +15,16 @@ const DETECTION = { type: 'user' }
  * Resolves with `{seed, results}`; a result is `{group, space, section, level, title, outcome, reason?, ms}`, its outcome
  * `passed`, `failed` or `skipped`.
  */
-export async function run({ url, typed, headers = {}, seed, only = /^/, timeoutMs = 30_000, bail = false, onResult = () => {} }) {
+export async function run({
+  url,
+  typed,
+  headers = {},
+  seed,
+  only = /^/,
+  timeoutMs = 30_000,
+  bail = false,
+  onResult = () => {},
+}) {
   const runId = `${Date.now().toString(36)}${Math.floor(Math.random() * 1e6).toString(36)}`
   const spaces = [{ name: 'plain', url: trimmed(url), headers, run: runId, typed: false }]
   if (typed !== undefined) spaces.push({ name: 'typed', url: trimmed(typed), headers, run: `${runId}t`, typed: true })
@@ -45,7 +54,9 @@ async function unvalidated(space, timeoutMs) {
   const probe = new Case(space, 'probe', 0, AbortSignal.timeout(timeoutMs))
   try {
     const shown = await probe.judged(DETECTION)
-    return shown === 'delivered' ? `${space.url} does not validate: it delivered ${JSON.stringify(DETECTION)}` : undefined
+    return shown === 'delivered'
+      ? `${space.url} does not validate: it delivered ${JSON.stringify(DETECTION)}`
+      : undefined
   } catch (fault) {
     return `${space.url} cannot be used: ${fault.message.split('\n')[0]}`
   } finally {
@@ -86,6 +97,10 @@ function describe(fault) {
 /** How many passed, failed and were skipped, by level. */
 export function counted(results) {
   const count = (level, outcome) => results.filter((one) => one.level === level && one.outcome === outcome).length
-  const of = (level) => ({ passed: count(level, 'passed'), failed: count(level, 'failed'), skipped: count(level, 'skipped') })
+  const of = (level) => ({
+    passed: count(level, 'passed'),
+    failed: count(level, 'failed'),
+    skipped: count(level, 'skipped'),
+  })
   return { MUST: of('MUST'), SHOULD: of('SHOULD'), MAY: of('MAY') }
 }

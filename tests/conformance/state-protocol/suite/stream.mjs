@@ -28,7 +28,9 @@ export class Stream {
 
   async #expect(what, answer, statuses) {
     if (statuses.includes(answer.status)) return answer
-    throw new Unexpected(`${what}: ${answer.status}, not ${statuses.join(' or ')}: ${(await answer.text()).slice(0, 400)}`)
+    throw new Unexpected(
+      `${what}: ${answer.status}, not ${statuses.join(' or ')}: ${(await answer.text()).slice(0, 400)}`,
+    )
   }
 
   /** §5.1 of the base protocol; `messages` become its first content. */
@@ -42,7 +44,12 @@ export class Stream {
   /** Sends a body as it is; the answer is returned whatever it is. */
   async post(body, headers = {}) {
     const answer = await this.fetch({}, { method: 'POST', headers: { ...JSON_TYPE, ...headers }, body })
-    return { status: answer.status, ok: answer.ok, offset: answer.headers.get('stream-next-offset'), text: await answer.text() }
+    return {
+      status: answer.status,
+      ok: answer.ok,
+      offset: answer.headers.get('stream-next-offset'),
+      text: await answer.text(),
+    }
   }
 
   /** Appends messages; resolves with the offset behind them. */
@@ -82,8 +89,10 @@ export class Stream {
     for (let pages = 0; ; pages++) {
       const page = await this.page(offset)
       messages.push(...page.messages)
-      if (page.upToDate || page.closed) return { messages, offset: page.offset, closed: page.closed, pages: pages + 1 }
-      if (page.offset === offset) throw new Unexpected(`a read from ${offset} neither moves on nor says Stream-Up-To-Date`)
+      if (page.upToDate || page.closed)
+        return { messages, offset: page.offset, closed: page.closed, pages: pages + 1 }
+      if (page.offset === offset)
+        throw new Unexpected(`a read from ${offset} neither moves on nor says Stream-Up-To-Date`)
       offset = page.offset
     }
   }
@@ -108,13 +117,14 @@ export class Stream {
       if (!this.signal.aborted) throw fault
       throw new Starved(`${live}: ${messages.filter(counts).length} of ${count} messages came before the time was up`)
     }
-    if (count !== Infinity) throw new Starved(`${live}: the stream ended after ${messages.length} of ${count} messages`)
+    if (count !== Infinity)
+      throw new Starved(`${live}: the stream ended after ${messages.length} of ${count} messages`)
     return { messages, offset: place, closed: true }
   }
 
   /** §5.7. */
   async *#longPoll(offset) {
-    for (let cursor; ; ) {
+    for (let cursor; ;) {
       const query = { offset, live: 'long-poll', cursor }
       const answer = await this.#expect('long-poll', await this.fetch(query), [200, 204])
       const where = place(answer)
