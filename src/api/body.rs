@@ -93,7 +93,11 @@ pub struct PageRoom(Arc<Semaphore>);
 /// Unit in which pages take their share.
 const SHARE_BYTES: u64 = 1024;
 /// How long a page waits for its share.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub const PATIENCE: Duration = Duration::from_secs(10);
+/// The same where a reader is to be told in between that it is not forgotten.
+pub const LIVE_PATIENCE: Duration = Duration::from_secs(2);
+/// A breath between two tries of a live reader.
+pub const BETWEEN_TRIES: Duration = Duration::from_millis(200);
 /// Pages up to this size are not counted: a connection costs about as much.
 const SMALL_BYTES: u64 = 16 * SHARE_BYTES;
 
@@ -116,12 +120,12 @@ impl PageRoom {
     }
 
     /// Waits for the share of a page of about so many bytes; not for ever.
-    pub async fn share(&self, bytes: u64) -> Result<PageShare, NoRoom> {
+    pub async fn share(&self, bytes: u64, patience: Duration) -> Result<PageShare, NoRoom> {
         if bytes <= SMALL_BYTES {
             return Ok(PageShare(None));
         }
         let shares = u32::try_from(bytes / SHARE_BYTES).unwrap_or(u32::MAX);
-        match tokio::time::timeout(PATIENCE, self.0.clone().acquire_many_owned(shares)).await {
+        match tokio::time::timeout(patience, self.0.clone().acquire_many_owned(shares)).await {
             Ok(Ok(permit)) => Ok(PageShare(Some(permit))),
             _ => Err(NoRoom),
         }

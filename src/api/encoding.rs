@@ -3,10 +3,15 @@
 //! Only what ends and is text: a live stream would be held back by the encoder, and a small answer is not worth it. A
 //! compressed answer is another representation, so its entity tag is a weak one; `If-None-Match` takes both.
 
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
 use axum::Router;
+use axum::body::{Body, Bytes};
 use axum::extract::Request;
 use axum::http::{Extensions, HeaderMap, HeaderValue, Method, StatusCode, Version, header};
 use axum::response::Response;
+use http_body::{Frame, SizeHint};
 use tower_http::CompressionLevel;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{Predicate, SizeAbove};
@@ -54,8 +59,17 @@ impl Asked {
         }
     }
 
-    /// Keeps headers true where the bytes that are sent are not those that the handler made.
-    pub fn tell_apart(self, response: &mut Response) {
+    /// Keeps headers true where the bytes that are sent are not those that the handler made, and the encoder polite.
+    pub fn finish(self, mut response: Response) -> Response {
+        let compressed = response.headers().contains_key(header::CONTENT_ENCODING);
+        self.tell_apart(&mut response, compressed);
+        match compressed {
+            true => response.map(|body| Body::new(Polite { body, frames: 0 })),
+            false => response,
+        }
+    }
+
+    fn tell_apart(self, response: &mut Response, compressed: bool) {
         let unchanged = response.status() == StatusCode::NOT_MODIFIED;
         let headers = response.headers_mut();
         // The length of what a GET would compress is only known once it was.
@@ -64,9 +78,41 @@ impl Asked {
         }
         let Some(weak) = headers.get(header::ETAG).and_then(weakened) else { return };
         let knows_weak = || self.known.is_some_and(|known| contains(known.as_bytes(), weak.as_bytes()));
-        if headers.contains_key(header::CONTENT_ENCODING) || (unchanged && knows_weak()) {
+        if compressed || (unchanged && knows_weak()) {
             headers.insert(header::ETAG, weak);
         }
+    }
+}
+
+/// Frames of an encoder, 4 KiB each, that are made before others may run: about a millisecond of work.
+const FRAMES_AT_ONCE: u8 = 4;
+
+/// A body that is work to make, and lets others run in between: a socket that takes everything would never make it wait.
+struct Polite {
+    body: Body,
+    frames: u8,
+}
+
+impl http_body::Body for Polite {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        if self.frames == FRAMES_AT_ONCE {
+            self.frames = 0;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        self.frames += 1;
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 
@@ -77,4 +123,29 @@ fn weakened(tag: &HeaderValue) -> Option<HeaderValue> {
 
 fn contains(list: &[u8], tag: &[u8]) -> bool {
     list.windows(tag.len()).any(|part| part == tag)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use http_body::Body as _;
+
+    use super::*;
+
+    #[test]
+    fn an_encoder_lets_others_run_and_loses_nothing() {
+        let pieces = (0..40_u8).map(|n| Ok::<_, std::convert::Infallible>(Bytes::from(vec![n])));
+        let body = Body::from_stream(futures_util::stream::iter(pieces));
+        let mut body = Box::pin(Polite { body, frames: 0 });
+        let (mut came, mut breaks) = (Vec::new(), 0);
+        loop {
+            match body.as_mut().poll_frame(&mut Context::from_waker(Waker::noop())) {
+                Poll::Ready(Some(frame)) => came.extend_from_slice(frame.unwrap().data_ref().unwrap()),
+                Poll::Ready(None) => break,
+                Poll::Pending => breaks += 1,
+            }
+        }
+        assert_eq!((came, breaks), ((0..40).collect(), 10));
+    }
 }

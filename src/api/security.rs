@@ -39,9 +39,9 @@ async fn finish(State(api): State<Api>, request: Request, next: Next) -> Respons
     let (method, path, version) = (request.method().clone(), request.uri().path().to_owned(), request.version());
     let asked = encoding::Asked::by(&request);
     let began = tokio::time::Instant::now();
-    let mut response = next.run(request).await;
+    let response = next.run(request).await;
     let (status, took) = (response.status(), began.elapsed());
-    asked.tell_apart(&mut response);
+    let mut response = asked.finish(response);
     browser_headers(response.headers_mut());
     api.requests().answered(&method, status, took);
     tracing::debug!(

@@ -15,7 +15,7 @@ use crate::engine::entity::value_of;
 use crate::engine::{Engine, Fault, FoldedItem, Handle, Pin, PublishedStream, Selection, Start};
 use crate::model::Offset;
 
-use super::body::{CutShort, Next, PageRoom, sliced, stepwise};
+use super::body::{CutShort, Next, PATIENCE, PageRoom, sliced, stepwise};
 use super::headers as names;
 use super::problem::Problem;
 use super::state::Api;
@@ -166,7 +166,7 @@ impl Writer {
             tracing::warn!(stream.name = %self.handle.name, "a snapshot was cut short: its reader took too long");
             return Err(CutShort);
         }
-        let share = self.room.share(self.estimate()).await.map_err(|_| CutShort)?;
+        let share = self.room.share(self.estimate(), PATIENCE).await.map_err(|_| CutShort)?;
         let mut out = Vec::new();
         if !std::mem::replace(&mut self.began, true) {
             let mark = Offset::at(self.pin.mark);

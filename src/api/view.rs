@@ -1,6 +1,7 @@
 //! What a protocol read sees of a stream: every change, or the newest of each entity; and how far it has come.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Bytes;
 
@@ -102,7 +103,7 @@ impl View {
         }
     }
 
-    /// The next page, which moves the view on, and its share of what pages may hold.
+    /// The next page, which moves the view on, and its share of what pages may hold. Busy after `patience`: nothing moved.
     pub async fn page(
         &mut self,
         engine: &Engine,
@@ -110,9 +111,10 @@ impl View {
         handle: &Arc<Handle>,
         stream: Option<&PublishedStream>,
         selection: &Selection,
+        patience: Duration,
     ) -> Result<(Page, PageShare), Fault> {
         let estimate = stream.map_or(0, |stream| engine.page_estimate(stream, self.position()));
-        let share = room.share(estimate).await?;
+        let share = room.share(estimate, patience).await?;
         let page = self.read_page(engine, handle, stream, selection).await?;
         Ok((page, share))
     }
