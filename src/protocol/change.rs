@@ -12,6 +12,9 @@ use serde_json::value::RawValue;
 
 use crate::model::{EntityKey, EntityType, Operation, Timestamp, is_rfc_3339};
 
+/// Where a message says that it is no change but speaks to readers.
+pub const CONTROL: &str = "/headers/control";
+
 /// What is wrong with an envelope: where, which rule, and what to do. Wire: 422.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EnvelopeFault {
@@ -58,11 +61,7 @@ impl<'a> Change<'a> {
         };
         let headers = RawHeaders::of(members(raw_headers.get(), "/headers", "headers is an object of texts")?)?;
         if headers.control.is_some() {
-            return Err(fault(
-                "/headers/control",
-                "not",
-                "control messages are the server's to send on a typed stream",
-            ));
+            return Err(fault(CONTROL, "not", "control messages are the server's to send on a typed stream"));
         }
         let operation = match headers.operation.as_deref() {
             None => return Err(fault("/headers", "required", "headers.operation is missing")),

@@ -339,12 +339,14 @@ async fn nesting_is_bounded() {
 
 #[tokio::test]
 async fn control_messages_are_the_servers() {
-    let world = World::bound(json!({})).await;
-    for control in ["reset", "snapshot-start", "snapshot-end"] {
-        let sent = append("t/a").json(json!([job("a", "done"), { "headers": { "control": control } }]));
-        let (problem, _) = world.refuses("t/a", sent, ProblemType::InvalidChanges).await;
-        assert_eq!(problem["errors"][0]["index"], 1);
-        assert_eq!(problem["errors"][0]["pointer"], "/headers/control");
+    for validation in ["reject", "quarantine", "warn", "off"] {
+        let world = World::bound(json!({ "validation": validation })).await;
+        for control in ["reset", "snapshot-start", "snapshot-end"] {
+            let sent = append("t/a").json(json!([job("a", "done"), { "headers": { "control": control } }]));
+            let (problem, _) = world.refuses("t/a", sent, ProblemType::InvalidChanges).await;
+            assert_eq!(problem["errors"][0]["index"], 1);
+            assert_eq!(problem["errors"][0]["pointer"], "/headers/control");
+        }
     }
 }
 
