@@ -10,3 +10,4 @@ pub mod json;
 pub mod registry;
 pub mod schema;
 pub mod sse;
+pub mod subscription;

@@ -215,7 +215,7 @@ impl Store for MemoryStore {
         let wanted = |name: &&StreamName| {
             name.as_str().starts_with(prefix)
                 && after.is_none_or(|after| name.as_str() > after)
-                && !name.is_internal()
+                && (name.is_internal() == StreamName::is_internal_text(prefix))
         };
         world.names.keys().filter(wanted).take(limit).cloned().collect()
     }

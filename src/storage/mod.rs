@@ -141,7 +141,8 @@ pub trait Store: Send + Sync + 'static {
     /// What is known of a live stream. Waits for nothing: records in flight are not in it.
     fn load(&self, stream: StreamId) -> Option<StreamState>;
 
-    /// Up to `limit` live names with that prefix, above `after`, in byte order; no internal ones.
+    /// Up to `limit` live names with that prefix, above `after`, in byte order; internal ones only where the prefix
+    /// itself is internal.
     fn list(&self, prefix: &str, after: Option<&str>, limit: usize) -> Vec<StreamName>;
 
     /// Whole records of `from..to`, cut to it at both ends, as long as their payloads take at most `bytes_max` together:

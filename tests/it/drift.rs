@@ -204,6 +204,7 @@ fn the_defaults_that_are_told_are_those_that_apply() {
         .filter(|setting| !setting.key.is_empty() && setting.default != "none")
         .map(|Setting { key, default, .. }| match default.parse::<u64>() {
             Ok(number) => format!("{key} = {number}\n"),
+            Err(_) if default.parse::<bool>().is_ok() => format!("{key} = {default}\n"),
             Err(_) => format!("{key} = \"{default}\"\n"),
         })
         .collect();

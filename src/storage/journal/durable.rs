@@ -183,7 +183,7 @@ impl Durable {
             .range((from, Bound::Unbounded))
             .map(|(name, _)| name)
             .take_while(|name| name.as_str().starts_with(prefix))
-            .filter(|name| !name.is_internal())
+            .filter(|name| name.is_internal() == StreamName::is_internal_text(prefix))
             .take(limit)
             .cloned()
             .collect()
