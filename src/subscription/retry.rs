@@ -30,7 +30,7 @@ mod tests {
         fn a_delay_strays_by_a_fifth_at_most(failures: u32, dice in 0.0..=1.0f64) {
             let (delay, middle) = (retry_delay(failures, dice).as_secs_f64(), retry_delay(failures, 0.5).as_secs_f64());
             prop_assert!((delay - middle).abs() <= middle * 0.2 + 1e-9);
-            prop_assert!(delay >= 0.8 - 1e-9 && delay <= 72.0 + 1e-9);
+            prop_assert!((0.8 - 1e-9..=72.0 + 1e-9).contains(&delay));
         }
     }
 }

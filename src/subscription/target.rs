@@ -152,11 +152,15 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
     // Only 2000::/3 is handed out; loopback, unspecified, mapped and compatible IPv4, NAT64 with a local prefix,
     // unique local, link-local, site-local and multicast all lie outside of it.
     let global = s[0] & 0xe000 == 0x2000;
-    let special = (s[0] == 0x2001 && s[1] < 0x0200)      // Protocol assignments, Teredo and ORCHID among them.
-        || (s[0] == 0x2001 && s[1] == 0x0db8)            // Documentation.
-        || (s[0] == 0x3fff && s[1] < 0x1000)             // Documentation.
-        || s[4..6] == [0, 0x5efe] || s[4..6] == [0x0200, 0x5efe]; // ISATAP carries any IPv4 address.
-    global && !special
+    // Protocol assignments, Teredo and ORCHID among them; documentation.
+    let reserved = match s[0] {
+        0x2001 => s[1] < 0x0200 || s[1] == 0x0db8,
+        0x3fff => s[1] < 0x1000,
+        _ => false,
+    };
+    // ISATAP carries any IPv4 address.
+    let isatap = matches!(s[4..6], [0 | 0x0200, 0x5efe]);
+    global && !reserved && !isatap
 }
 
 #[cfg(test)]

@@ -4,3 +4,5 @@ mod fixtures;
 mod http;
 mod layers;
 mod storage_contract;
+mod subscriptions;
+mod webhook;
