@@ -868,3 +868,31 @@ async fn typed_streams_wake_as_others_do() {
     let wake = world.delivery(1).await;
     assert_eq!((&wake["streams"][0]["path"], &wake["streams"][0]["has_pending"]), (&json!("t/x"), &json!(true)));
 }
+
+#[tokio::test]
+async fn a_fork_is_news_from_where_it_leaves_its_source() {
+    let world = World::new();
+    let source = world.append("source", 3).await;
+    world.webhook("s", "events/*").await;
+    let fork = Request::put("/v1/stream/events/fork").header("stream-forked-from", "/v1/stream/source");
+    let response = world.router.clone().oneshot(fork.body(Body::empty()).unwrap()).await.unwrap();
+    assert_eq!(response.status().as_u16(), 201);
+    a_while().await;
+    assert!(world.post.sent().is_empty(), "what a fork inherits woke somebody");
+    world.ok("POST", "events/fork", "", json!([1])).await;
+    let wake = world.delivery(1).await;
+    assert_eq!(
+        (&wake["streams"][0]["path"], &wake["streams"][0]["acked_offset"]),
+        (&json!("events/fork"), &json!(source))
+    );
+    // Deleted, the source stays for its fork alone: to a subscription it is gone.
+    world.append("events/origin", 1).await;
+    world.delivery(1).await;
+    let fork = Request::put("/v1/stream/kept").header("stream-forked-from", "/v1/stream/events/origin");
+    world.router.clone().oneshot(fork.body(Body::empty()).unwrap()).await.unwrap();
+    assert!(world.acked("s", "events/origin").await.is_some());
+    world.ok("DELETE", "events/origin", "", Value::Null).await;
+    assert_eq!(world.acked("s", "events/origin").await, None);
+    let world = world.restarted().await;
+    assert_eq!(world.acked("s", "events/origin").await, None);
+}

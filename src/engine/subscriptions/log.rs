@@ -134,6 +134,7 @@ impl Engine {
             lifetime: Lifetime::Unlimited,
             start: self.start_position(),
             schema: None,
+            fork: None,
         };
         let record = self.creation_record(creation, false);
         let start = record.first;

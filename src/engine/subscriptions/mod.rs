@@ -205,7 +205,7 @@ impl Subscriptions {
         }
         let created = match record.body {
             Body::Create(_) => true,
-            Body::Delete | Body::Expire => false,
+            Body::Delete | Body::Expire | Body::SoftDelete => false,
             _ if record.count > 0 => false,
             _ => return,
         };
@@ -277,13 +277,17 @@ impl Engine {
     }
 
     /// Where a stream begins and ends, durably; `None` where there is no such stream. Loads no handle for it.
+    /// A fork begins where its own data does: what it inherits is no news.
     fn head(&self, name: &StreamName) -> Option<Head> {
         let held = self.streams.get(name).map(|entry| entry.value().clone());
         match held {
-            Some(handle) => handle.stream().map(|stream| Head { start: stream.creation.start, tail: stream.tail }),
+            Some(handle) => {
+                handle.stream().map(|stream| Head { start: stream.creation.own_start(), tail: stream.tail })
+            }
             None => {
                 let state = self.store.find(name).and_then(|id| self.store.load(id))?;
-                Some(Head { start: state.creation.start, tail: state.tail })
+                let seen = !state.soft_deleted;
+                seen.then(|| Head { start: state.creation.own_start(), tail: state.tail })
             }
         }
     }

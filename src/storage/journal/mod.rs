@@ -42,7 +42,7 @@ use crate::stream::StreamState;
 use super::catalogue::{Catalogue, Facts};
 use super::codec::Encoded;
 use super::disk::{Disk, OsDisk};
-use super::{AppendError, Completion, Health, Place, ReadError, Run, Staged, Store, StoreStats};
+use super::{AppendError, Completion, Health, Place, ReadError, Run, Staged, Store, StoreStats, stitch};
 
 use committer::Committer;
 use durable::Durable;
@@ -339,6 +339,19 @@ impl Shared {
         }
     }
 
+    fn former_end(&self, name: &StreamName) -> Position {
+        // Memory is asked first: what it has let go of by then is in the catalogue already.
+        let known = self.durable.former_end(name);
+        let catalogue = self.catalogue.read().clone();
+        let found = catalogue.map_or(Ok(0), |catalogue| catalogue.former_end(name));
+        let found = found.unwrap_or_else(|fault| {
+            let _ = self.catalogue_is_damaged(fault.to_string());
+            // Whatever the name was, it was below this.
+            self.durable.start_position()
+        });
+        known.max(found)
+    }
+
     /// A catalogue that is found damaged while serving; the next start builds it again.
     fn catalogue_is_damaged(&self, why: String) -> ReadError {
         tracing::error!(catalogue.fault = %why, "the catalogue is damaged ({why}); a restart builds it again");
@@ -380,6 +393,10 @@ impl Store for Journal {
         self.shared.durable.start_position()
     }
 
+    fn former_end(&self, name: &StreamName) -> Position {
+        self.shared.former_end(name)
+    }
+
     fn find(&self, name: &StreamName) -> Option<StreamId> {
         self.shared.durable.find(name)
     }
@@ -393,7 +410,7 @@ impl Store for Journal {
     }
 
     fn read(&self, stream: StreamId, from: Position, to: Position, bytes_max: usize) -> Result<Vec<Run>, ReadError> {
-        self.shared.read_range(stream, from, to, bytes_max)
+        stitch::read(&*self.shared, stream, from, to, bytes_max)
     }
 
     fn fetch(&self, messages: &[(Place, u32)]) -> Result<Vec<Bytes>, ReadError> {

@@ -147,7 +147,12 @@ fn follows(ahead: Ahead, staged: &Staged) -> bool {
     !ahead.gone && staged.decided_on == ahead.version && creates == (ahead.version == StreamVersion(0))
 }
 
+/// Whether a record ends a stream, or is a part of that.
+fn ends(body: &Body) -> bool {
+    matches!(body, Body::Delete | Body::Expire | Body::SoftDelete | Body::Unpin { .. })
+}
+
 /// Whether appending them makes room in the end.
 pub(super) fn frees_space(records: &[Staged]) -> bool {
-    !records.is_empty() && records.iter().all(|s| matches!(s.record.body, Body::Delete | Body::Expire))
+    !records.is_empty() && records.iter().all(|s| ends(&s.record.body))
 }

@@ -529,9 +529,9 @@ fn what_a_newer_version_wrote_refuses_to_start() {
             bytes[4..8].copy_from_slice(&crc.to_le_bytes());
         }
     };
-    let (disk, _) = with_record_in_spare(|_| (), forge(12, 9));
+    let (disk, _) = with_record_in_spare(|_| (), forge(12, 88));
     let error = open(&disk).err().unwrap();
-    assert!(matches!(error, OpenError::UnknownKind { kind: 9, .. }), "{error}");
+    assert!(matches!(error, OpenError::UnknownKind { kind: 88, .. }), "{error}");
     let (disk, _) = with_record_in_spare(|_| (), forge(13, 77));
     let error = open(&disk).err().unwrap();
     assert!(matches!(error, OpenError::NewerFormat { format: 77, .. }), "{error}");
