@@ -121,9 +121,10 @@ impl Config {
         })))
     }
 
-    /// Whether the pattern asks for a stream.
+    /// Whether the pattern asks for a stream. Never for its own wake stream, where each wake would cause the next.
     pub fn wants(&self, name: &StreamName) -> bool {
-        !name.is_internal() && self.pattern.as_ref().is_some_and(|pattern| pattern.matches(name.as_str()))
+        let wakes = matches!(&self.delivery, Delivery::PullWake(stream) if stream == name);
+        !wakes && !name.is_internal() && self.pattern.as_ref().is_some_and(|pattern| pattern.matches(name.as_str()))
     }
 }
 
@@ -164,6 +165,14 @@ mod tests {
         for other in others {
             assert_ne!(given.fingerprint().as_bytes(), other.fingerprint().as_bytes(), "{other:?}");
         }
+    }
+
+    #[test]
+    fn a_pattern_does_not_ask_for_its_own_wake_stream() {
+        let all = Config { pattern: Some(Pattern::parse("**").unwrap()), ..config(&[]) };
+        assert!(all.wants(&stream_path("wake/other").unwrap()));
+        assert!(!all.wants(&stream_path("wake/pool").unwrap()));
+        assert!(!all.wants(&StreamName::registry()));
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Who may speak for a wake, for how long, and what acks may say. Source: PROTOCOL.md §7.3.
 
+use std::collections::BTreeMap;
+
 use crate::model::{Offset, Position, StreamName, Timestamp};
 
 use super::{Event, Head, Subscription, Wake};
@@ -47,7 +49,7 @@ impl Subscription {
         same.then_some(wake).ok_or(Fenced)
     }
 
-    /// Where acks move cursors to, all or none. `head` says where a stream begins and ends now.
+    /// Where acks move cursors to, all or none, each stream once. `head` says where a stream begins and ends now.
     pub fn check_acks(
         &self,
         acks: &[Ack],
@@ -67,7 +69,13 @@ impl Subscription {
             }
             Ok((ack.stream.clone(), offset.position))
         };
-        acks.iter().map(check).collect()
+        let mut moves = BTreeMap::new();
+        for ack in acks {
+            let (stream, offset) = check(ack)?;
+            let furthest: &mut Position = moves.entry(stream).or_insert(offset);
+            *furthest = offset.max(*furthest);
+        }
+        Ok(moves.into_iter().collect())
     }
 
     /// The events that time alone causes, in order: a lease that ran out, and a wake where work is pending and nobody
@@ -189,6 +197,7 @@ mod tests {
         let check = |acks: &[Ack]| pull().check_acks(acks, head);
         assert_eq!(check(&[ack("a", 9)]), Ok(vec![(name("a"), 9)]));
         assert_eq!(check(&[ack("a", 5)]), Ok(vec![(name("a"), 5)]));
+        assert_eq!(check(&[ack("a", 6), ack("a", 8), ack("a", 7)]), Ok(vec![(name("a"), 8)]));
         assert!(matches!(check(&[ack("a", 9), ack("b", 1)]), Err(AckFault::Unlinked(_))));
         assert!(matches!(check(&[ack("a", 4)]), Err(AckFault::Regresses { .. })));
         assert!(matches!(check(&[ack("a", 10)]), Err(AckFault::BeyondTail { .. })));

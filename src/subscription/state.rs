@@ -54,7 +54,7 @@ impl Link {
 /// A wake that has not ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wake {
-    /// Unguessable, and unique over all incarnations of the subscription.
+    /// Unique over all wakes of all incarnations of the subscription.
     pub id: Arc<str>,
     /// The stream that caused it.
     pub stream: StreamName,

@@ -21,6 +21,7 @@ use super::{Core, Hosted, SubscriptionFault, new_wake_id};
 
 /// Moments are looked at this often at least, because the clock may be set.
 const TICK: Duration = Duration::from_millis(250);
+const MOMENT: Duration = Duration::from_millis(1);
 /// After a fault of the store.
 const AGAIN: Duration = Duration::from_secs(1);
 /// Longest reason that is kept of a failed delivery, in bytes.
@@ -63,10 +64,14 @@ impl Engine {
                     None => std::future::pending().await,
                 }
             };
-            tokio::select! {
+            let rung = tokio::select! {
                 _ = stopping.wait_for(|stopping| *stopping) => return,
-                () = self.subscriptions.bell.notified() => {}
-                () = nap => {}
+                () = self.subscriptions.bell.notified() => true,
+                () = nap => false,
+            };
+            if rung {
+                // Writers ring for every append: what moves within a moment is looked at together.
+                tokio::time::sleep(MOMENT).await;
             }
         }
     }
@@ -81,7 +86,6 @@ impl Engine {
 
     /// Notes what a stream's move means for the subscriptions that it belongs to, or now does.
     pub(super) fn stream_moved(&self, name: &StreamName, created: bool) {
-        let head = self.head(name);
         let mut ids = self.subscriptions.watched.lock().get(name).cloned().unwrap_or_default();
         if created {
             let table = self.subscriptions.table.read();
@@ -99,6 +103,10 @@ impl Engine {
                 }
             }
         }
+        if ids.is_empty() {
+            return;
+        }
+        let head = self.head(name);
         for id in ids {
             let Some(hosted) = self.subscriptions.find(&id) else { continue };
             // Where this fails, everything is looked at again before anything else is decided.
@@ -214,7 +222,12 @@ impl Engine {
         basis: Basis,
     ) -> Result<Option<(Parcel, Result<bool, String>)>, SubscriptionFault> {
         self.settle(&hosted.log, basis).await?;
-        let Ok(_place) = self.subscriptions.room.acquire().await else { return Ok(None) };
+        // An append is bounded by itself, and does not wait behind slow webhooks.
+        let webhook = hosted.core.lock().state.as_ref().is_some_and(|state| state.config.is_webhook());
+        let _place = match webhook {
+            true => self.subscriptions.room.acquire().await.ok(),
+            false => None,
+        };
         let Some(parcel) = self.parcel(hosted)? else { return Ok(None) };
         Counters::add(&self.counters.wake_deliveries, 1);
         let outcome = match &parcel.target {

@@ -5,6 +5,7 @@
 //! as it has streams: a step costs what it changes, and a start costs what there is.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::model::{ContentType, Position};
 use crate::protocol::subscription::{read_entry, write_entry};
@@ -78,46 +79,51 @@ impl Engine {
     /// Stages events as one atomic step and moves the staged state. Whoever speaks of it waits for the landing.
     pub(super) fn commit(&self, hosted: &Arc<Hosted>, core: &mut Core, events: &[Event]) -> Result<Landing, Fault> {
         let mut log = hosted.log.lock();
-        if log.stale {
+        let begins = matches!(events.first(), Some(Event::State(_)));
+        if log.stale || (core.state.is_none() && !begins) {
             // A step before this one was lost: what was decided on it must be decided again.
-            return Err(Fault::Contended);
-        }
-        let mut next = core.state.clone();
-        for event in events {
-            match (event, &mut next) {
-                (Event::State(whole), next) => *next = Some(Subscription::clone(whole)),
-                (event, Some(next)) => next.apply(event),
-                (_, None) => return Err(Fault::Contended),
-            }
+            return Err(Fault::Busy { retry_after: Duration::from_secs(1) });
         }
         let (mut records, tail) = self.log_birth(&log, hosted);
-        let (texts, base, entries) = written(core, next.as_ref(), events, tail);
-        let content = Content::of_messages(texts.iter().map(String::as_bytes));
-        self.reserve(&log, content.payload.len())?;
-        let id = records.first().map(|record| record.stream).or(log.state.as_ref().map(|state| state.id));
-        let Some(id) = id else { return Err(Fault::Contended) };
+        let Some(id) = records.first().map(|record| record.stream).or(log.state.as_ref().map(|state| state.id))
+        else {
+            return Err(Fault::Busy { retry_after: Duration::from_secs(1) });
+        };
+        let mut entries = Entries { tail, base: core.base, since: core.entries, texts: Vec::new() };
+        events.iter().for_each(|event| entries.write(event));
+        self.reserve(&log, entries.texts.iter().map(String::len).sum())?;
+        // From here on nothing is refused.
+        events.iter().for_each(|event| self.apply(hosted, core, event));
+        if let Some(state) = &core.state
+            && entries.since > ENTRIES_MIN.max(state.links.len())
+        {
+            entries.write(&Event::State(Box::new(state.clone())));
+        }
+        (core.base, core.entries) = (entries.base, entries.since);
+        let content = Content::of_messages(entries.texts.iter().map(String::as_bytes));
         let body = Body::Append { lengths: content.lengths, payload: content.payload };
         records.push(Record { count: content.count, body, ..Record::plain(id, tail, self.now()) });
-        if let Some(next) = &next {
-            let gone = core.state.iter().flat_map(|state| state.links.keys());
-            let gone: Vec<_> = gone.filter(|stream| !next.links.contains_key(*stream)).cloned().collect();
-            self.subscriptions.unwatch(&hosted.id, gone.iter());
-            for event in events {
-                self.watch_event(next, event);
-            }
-        }
-        (core.state, core.base, core.entries) = (next, base, entries);
         Ok(self.stage(vec![Step { handle: &hosted.log, core: &mut log, records }], None))
     }
 
-    fn watch_event(&self, state: &Subscription, event: &Event) {
+    /// Moves the staged state, and which streams are watched for it.
+    fn apply(&self, hosted: &Hosted, core: &mut Core, event: &Event) {
+        match (&mut core.state, event) {
+            (state, Event::State(whole)) => *state = Some(Subscription::clone(whole)),
+            (Some(state), event) => state.apply(event),
+            (None, _) => {}
+        }
+        let Some(state) = &core.state else { return };
         match event {
             Event::State(whole) => self.subscriptions.watch(whole),
             Event::Linked { streams, .. } => {
                 let mut watched = self.subscriptions.watched.lock();
                 for (stream, _) in streams {
-                    watched.entry(stream.clone()).or_default().insert(state.id.clone());
+                    watched.entry(stream.clone()).or_default().insert(hosted.id.clone());
                 }
+            }
+            Event::Unlinked { stream, .. } if !state.links.contains_key(stream) => {
+                self.subscriptions.unwatch(&hosted.id, std::iter::once(stream));
             }
             _ => {}
         }
@@ -142,29 +148,21 @@ impl Engine {
     }
 }
 
-/// The entries of a step that begins at `tail`, and base and number of entries after it.
-fn written(
-    core: &Core,
-    next: Option<&Subscription>,
-    events: &[Event],
+/// The entries of a step that begins at `tail`.
+struct Entries {
     tail: Position,
-) -> (Vec<String>, Position, usize) {
-    let (mut base, mut entries) = (core.base, core.entries);
-    let mut texts = Vec::with_capacity(events.len() + 1);
-    let mut write = |event: &Event| {
+    /// Where the last whole state lies, and how many entries there are from it on.
+    base: Position,
+    since: usize,
+    texts: Vec<String>,
+}
+
+impl Entries {
+    fn write(&mut self, event: &Event) {
         if matches!(event, Event::State(_)) {
-            (base, entries) = (tail + texts.len() as u64, 0);
+            (self.base, self.since) = (self.tail + self.texts.len() as u64, 0);
         }
-        entries += 1;
-        texts.push(write_entry(event, base));
-        entries
-    };
-    let mut since = 0;
-    for event in events {
-        since = write(event);
+        self.since += 1;
+        self.texts.push(write_entry(event, self.base));
     }
-    if let Some(next) = next.filter(|next| since > ENTRIES_MIN.max(next.links.len())) {
-        write(&Event::State(Box::new(next.clone())));
-    }
-    (texts, base, entries)
 }

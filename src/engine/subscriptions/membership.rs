@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 
@@ -76,8 +77,8 @@ impl Engine {
     fn retire_if_gone(&self, hosted: &Arc<Hosted>) {
         let mut table = self.subscriptions.table.write();
         let mut core = hosted.core.lock();
-        let log = hosted.log.lock();
-        if core.state.is_none() && log.in_flight == 0 && log.state.is_none() && !log.stale && !core.retired {
+        let settled = self.reload_if_stale(hosted, &mut core).is_ok() && hosted.log.lock().in_flight == 0;
+        if settled && core.state.is_none() && !core.retired {
             core.retired = true;
             self.subscriptions.schedule(hosted, &mut core, None);
             table.remove(&hosted.id);
@@ -237,7 +238,7 @@ impl Engine {
             let mut core = self.fresh(&hosted)?;
             let mut log = hosted.log.lock();
             if log.stale {
-                return Err(Fault::Contended.into());
+                return Err(Fault::Busy { retry_after: Duration::from_secs(1) }.into());
             }
             match (core.state.take(), &log.state) {
                 (Some(state), Some(stored)) => {
@@ -254,6 +255,8 @@ impl Engine {
             Ok(landing) => {
                 let outcome = landing.durable().await;
                 self.retire_if_gone(&hosted);
+                // Where it failed, the subscription goes on.
+                self.subscriptions.kick(id);
                 Ok(outcome?)
             }
             Err(basis) => {

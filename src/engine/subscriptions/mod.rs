@@ -298,6 +298,14 @@ impl Engine {
         if core.retired {
             return Err(SubscriptionFault::NotFound(hosted.id.clone()));
         }
+        self.reload_if_stale(hosted, &mut core)?;
+        if core.behind {
+            self.resync(hosted, &mut core)?;
+        }
+        Ok(core)
+    }
+
+    fn reload_if_stale(&self, hosted: &Hosted, core: &mut Core) -> Result<(), Fault> {
         let stale = hosted.log.lock().stale;
         if stale {
             drop(hosted.log.lock_fresh(&*self.store)?);
@@ -308,10 +316,7 @@ impl Engine {
             let (delivering, due) = (core.delivering, core.due);
             *core = Core { delivering, due, ..Core::of(state, base, entries) };
         }
-        if core.behind {
-            self.resync(hosted, &mut core)?;
-        }
-        Ok(core)
+        Ok(())
     }
 
     /// Looks at everything that has moved, so that what follows knows of every append that was answered before it.
