@@ -92,7 +92,7 @@ fn the_schemas_accept_what_they_describe() {
     assert!(!accepts("config", &serde_json::json!({ "prot": 1 })));
 }
 
-const PROSE: [&str; 9] = [
+const PROSE: [&str; 10] = [
     "README.md",
     "docs/architecture.md",
     "docs/cli.md",
@@ -101,6 +101,7 @@ const PROSE: [&str; 9] = [
     "docs/metrics.md",
     "docs/problems.md",
     "docs/protocol.md",
+    "docs/subscriptions.md",
     "docs/deploy/README.md",
 ];
 
