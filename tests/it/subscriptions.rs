@@ -896,3 +896,88 @@ async fn a_fork_is_news_from_where_it_leaves_its_source() {
     let world = world.restarted().await;
     assert_eq!(world.acked("s", "events/origin").await, None);
 }
+
+/// Whatever fails, is slow or is started again in between: in the end everything has been told and acked.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn every_append_is_told_of_and_acked_in_the_end() {
+    let seed = std::env::var("KEYFOLD_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(7u64);
+    println!("KEYFOLD_SEED={seed}");
+    let mut dice = fastrand::Rng::with_seed(seed);
+    let store = Gated::new();
+    let clock = Clock::manual(Timestamp::from_millis(1_800_000_000_000));
+    let mut world = World::on(store.clone(), clock.clone(), SubscriptionSettings::default(), None);
+    world.webhook("hook", "events/**").await;
+    world.pull("pull", "events/**").await;
+    let time = tokio::spawn(async move {
+        loop {
+            clock.advance(Duration::from_millis(50));
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    });
+    for _ in 0..400 {
+        let stream = format!("events/{}", dice.u8(..6));
+        match dice.u8(..40) {
+            0 => drop(world.call("DELETE", &stream, "", Value::Null).await),
+            1 => {
+                // What is staged meanwhile fails.
+                store.shut();
+                let _ =
+                    tokio::time::timeout(Duration::from_millis(5), world.call("POST", &stream, "", json!([0]))).await;
+                store.fail();
+            }
+            2 => world = world.restarted().await,
+            3..=8 => {
+                let (status, wake) =
+                    world.call("POST", &format!("{}/claim", sub("pull")), "", json!({ "worker": "w" })).await;
+                if status == 200 && dice.u8(..3) > 0 {
+                    let acks = told_tails(&wake);
+                    let body = json!({ "wake_id": wake["wake_id"], "generation": wake["generation"], "acks": acks,
+                        "done": dice.bool() });
+                    world.call("POST", &format!("{}/ack", sub("pull")), token(&wake), body).await;
+                }
+            }
+            _ => {
+                let answer = [Ok(true), Ok(true), Ok(false), Err("the webhook answered 503")];
+                world.post.answers([answer[dice.usize(..4)]]);
+                world.call("PUT", &stream, "", json!([])).await;
+                world.call("POST", &stream, "", json!([0])).await;
+            }
+        }
+    }
+    world.post.answers.lock().clear();
+    world.post.answers((0..10_000).map(|_| Ok(true)));
+    let names: Vec<String> = (0..6).map(|n| format!("events/{n}")).collect();
+    for id in ["hook", "pull"] {
+        eventually(&format!("all acks of {id}"), async || {
+            if id == "pull" {
+                let (status, wake) =
+                    world.call("POST", &format!("{}/claim", sub("pull")), "", json!({ "worker": "w" })).await;
+                if status == 200 {
+                    let body = json!({ "wake_id": wake["wake_id"], "generation": wake["generation"],
+                        "acks": told_tails(&wake), "done": true });
+                    world.call("POST", &format!("{}/ack", sub("pull")), token(&wake), body).await;
+                }
+            }
+            let (_, reply) = world.call("GET", &sub(id), "", Value::Null).await;
+            let Some(links) = reply["streams"].as_array() else { return false };
+            for name in &names {
+                let (status, _) = world.call("GET", &format!("{name}?offset=now"), "", Value::Null).await;
+                if status == 404 {
+                    continue;
+                }
+                let tail = world.tail(name).await;
+                if !links.iter().any(|link| link["path"] == **name && link["acked_offset"] == tail) {
+                    return false;
+                }
+            }
+            true
+        })
+        .await;
+    }
+    time.abort();
+}
+
+fn told_tails(wake: &Value) -> Vec<Value> {
+    let streams = wake["streams"].as_array().unwrap().iter();
+    streams.map(|stream| json!({ "stream": stream["path"], "offset": stream["tail_offset"] })).collect()
+}

@@ -40,6 +40,19 @@ enum Target {
     Stream { name: StreamName, event: Bytes },
 }
 
+/// A delivery under way; however it ends, the subscription is looked at again.
+struct OnTheWay<'d> {
+    engine: &'d Engine,
+    hosted: &'d Hosted,
+}
+
+impl Drop for OnTheWay<'_> {
+    fn drop(&mut self) {
+        self.hosted.core.lock().delivering = false;
+        self.engine.subscriptions.kick(&self.hosted.id);
+    }
+}
+
 impl Engine {
     /// Runs the subscriptions until the engine stops. Deliveries under way then are cut, and made again after a start.
     pub async fn dispatch(self) {
@@ -209,11 +222,10 @@ impl Engine {
 
     /// Delivers the current wake, once everything up to it is durable, and notes what became of it.
     async fn deliver(self, hosted: Arc<Hosted>, basis: Basis) {
+        let _way = OnTheWay { engine: &self, hosted: &hosted };
         if let Ok(Some((parcel, outcome))) = self.send(&hosted, basis).await {
             self.conclude_delivery(&hosted, &parcel, outcome).await;
         }
-        hosted.core.lock().delivering = false;
-        self.subscriptions.kick(&hosted.id);
     }
 
     async fn send(
