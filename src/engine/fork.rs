@@ -10,6 +10,7 @@ use crate::model::{ContentType, Offset, Position, StreamId, StreamName};
 use crate::protocol::json;
 use crate::registry::ClosePolicy;
 use crate::storage::Run;
+use crate::storage::mutant::{self, Mutant};
 use crate::stream::{Body, Creation, Fork, Lifetime, Record, Refusal, SchemaRef, StreamState};
 
 use super::handle::{Core, Handle, PublishedStream};
@@ -371,7 +372,7 @@ impl ForkPlan {
 /// The record that keeps the source of a fork, whose creation is given.
 pub(super) fn pin(creation: &Record, source: &Core) -> Option<Record> {
     let Body::Create(Creation { fork: Some(fork), .. }) = &creation.body else { return None };
-    let state = source.state.as_ref()?;
+    let state = source.state.as_ref().filter(|_| !mutant::is_on(Mutant::LoseForkPin))?;
     let body = Body::Pin { fork: creation.stream, at: fork.at };
     Some(Record { body, ..Record::plain(state.id, state.tail, creation.at) })
 }

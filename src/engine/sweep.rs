@@ -11,13 +11,20 @@ use super::stage::{Landing, Step};
 use super::{Engine, Fault};
 
 impl Engine {
-    /// Ends the stream if its lifetime is over; then it is gone, durably, for whoever asked.
+    /// Ends the stream if its lifetime is over; then it is gone, durably, for whoever asked. Refuses one that is kept
+    /// only for its forks.
     pub(super) async fn expire_if_over(&self, handle: &Arc<Handle>) -> Result<(), Fault> {
-        let limited = |stream: &super::PublishedStream| stream.creation.lifetime != Lifetime::Unlimited;
+        self.end_if_over(handle).await?;
         match handle.stream() {
-            Some(stream) if limited(&stream) => {}
-            Some(_) => return Ok(()),
-            None => return self.refuse_soft_deleted(handle).await,
+            Some(_) => Ok(()),
+            None => self.refuse_soft_deleted(handle).await,
+        }
+    }
+
+    pub(super) async fn end_if_over(&self, handle: &Arc<Handle>) -> Result<(), Fault> {
+        let limited = |stream: &super::PublishedStream| stream.creation.lifetime != Lifetime::Unlimited;
+        if !handle.stream().as_ref().is_some_and(limited) {
+            return Ok(());
         }
         let landing = {
             let mut core = handle.lock_fresh(&*self.store)?;
@@ -36,10 +43,9 @@ impl Engine {
             }
         };
         match landing {
-            Ok(landing) => landing.durable().await?,
-            Err(basis) => handle.settled(basis).await?,
+            Ok(landing) => landing.durable().await,
+            Err(basis) => handle.settled(basis).await,
         }
-        self.refuse_soft_deleted(handle).await
     }
 
     /// Refuses a stream that is kept only for its forks. Source: PROTOCOL.md §4.2.
@@ -125,7 +131,7 @@ impl Engine {
                 |h: &Arc<Handle>| h.stream().is_some_and(|stream| stream.creation.lifetime != Lifetime::Unlimited);
             let held: Vec<Arc<Handle>> = self.streams.iter().map(|entry| entry.value().clone()).collect();
             for handle in held.iter().filter(|h| limited(h)) {
-                if let Err(fault) = self.expire_if_over(handle).await {
+                if let Err(fault) = self.end_if_over(handle).await {
                     tracing::warn!(stream.name = %handle.name, error = %fault, "an expired stream could not be ended");
                 }
             }

@@ -16,15 +16,18 @@ pub enum Mutant {
     ForgetProducer,
     /// The engine answers refusals before what they rest on is durable.
     RefuseBeforeBarrier,
+    /// A fork does not hold on to its source.
+    LoseForkPin,
 }
 
 impl Mutant {
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::AckBeforeBarrier,
         Self::SkipDirSync,
         Self::ReuseOffset,
         Self::ForgetProducer,
         Self::RefuseBeforeBarrier,
+        Self::LoseForkPin,
     ];
 
     /// What `KEYFOLD_MUTANT` calls it.
@@ -35,6 +38,7 @@ impl Mutant {
             Self::ReuseOffset => "reuse_offset",
             Self::ForgetProducer => "forget_producer",
             Self::RefuseBeforeBarrier => "refuse_before_barrier",
+            Self::LoseForkPin => "lose_fork_pin",
         }
     }
 }

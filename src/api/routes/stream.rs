@@ -11,6 +11,7 @@ use crate::engine::{AppendRequest, CreateRequest, Engine, Fault, ForkRequest, Ha
 use crate::model::{Offset, ReadFrom};
 use crate::protocol::cursor::cursor;
 
+use super::super::body::PATIENCE;
 use super::super::extract::{Query, StreamPath, WholeBody, malformed_query, stream_name};
 use super::super::problem::{Problem, ProblemType};
 use super::super::state::Api;
@@ -23,24 +24,38 @@ pub async fn dispatch(State(api): State<Api>, request: Request) -> Response {
     let answer = async {
         let engine = Engine::from_request_parts(&mut parts, &api).await?;
         let path = StreamPath::from_request_parts(&mut parts, &api).await?;
-        let method = parts.method.clone();
-        let head = parts.headers.clone();
-        match method {
-            Method::GET => read(engine, &api, path, Query::parse(parts.uri.query()), head).await,
-            Method::HEAD => metadata(engine, path).await,
-            Method::DELETE => delete(engine, path).await,
-            Method::PUT | Method::POST => {
-                let uri = parts.uri.clone();
-                let body = WholeBody::from_request(Request::from_parts(parts, body), &api).await?;
-                match method {
-                    Method::PUT => create(engine, path, head, body, uri.path()).await,
-                    _ => append(engine, path, head, body).await,
-                }
-            }
-            _ => Err(Problem::new(ProblemType::MethodNotAllowed, "a stream knows PUT, POST, GET, HEAD and DELETE")),
-        }
+        serve(engine, &api, path, Request::from_parts(parts, body)).await
     };
     answer.await.unwrap_or_else(|problem: Problem| problem.into_response())
+}
+
+/// The protocol on one stream, whatever URL led to it.
+pub(super) async fn serve(
+    engine: Engine,
+    api: &Api,
+    path: StreamPath,
+    request: Request,
+) -> Result<Response, Problem> {
+    let method = request.method().clone();
+    let mut head = request.headers().clone();
+    // HTTP/2 names the host in the URI.
+    if let Some(authority) = request.uri().authority() {
+        head.insert(header::HOST, names::value(authority));
+    }
+    match method {
+        Method::GET => read(engine, api, path, Query::parse(request.uri().query()), head).await,
+        Method::HEAD => metadata(engine, path).await,
+        Method::DELETE => delete(engine, path).await,
+        Method::PUT | Method::POST => {
+            let uri = request.uri().clone();
+            let body = WholeBody::from_request(request, api).await?;
+            match method {
+                Method::PUT => create(engine, path, head, body, uri.path()).await,
+                _ => append(engine, path, head, body).await,
+            }
+        }
+        _ => Err(Problem::new(ProblemType::MethodNotAllowed, "a stream knows PUT, POST, GET, HEAD and DELETE")),
+    }
 }
 
 /// Create a stream, or confirm that it exists as asked.
@@ -235,7 +250,7 @@ pub(in crate::api) async fn read(
         engine.reached(&handle, offset).await?;
     }
     let stream = handle.stream().or(stream);
-    if live.is_none() && wants_events(&head) {
+    if live.is_none() && names::accepts(&head, names::EVENT_STREAM) {
         return events::respond(engine, api, handle, stream, &query, &head).await;
     }
     let selection = query.selection()?;
@@ -248,11 +263,6 @@ pub(in crate::api) async fn read(
         Some(_) => long_poll(engine, api, handle, stream, view, selection, &query).await,
         None => catch_up(engine, api, &handle, stream, view, selection, from, &head).await,
     }
-}
-
-fn wants_events(head: &HeaderMap) -> bool {
-    let accept = head.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    accept.split(',').any(|kind| kind.trim().starts_with("text/event-stream"))
 }
 
 #[expect(clippy::too_many_arguments, reason = "they are the parts of one request")]
@@ -269,7 +279,7 @@ async fn catch_up(
     let (room, guarded) = (api.page_room(), api.settings().token.is_some());
     let begins_at = view.offset();
     let folded = matches!(view, View::Folded { .. });
-    let (page, share) = view.page(&engine, room, handle, stream.as_ref(), &selection).await?;
+    let (page, share) = view.page(&engine, room, handle, stream.as_ref(), &selection, PATIENCE).await?;
     let next = view.offset();
     let id = stream.as_ref().map_or(0, |stream| stream.id.0);
     let tag = names::etag(format_args!(
@@ -333,7 +343,8 @@ async fn long_poll(
             (Some(stream), None) => id = Some(stream.id),
             _ => {}
         }
-        let (page, share) = view.page(&engine, api.page_room(), &handle, stream.as_ref(), &selection).await?;
+        let (page, share) =
+            view.page(&engine, api.page_room(), &handle, stream.as_ref(), &selection, PATIENCE).await?;
         let answer = |status: StatusCode, page: Option<Page>, closed: bool, up_to_date: bool| {
             let mut response = match page {
                 Some(page) => (status, page.body).into_response(),

@@ -923,6 +923,7 @@ fn every_mutant_is_caught() {
         (Mutant::ForgetProducer, "storage_contract::journal_simulated::producers_survive_a_restart"),
         (Mutant::RefuseBeforeBarrier, "engine::a_refusal_waits_for_what_it_rests_on"),
         (Mutant::RefuseBeforeBarrier, "engine::a_repeat_waits_for_its_original"),
+        (Mutant::LoseForkPin, "http::a_deleted_source_is_kept_for_its_forks_and_for_nobody_else"),
     ] {
         assert!(run(test, None), "{test} fails without a mutant");
         assert!(!run(test, Some(mutant)), "{test} does not notice {}", mutant.name());
