@@ -94,7 +94,7 @@ pub struct ServeArgs {
     /// Open connections [default: 20000]
     #[arg(long, env = "KEYFOLD_CONNECTIONS_MAX")]
     pub connections_max: Option<usize>,
-    /// Where workers reach the server, such as https://streams.example; the listening address if not given [default: none]
+    /// Where workers reach the server, such as `https://streams.example`; the listening address if not given [default: none]
     #[arg(long, value_name = "URL", env = "KEYFOLD_PUBLIC_URL")]
     pub public_url: Option<String>,
     /// Subscriptions of the server [default: 10000]
@@ -377,6 +377,20 @@ mod tests {
         let rotating = |millis| ServeArgs { sse_rotation_ms: Some(millis), ..ServeArgs::default() }.checked();
         assert!(rotating(2_000).is_ok());
         assert!(rotating(1_999).is_err());
+    }
+
+    #[test]
+    fn a_public_url_is_what_others_begin_with() {
+        let with = |url: &str| ServeArgs { public_url: Some(url.into()), ..ServeArgs::default() }.checked();
+        assert_eq!(
+            with("https://a.example/keyfold/").unwrap().public_url.as_deref(),
+            Some("https://a.example/keyfold")
+        );
+        assert_eq!(with("").unwrap().public_url, None);
+        for url in ["a.example", "ftp://a.example", "https://a.example/?x", "https://a.example/#x"] {
+            assert!(with(url).is_err(), "{url}");
+        }
+        assert!(ServeArgs { webhook_timeout_ms: Some(0), ..ServeArgs::default() }.checked().is_err());
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The running subscriptions: each decides on its staged state, logs every step, and acts on it once it is durable.
 //!
 //! A subscription's log is an internal stream of its own, so cursors, generations, leases and retries survive whatever
-//! the data survives. Streams that move are only noted by the committer ([`Subscriptions::note`]); everything else
+//! the data survives. Streams that move are only noted by the committer (`Subscriptions::note`); everything else
 //! happens in [`Engine::dispatch`] and the tasks it starts, and in requests.
 //!
 //! Invariants: a wake is delivered, and a request answered, only after everything it rests on is durable; what is
