@@ -10,7 +10,7 @@ use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use crate::model::{EntityKey, EntityType, Operation, Timestamp};
+use crate::model::{EntityKey, EntityType, Operation, Timestamp, is_rfc_3339};
 
 /// What is wrong with an envelope: where, which rule, and what to do. Wire: 422.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,7 +83,7 @@ impl<'a> Change<'a> {
             return Err(fault("/headers/txid", "minLength", "headers.txid is not empty where it is given"));
         }
         if let Some(timestamp) = &headers.timestamp
-            && timestamp.parse::<Timestamp>().is_err()
+            && !is_rfc_3339(timestamp)
         {
             return Err(fault("/headers/timestamp", "format", "headers.timestamp is an RFC 3339 moment"));
         }

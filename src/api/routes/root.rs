@@ -39,16 +39,10 @@ pub async fn dispatch(State(api): State<Api>, request: Request) -> Response {
 }
 
 async fn answer(api: Api, request: Request) -> Result<Response, Problem> {
-    let Some(prefix) = api.settings().root_mount.as_deref() else { return Err(nothing_here()) };
-    let raw = extract::rest_of(request.uri(), "/").to_owned();
-    let first = raw.split('/').next().unwrap_or_default();
-    // As the name will be read, so that no spelling of a reserved name gets past.
-    if RESERVED.contains(&extract::decode(first)?.as_str()) {
-        return Err(nothing_here());
-    }
+    let name = mounted_at(&api, request.uri().path())?.ok_or_else(nothing_here)?;
     let (mut parts, body) = request.into_parts();
     let engine = Engine::from_request_parts(&mut parts, &api).await?;
-    let path = StreamPath(mounted(prefix, &raw)?);
+    let path = StreamPath(name);
     let query = Query::parse(parts.uri.query());
     if parts.method == Method::GET && wants_view(&query, &parts.headers) {
         let (handle, _) = engine.open(&path.0).await?;
@@ -68,11 +62,20 @@ fn nothing_here() -> Problem {
     Problem::new(ProblemType::NotFound, "see / for what is here, or /docs")
 }
 
-/// The stream of a path; the path is held to the same rules as one below `/v1/stream/`.
-fn mounted(prefix: &str, raw: &str) -> Result<StreamName, Problem> {
+/// The stream of the path of a URL, which is held to the same rules as one below `/v1/stream/`; `None` where no stream
+/// is mounted there.
+pub(super) fn mounted_at(api: &Api, url_path: &str) -> Result<Option<StreamName>, Problem> {
+    let mount = api.settings().root_mount.as_deref().zip(url_path.strip_prefix('/'));
+    let Some((prefix, raw)) = mount else { return Ok(None) };
+    let first = raw.split('/').next().unwrap_or_default();
+    // As the name will be read, so that no spelling of a reserved name gets past.
+    if RESERVED.contains(&extract::decode(first)?.as_str()) {
+        return Ok(None);
+    }
     let path = extract::stream_name(raw)?;
     let name = format!("{prefix}{}", path.as_str());
-    StreamName::parse(&name).map_err(|fault| Problem::new(ProblemType::MalformedName, fault.to_string()))
+    let parsed = StreamName::parse(&name);
+    parsed.map(Some).map_err(|fault| Problem::new(ProblemType::MalformedName, fault.to_string()))
 }
 
 /// A reader of the protocol says where to read from, and sends `*/*`.

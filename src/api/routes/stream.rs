@@ -17,6 +17,7 @@ use super::super::problem::{Problem, ProblemType};
 use super::super::state::Api;
 use super::super::view::{Page, View};
 use super::super::{events, headers as names, live};
+use super::root;
 
 /// All methods of `/v1/stream/{path}`.
 pub async fn dispatch(State(api): State<Api>, request: Request) -> Response {
@@ -50,7 +51,7 @@ pub(super) async fn serve(
             let uri = request.uri().clone();
             let body = WholeBody::from_request(request, api).await?;
             match method {
-                Method::PUT => create(engine, path, head, body, uri.path()).await,
+                Method::PUT => create(engine, api, path, head, body, uri.path()).await,
                 _ => append(engine, path, head, body).await,
             }
         }
@@ -71,6 +72,7 @@ pub(super) async fn serve(
     responses((status = 201), (status = 200, description = "It exists as asked"), (status = 409, body = super::super::problem::ProblemBody)))]
 pub(in crate::api) async fn create(
     engine: Engine,
+    api: &Api,
     StreamPath(name): StreamPath,
     head: HeaderMap,
     WholeBody(body, _held): WholeBody,
@@ -82,7 +84,7 @@ pub(in crate::api) async fn create(
         lifetime: names::lifetime(&head)?,
         closed: names::closes(&head),
         schema: schema_header(&head)?,
-        fork: fork_headers(&head)?,
+        fork: fork_headers(&head, api)?,
         body,
     };
     let created = engine.create(request).await?;
@@ -100,7 +102,7 @@ pub(in crate::api) async fn create(
 }
 
 /// Where the stream is to go on from. Source: PROTOCOL.md §4.2.
-fn fork_headers(head: &HeaderMap) -> Result<Option<ForkRequest>, Problem> {
+fn fork_headers(head: &HeaderMap, api: &Api) -> Result<Option<ForkRequest>, Problem> {
     let offset = names::text(head, &names::STREAM_FORK_OFFSET)?;
     let sub_offset = names::text(head, &names::STREAM_FORK_SUB_OFFSET)?;
     let Some(source) = names::text(head, &names::STREAM_FORKED_FROM)? else {
@@ -109,16 +111,19 @@ fn fork_headers(head: &HeaderMap) -> Result<Option<ForkRequest>, Problem> {
             _ => Err(names::malformed(&names::STREAM_FORKED_FROM, "it names the source that the offsets are of")),
         };
     };
-    let source = source.strip_prefix("/v1/stream/").filter(|path| !path.starts_with("__ds/"));
-    let source =
-        source.ok_or_else(|| names::malformed(&names::STREAM_FORKED_FROM, "it is /v1/stream/ and a path"))?;
+    let source = match source.strip_prefix("/v1/stream/") {
+        Some(path) => stream_name(path)?,
+        None => root::mounted_at(api, source)?.ok_or_else(|| {
+            names::malformed(&names::STREAM_FORKED_FROM, "it is the path of a stream's URL, such as /v1/stream/a")
+        })?,
+    };
     let offset = offset.map(str::parse::<Offset>).transpose();
     let offset = offset.map_err(|fault| Problem::new(ProblemType::MalformedOffset, fault.to_string()))?;
     let sub_offset = match sub_offset {
         None => 0,
         Some(_) => names::integer(head, &names::STREAM_FORK_SUB_OFFSET, whole_number)?,
     };
-    Ok(Some(ForkRequest { source: stream_name(source)?, offset, sub_offset }))
+    Ok(Some(ForkRequest { source, offset, sub_offset }))
 }
 
 /// Decimal, without sign or leading zeros.

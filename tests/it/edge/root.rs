@@ -32,6 +32,9 @@ async fn the_root_mount_serves_the_whole_protocol_below_its_prefix() {
     assert_eq!(live.next().await.unwrap().name.as_deref(), Some("control"));
     let closed = served.ask("POST", "/chat/one").header("stream-closed", "true").send().await.unwrap();
     assert_eq!(header(&closed, "stream-closed"), "true");
+    let fork = served.ask("PUT", "/chat/two").header("stream-forked-from", "/chat/one").send().await.unwrap();
+    assert_eq!((fork.status().as_u16(), header(&fork, "stream-next-offset")), (201, tail.as_str()));
+    assert_eq!(served.status("DELETE", "/chat/two").await, 204);
     assert_eq!(served.status("DELETE", "/chat/one").await, 204);
     assert_eq!(served.status("GET", "/v1/stream/netscript/chat/one").await, 404);
     assert_eq!(served.status("PATCH", "/chat/one").await, 405);
