@@ -88,6 +88,7 @@ impl Engine {
                 Ok(placed) => {
                     for ((handle, record), placed) in landing.iter().zip(placed) {
                         handle.land(record, placed.payload.0);
+                        engine.subscriptions.note(&handle.name, record);
                     }
                     if let Some(then) = then {
                         then();

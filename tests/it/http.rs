@@ -522,8 +522,9 @@ async fn what_is_elsewhere_or_not_done_is_told() {
         (call("DELETE", "/v1/schemas"), ProblemType::MethodNotAllowed),
         (call("PUT", "/v1/state/t/a/-/changes").json("[]"), ProblemType::MethodNotAllowed),
         (call("POST", "/v1/state/t/a/-/snapshot").json("[]"), ProblemType::MethodNotAllowed),
-        (get("/v1/stream/__ds/subscriptions/x"), ProblemType::NotImplemented),
-        (call("PUT", "/v1/stream/__ds/subscriptions/x").json("{}"), ProblemType::NotImplemented),
+        (get("/v1/stream/__ds/nothing"), ProblemType::NotFound),
+        (call("PATCH", "/v1/stream/__ds/subscriptions/x"), ProblemType::MethodNotAllowed),
+        (call("PUT", "/v1/stream/__%64s/x").json("[]"), ProblemType::MalformedName),
     ] {
         world.refuses("t/a", sent, kind).await;
     }

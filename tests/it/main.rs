@@ -6,3 +6,5 @@ mod forks;
 mod http;
 mod layers;
 mod storage_contract;
+mod subscriptions;
+mod webhook;
