@@ -4,7 +4,7 @@
 //! is missing, damaged, of another version or ahead of the journal is built again from the journal. sled promises no
 //! durability that we need: an older catalogue is as good, only slower. Every value carries a CRC32C.
 //!
-//! Keys: `m` what holds for all; `s` stream: its state; `p` stream, first position: where up to [`CHUNK`] of its
+//! Keys: `m` what holds for all; `s` stream: where it was created, and its state; `p` stream, first position: where up to [`CHUNK`] of its
 //! records lie. `c` is kept for pointers to fold checkpoints.
 
 use std::collections::HashMap;
@@ -15,12 +15,11 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use crate::model::{Position, StreamId, Timestamp};
-use crate::stream::StreamState;
 
 use super::codec::{Reader, decode_state, encode_state, put_varint};
-use super::journal::durable::{Change, Posting};
+use super::journal::durable::{Change, Living, Posting};
 
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
 /// Postings in one value.
 const CHUNK: usize = 2048;
 /// Chunks kept decoded: some 3 MiB.
@@ -71,13 +70,13 @@ struct Cache {
 
 impl Catalogue {
     /// Opens the catalogue in `dir`, with all it knows of streams. A new one knows nothing.
-    pub fn open(dir: &Path) -> Result<(Self, Facts, Vec<StreamState>), CatalogueFault> {
+    pub fn open(dir: &Path) -> Result<(Self, Facts, Vec<Living>), CatalogueFault> {
         // sled panics on some damage instead of reporting it.
         let opened = std::panic::catch_unwind(AssertUnwindSafe(|| Self::open_and_read(dir)));
         opened.unwrap_or(Err(CatalogueFault::Panicked))
     }
 
-    fn open_and_read(dir: &Path) -> Result<(Self, Facts, Vec<StreamState>), CatalogueFault> {
+    fn open_and_read(dir: &Path) -> Result<(Self, Facts, Vec<Living>), CatalogueFault> {
         let config = sled::Config::new().path(dir).cache_capacity(SLED_CACHE_BYTES).flush_every_ms(None);
         let db = config.open()?;
         let facts = match db.get(b"m")? {
@@ -85,12 +84,12 @@ impl Catalogue {
             None if db.is_empty() => Facts::default(),
             None => return Err(CatalogueFault::Damaged),
         };
-        let mut states = Vec::new();
+        let mut streams = Vec::new();
         for pair in db.scan_prefix(b"s") {
             let (_, value) = pair?;
-            states.push(decode_state(unsealed(&value)?).ok_or(CatalogueFault::Damaged)?);
+            streams.push(decode_living(unsealed(&value)?).ok_or(CatalogueFault::Damaged)?);
         }
-        Ok((Self { db, cache: Mutex::default() }, facts, states))
+        Ok((Self { db, cache: Mutex::default() }, facts, streams))
     }
 
     /// Moves a catalogue that cannot be used aside, to where the next one that cannot be used replaces it.
@@ -124,11 +123,11 @@ impl Catalogue {
         let mut batch = sled::Batch::default();
         batch.insert(b"m", sealed(encode_facts(facts)));
         for change in changes {
-            let Some(state) = &change.state else {
+            let Some(living) = &change.living else {
                 self.remove(change.stream, &mut batch)?;
                 continue;
             };
-            batch.insert(&state_key(change.stream)[..], sealed(encode_state(state)));
+            batch.insert(&state_key(change.stream)[..], sealed(encode_living(living)));
             for chunk in change.postings.chunks(CHUNK) {
                 batch.insert(&posting_key(change.stream, chunk[0].first)[..], sealed(encode_postings(chunk)));
             }
@@ -266,6 +265,15 @@ fn decode_facts(bytes: &[u8]) -> Result<Facts, CatalogueFault> {
     })
 }
 
+fn encode_living((state, created_at): &Living) -> Vec<u8> {
+    [&created_at.to_le_bytes()[..], &encode_state(state)].concat()
+}
+
+fn decode_living(bytes: &[u8]) -> Option<Living> {
+    let (created_at, state) = bytes.split_first_chunk()?;
+    Some((decode_state(state)?, u64::from_le_bytes(*created_at)))
+}
+
 /// Each as its distance from the one before.
 fn encode_postings(postings: &[Posting]) -> Vec<u8> {
     let mut out = Vec::with_capacity(postings.len() * 6);
@@ -303,7 +311,8 @@ mod tests {
         (first..first + count).map(|first| Posting { first, count: 1, len: 100, at: first * 300 }).collect()
     }
 
-    fn state(id: u64) -> StreamState {
+    fn living(id: u64) -> Living {
+        use crate::stream::StreamState;
         use crate::model::{ContentType, StreamName};
         use crate::stream::{Body, Creation, Lifetime, Record};
         let creation = Creation {
@@ -325,7 +334,7 @@ mod tests {
             txid: None,
             body: Body::Create(creation),
         };
-        StreamState::create(&record).unwrap()
+        (StreamState::create(&record).unwrap(), 5)
     }
 
     #[test]
@@ -336,7 +345,7 @@ mod tests {
         let stream = StreamId(7);
         let all = postings(10, 3 * CHUNK as u64);
         for part in [&all[..5000], &all[5000..]] {
-            let change = Change { stream, state: Some(state(7)), postings: part.to_vec() };
+            let change = Change { stream, living: Some(living(7)), postings: part.to_vec() };
             catalogue.commit(Facts { through: 1, ..Facts::default() }, &[change]).unwrap();
         }
         for from in [0, 10, 2057, 2058, 5009, 5010, 6000, 6153] {
@@ -345,7 +354,7 @@ mod tests {
         }
         assert_eq!(catalogue.postings(stream, 10, 6100, 250).unwrap().len(), 3);
         assert!(catalogue.postings(StreamId(6), 0, 9, 100).unwrap().is_empty());
-        let gone = Change { stream, state: None, postings: Vec::new() };
+        let gone = Change { stream, living: None, postings: Vec::new() };
         catalogue.commit(Facts::default(), &[gone]).unwrap();
         assert!(catalogue.postings(stream, 0, 6100, 250).is_ok_and(|found| found.is_empty()));
     }

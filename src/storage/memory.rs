@@ -38,8 +38,9 @@ struct Shared {
 struct World {
     streams: HashMap<StreamId, Stored>,
     names: BTreeMap<StreamName, StreamId>,
-    /// Every payload, one after another, by where it begins.
+    /// The payloads of live streams, by where they begin.
     payloads: BTreeMap<u64, Bytes>,
+    stored_bytes: u64,
     end: u64,
     start: Position,
     records: u64,
@@ -122,7 +123,10 @@ impl World {
         self.records += 1;
         // Each record takes at least one, so that no two have the same place.
         self.end += bytes.len() as u64 + 1;
-        self.payloads.insert(place, bytes);
+        if !bytes.is_empty() {
+            self.stored_bytes += bytes.len() as u64;
+            self.payloads.insert(place, bytes);
+        }
         match &record.body {
             Body::Create(creation) => {
                 self.names.insert(creation.name.clone(), record.stream);
@@ -148,6 +152,9 @@ impl World {
             return;
         };
         self.start = self.start.max(stored.state.tail + 1);
+        for payload in stored.data.iter().filter_map(|data| self.payloads.remove(&data.place)) {
+            self.stored_bytes -= payload.len() as u64;
+        }
         if self.names.get(&stored.state.creation.name) == Some(&id) {
             self.names.remove(&stored.state.creation.name);
         }
@@ -254,7 +261,12 @@ impl Store for MemoryStore {
         };
         messages
             .iter()
-            .map(|message| fetch(message).ok_or_else(|| ReadError::Damaged(format!("nothing lies at {message:?}"))))
+            .map(|message| match fetch(message) {
+                Some(bytes) => Ok(bytes),
+                // It was a stream's that is gone.
+                None if message.0.0 < world.end => Err(ReadError::NotFound),
+                None => Err(ReadError::Damaged(format!("nothing lies at {message:?}"))),
+            })
             .collect()
     }
 
@@ -272,6 +284,8 @@ impl Store for MemoryStore {
             records: world.records,
             bytes_written: world.end,
             segments: 0,
+            segments_freed: 0,
+            stored_bytes: world.stored_bytes,
             in_flight_bytes: self.shared.in_flight.load(Ordering::Relaxed),
         }
     }

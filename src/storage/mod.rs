@@ -106,7 +106,12 @@ pub struct StoreStats {
     pub barriers: u64,
     pub records: u64,
     pub bytes_written: u64,
+    /// Segments that hold something now.
     pub segments: u64,
+    /// Segments given back since start.
+    pub segments_freed: u64,
+    /// Bytes that the log takes now, without what was given back.
+    pub stored_bytes: u64,
     /// Bytes staged and not yet durable.
     pub in_flight_bytes: u64,
 }
@@ -117,6 +122,8 @@ pub struct StoreStats {
 /// - A record counts as durable once it survives power loss. Nothing else is ever returned by `find`, `load`, `list`,
 ///   `read` or `fetch`, and completions run only then.
 /// - A failure also fails everything staged after it on the same streams.
+/// - What streams took that are gone is given back in time, without anything being appended; their numbers and
+///   positions stay taken.
 /// - After a restart, exactly the durable records are there, whole; of the others, each is whole or absent, and
 ///   none is there without those staged before it.
 pub trait Store: Send + Sync + 'static {
@@ -149,7 +156,8 @@ pub trait Store: Send + Sync + 'static {
     /// nothing lies there.
     fn read(&self, stream: StreamId, from: Position, to: Position, bytes_max: usize) -> Result<Vec<Run>, ReadError>;
 
-    /// Single messages by where they lie, each with its length in bytes.
+    /// Single messages by where they lie, each with its length in bytes. [`ReadError::NotFound`] once the stream is gone
+    /// and its bytes were given back.
     fn fetch(&self, messages: &[(Place, u32)]) -> Result<Vec<Bytes>, ReadError>;
 
     fn health(&self) -> Health;

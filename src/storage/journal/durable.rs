@@ -4,6 +4,7 @@
 //! [`Cut`] keeps what streams were like where a segment ended, although they move on while it is written.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use dashmap::DashMap;
@@ -33,6 +34,8 @@ impl Posting {
 
 struct Entry {
     state: StreamState,
+    /// Journal position of the record that created it.
+    created_at: u64,
     /// Records that the catalogue does not cover, in order.
     postings: Vec<Posting>,
 }
@@ -64,15 +67,18 @@ struct Cut {
     through: u64,
     /// Not yet taken.
     touched: HashSet<StreamId>,
-    /// States at the cut, of those that have moved on since; `None` where it was gone already.
-    saved: HashMap<StreamId, Option<StreamState>>,
+    /// What they were at the cut, of those that have moved on since; `None` where it was gone already.
+    saved: HashMap<StreamId, Option<Living>>,
 }
+
+/// A live stream's state, and the journal position of the record that created it.
+pub(crate) type Living = (StreamState, u64);
 
 /// What a catalogue learns of one stream.
 pub(crate) struct Change {
     pub stream: StreamId,
     /// `None`: gone.
-    pub state: Option<StreamState>,
+    pub living: Option<Living>,
     /// Its records in the sealed segment.
     pub postings: Vec<Posting>,
 }
@@ -83,14 +89,28 @@ impl Durable {
     }
 
     /// Takes over what a catalogue knows.
-    pub fn restore(&self, states: Vec<StreamState>, next_id: u64, start: Position) {
+    pub fn restore(&self, streams: Vec<Living>) {
         let mut names = self.names.write();
-        for state in states {
+        for (state, created_at) in streams {
             names.insert(state.creation.name.clone(), state.id);
-            self.streams.insert(state.id, Entry { state, postings: Vec::new() });
+            self.streams.insert(state.id, Entry { state, created_at, postings: Vec::new() });
         }
+    }
+
+    /// Numbers and positions below these were given to streams that nothing else may tell of any more.
+    pub fn raise(&self, next_id: u64, start: Position) {
         self.next_id.fetch_max(next_id, Ordering::SeqCst);
         self.start.fetch_max(start, Ordering::SeqCst);
+    }
+
+    /// Lets go of streams created where the journal has been freed: a catalogue that knows them is older than that.
+    pub fn forget_created_in(&self, freed: &[Range<u64>]) {
+        let is_freed = |at: u64| freed.iter().any(|gap| gap.contains(&at));
+        let gone: Vec<_> = self.streams.iter().filter(|entry| is_freed(entry.created_at)).map(|e| *e.key()).collect();
+        for id in gone {
+            self.tracker.lock().touched.insert(id);
+            self.remove(id);
+        }
     }
 
     pub fn clear(&self) {
@@ -108,19 +128,19 @@ impl Durable {
         let id = record.stream;
         let mut tracker = self.tracker.lock();
         if tracker.on {
-            tracker.note(id, || self.streams.get(&id).map(|entry| entry.state.clone()));
+            tracker.note(id, || self.streams.get(&id).map(|entry| (entry.state.clone(), entry.created_at)));
         }
         self.next_id.fetch_max(id.0 + 1, Ordering::SeqCst);
         match &record.body {
             Body::Create(creation) => {
                 if let Some(state) = StreamState::create(record) {
-                    self.streams.insert(id, Entry { state, postings: Vec::new() });
+                    self.streams.insert(id, Entry { state, created_at: at, postings: Vec::new() });
                     self.names.write().insert(creation.name.clone(), id);
                 }
             }
             Body::Delete | Body::Expire => self.forget(id, record.first),
             _ => {
-                // A record of a stream that is not there was followed by the stream's end, which a catalogue knew of.
+                // A record of a stream that is not there: a catalogue knew of the stream's end, or its creation was freed.
                 let Some(mut entry) = self.streams.get_mut(&id) else {
                     return;
                 };
@@ -135,6 +155,10 @@ impl Durable {
 
     fn forget(&self, id: StreamId, tail: Position) {
         self.start.fetch_max(tail + 1, Ordering::SeqCst);
+        self.remove(id);
+    }
+
+    fn remove(&self, id: StreamId) {
         if let Some((_, entry)) = self.streams.remove(&id) {
             let mut names = self.names.write();
             let name = &entry.state.creation.name;
@@ -166,6 +190,15 @@ impl Durable {
 
     pub fn load(&self, id: StreamId) -> Option<StreamState> {
         self.streams.get(&id).map(|entry| entry.state.clone())
+    }
+
+    pub fn is_live(&self, id: StreamId) -> bool {
+        self.streams.contains_key(&id)
+    }
+
+    /// Journal position of the record that created a live stream.
+    pub fn created_at(&self, id: StreamId) -> Option<u64> {
+        self.streams.get(&id).map(|entry| entry.created_at)
     }
 
     pub fn version(&self, id: StreamId) -> StreamVersion {
@@ -236,11 +269,12 @@ impl Durable {
         let tracker = self.tracker.lock();
         let saved = tracker.cuts.first().and_then(|cut| cut.saved.get(&id)).cloned();
         let entry = self.streams.get(&id);
-        let state = saved.unwrap_or_else(|| entry.as_ref().map(|entry| entry.state.clone()));
+        let living =
+            saved.unwrap_or_else(|| entry.as_ref().map(|entry| (entry.state.clone(), entry.created_at)));
         let postings = entry.map_or(Vec::new(), |entry| {
             entry.postings.iter().take_while(|posting| posting.at < through).copied().collect()
         });
-        Change { stream: id, state, postings }
+        Change { stream: id, living, postings }
     }
 
     /// The oldest cut is in the catalogue: memory lets go of the postings that it covers.
@@ -277,10 +311,10 @@ pub(super) struct Known {
 
 impl Tracker {
     /// A stream is about to move: cuts that have not taken it keep what it was.
-    fn note(&mut self, id: StreamId, state: impl Fn() -> Option<StreamState>) {
+    fn note(&mut self, id: StreamId, living: impl Fn() -> Option<Living>) {
         for cut in &mut self.cuts {
             if cut.touched.contains(&id) && !cut.saved.contains_key(&id) {
-                cut.saved.insert(id, state());
+                cut.saved.insert(id, living());
             }
         }
         self.touched.insert(id);

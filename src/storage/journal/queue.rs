@@ -137,7 +137,7 @@ impl Queue {
 impl Ahead {
     fn advance(&mut self, record: &Record) {
         self.version = self.version.next();
-        self.gone |= matches!(record.body, Body::Delete | Body::Expire);
+        self.gone |= ends(record);
     }
 }
 
@@ -149,5 +149,10 @@ fn follows(ahead: Ahead, staged: &Staged) -> bool {
 
 /// Whether appending them makes room in the end.
 pub(super) fn frees_space(records: &[Staged]) -> bool {
-    !records.is_empty() && records.iter().all(|s| matches!(s.record.body, Body::Delete | Body::Expire))
+    !records.is_empty() && records.iter().all(|staged| ends(&staged.record))
+}
+
+/// Whether a stream ends with a record.
+pub(super) fn ends(record: &Record) -> bool {
+    matches!(record.body, Body::Delete | Body::Expire)
 }
