@@ -113,13 +113,17 @@ pub(super) fn segment_name(file: u64) -> String {
 }
 
 impl Manifest {
-    /// `None` where there is none.
+    /// `None` where there is none. Comes before the first [`Manifest::store`] of a process.
     pub fn load(disk: &dyn Disk) -> Result<Option<Self>, ManifestFault> {
         let file = match disk.open(NAME) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             opened => opened?,
         };
         let bytes = read_all(&*file)?;
+        // After a crash while it was replaced both names may lead to one file: that must not be written to.
+        if disk.open(NEW).and_then(|file| read_all(&*file)).is_ok_and(|new| new.iter().any(|byte| *byte != 0)) {
+            disk.unlink(NEW)?;
+        }
         let text = std::str::from_utf8(&bytes).map_err(|_| ManifestFault::Damaged("it is not text"))?;
         Self::parse(text).map(Some)
     }
