@@ -114,25 +114,31 @@ fn freeing_forgets_no_number_position_or_time() {
     options.clock.advance(Duration::from_secs(60));
     let late = options.clock.now();
     let journal = Journal::open(Arc::new(disk.clone()), options).unwrap();
+    let [kept, filler] = ["kept", "filler"].map(|name| make(&journal, name));
+    let fill = |count| (0..count).for_each(|_| drop(speak(&journal, filler, &text()).unwrap()));
+    fill(3);
     let long = make(&journal, "long");
-    (0..30).for_each(|_| drop(speak(&journal, long, &text()).unwrap()));
+    (0..40).for_each(|_| drop(speak(&journal, long, &text()).unwrap()));
     end(&journal, long);
-    let other = make(&journal, "other");
-    (0..6).for_each(|_| drop(speak(&journal, other, &text()).unwrap()));
-    journal.close();
-    drop(journal);
-    // With a clock that is behind; what tells of the first stream is gone but for the manifest.
-    let journal = open(&disk).unwrap();
-    assert!(journal.next_id() > other && clock().now() < late);
-    assert!(journal.start_position() > 30);
-    end(&journal, other);
+    fill(6);
+    end(&journal, filler);
+    assert!(journal.stats().segments <= 3, "no record tells of the longest stream any more");
     drop(journal);
     disk.power_loss(1);
     let journal = open(&disk).unwrap();
-    assert!(journal.next_id() > other && journal.start_position() > 30);
+    assert!(journal.next_id() > long && journal.start_position() > 40);
+    end(&journal, kept);
+    drop(journal);
+    disk.power_loss(2);
+    // The last commit time is in a segment that goes now, and the clock is behind.
+    let journal = open(&disk).unwrap();
+    journal.step();
+    drop(journal);
+    let journal = open(&disk).unwrap();
+    assert!(clock().now() < late && journal.stats().stored_bytes < 200);
     let id = make(&journal, "again");
-    let said = speak(&journal, id, "1").unwrap()[0];
-    assert_eq!(said.at, late);
+    assert_eq!(speak(&journal, id, "1").unwrap()[0].at, late);
+    assert!(id > long && journal.load(id).unwrap().creation.start > 40);
 }
 
 #[test]
