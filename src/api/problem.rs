@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::engine::registry::{DataFault, RegistryFault};
-use crate::engine::{ChangeFault, Fault};
+use crate::engine::{ChangeFault, Fault, ForkFault};
 use crate::model::Offset;
 use crate::protocol::json::JsonFault;
 use crate::registry::{BindFault, DocumentFault, RegisterFault, UnbindFault};
@@ -58,6 +58,9 @@ problem_types! {
     TooManyProducers = ("too-many-producers", 429, "The stream has too many producers");
     OffsetGone = ("offset-gone", 410, "The offset is of a former stream of that name");
     RequestTimeout = ("request-timeout", 408, "The body did not come in time");
+    SoftDeleted = ("soft-deleted", 410, "The stream is deleted, and kept only for its forks");
+    ForkConflict = ("fork-conflict", 409, "The source cannot be forked like that");
+    MalformedForkPoint = ("malformed-fork-point", 400, "A fork cannot begin there");
     OffsetBeyondTail = ("offset-beyond-tail", 400, "The offset lies beyond the tail");
     MalformedOffset = ("malformed-offset", 400, "The offset is malformed");
     MalformedName = ("malformed-name", 400, "The name is malformed");
@@ -220,6 +223,14 @@ impl From<Fault> for Problem {
             Fault::NoStream(_) => plain(P::StreamNotFound),
             Fault::Exists { .. } => plain(P::StreamExists),
             Fault::Refused(refusal) => refusal.into(),
+            Fault::Fork(fault) => plain(match fault {
+                ForkFault::SourceDeleted(_)
+                | ForkFault::ContentType { .. }
+                | ForkFault::Schema { .. }
+                | ForkFault::TooDeep => P::ForkConflict,
+                ForkFault::TooMany { .. } => P::LimitReached,
+                ForkFault::Unfinished | ForkFault::SubOffset { .. } => P::MalformedForkPoint,
+            }),
             Fault::BeyondTail { .. } => plain(P::OffsetBeyondTail),
             Fault::Former { .. } => plain(P::OffsetGone),
             Fault::Json(JsonFault::TooManyMessages { .. }) => plain(P::TooLarge),
@@ -276,6 +287,7 @@ impl From<Refusal> for Problem {
         let plain = |kind| Self::new(kind, detail);
         match refusal {
             Refusal::Gone => plain(P::StreamNotFound),
+            Refusal::SoftDeleted => plain(P::SoftDeleted),
             Refusal::Closed { tail } => plain(P::StreamClosed)
                 .with(headers::STREAM_CLOSED, headers::TRUE)
                 .with(headers::STREAM_NEXT_OFFSET, headers::value(Offset::at(tail))),

@@ -18,6 +18,8 @@ pub enum Fault {
     Exists { name: StreamName, differs: &'static str },
     #[error(transparent)]
     Refused(#[from] Refusal),
+    #[error(transparent)]
+    Fork(#[from] super::fork::ForkFault),
     /// Beyond the tail, so no response ever gave it. 400.
     #[error("offset {given} lies beyond the tail {tail}")]
     BeyondTail { given: Offset, tail: Offset },

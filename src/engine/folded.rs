@@ -271,7 +271,7 @@ impl Engine {
             let engine = self.clone();
             let fold = {
                 let stream = stream.clone();
-                tokio::task::spawn_blocking(move || engine.read_fold(&stream, &versions)).await
+                tokio::task::spawn_blocking(move || engine.read_fold(&stream, stream.tail, 0, &versions)).await
             };
             let fold = fold.map_err(|e| Fault::Storage(e.to_string()))??;
             let mut core = handle.lock();
@@ -284,19 +284,39 @@ impl Engine {
         }
     }
 
-    fn read_fold(&self, stream: &PublishedStream, versions: &VersionFields) -> Result<Fold, Fault> {
+    /// The newest change per key of a source up to `to`, as a fork that shifts it sees it.
+    pub(super) async fn fold_of_range(
+        &self,
+        source: &PublishedStream,
+        to: Position,
+        shift: u64,
+    ) -> Result<Fold, Fault> {
+        let versions = self.version_fields(source)?;
+        let (engine, source) = (self.clone(), source.clone());
+        let read = move || engine.read_fold(&source, to, shift, &versions);
+        tokio::task::spawn_blocking(read).await.map_err(|e| Fault::Storage(e.to_string()))?
+    }
+
+    /// Up to `to`; `shift` is added to every position.
+    fn read_fold(
+        &self,
+        stream: &PublishedStream,
+        to: Position,
+        shift: u64,
+        versions: &VersionFields,
+    ) -> Result<Fold, Fault> {
         let mut fold = Fold::new();
         let mut from = stream.creation.start;
-        while from < stream.tail {
-            let runs = self.store.read(stream.id, from, stream.tail, self.limits().page_bytes_max)?;
+        while from < to {
+            let runs = self.store.read(stream.id, from, to, self.limits().page_bytes_max)?;
             let Some(last) = runs.last() else {
                 return Err(Fault::Storage(format!("nothing is stored of stream {} at {from}", stream.id)));
             };
             from = last.first + last.count;
-            runs.iter().for_each(|run| fold_run(&mut fold, run, versions));
+            runs.iter().for_each(|run| fold_run(&mut fold, run, shift, versions));
             // Nobody reads at a mark before the end of this, so what was superseded need not be kept.
             if fold.wants_squeeze() {
-                fold.squeeze(from);
+                fold.squeeze(from + shift);
             }
         }
         Ok(fold)
@@ -354,10 +374,10 @@ impl Selection {
 /// Whether the fold is there, or not needed because no stream is staged to exist.
 fn has_fold(handle: &Handle, engine: &Engine) -> Result<bool, Fault> {
     let core = handle.lock_fresh(&*engine.store)?;
-    Ok(core.fold().is_some() || core.state.is_none())
+    Ok(core.fold().is_some() || core.state.as_ref().is_none_or(|state| state.soft_deleted))
 }
 
-fn fold_run(fold: &mut Fold, run: &Run, versions: &VersionFields) {
+fn fold_run(fold: &mut Fold, run: &Run, shift: u64, versions: &VersionFields) {
     let mut at = 0;
     for (nth, length) in run.lengths.iter().enumerate() {
         let bytes = run.payload.get(at..at + length as usize).unwrap_or_default();
@@ -368,8 +388,8 @@ fn fold_run(fold: &mut Fold, run: &Run, versions: &VersionFields) {
                 .of(&change)
                 .or_else(|| fold.latest(&change.entity_type, &change.key).and_then(|latest| latest.version));
             fold.apply(ChangeFacts {
-                position: run.first + nth as u64,
-                batch: run.record.start,
+                position: run.first + nth as u64 + shift,
+                batch: run.record.start + shift,
                 entity_type: &change.entity_type,
                 key: &change.key,
                 deletes: change.deletes,

@@ -105,6 +105,11 @@ impl Core {
         self.fold.as_mut()
     }
 
+    pub fn take_fold(&mut self) -> Option<Fold> {
+        self.fold_generation += 1;
+        self.fold.take()
+    }
+
     pub fn set_fold(&mut self, fold: Option<Fold>) {
         self.fold = fold;
         self.fold_generation += 1;
@@ -115,7 +120,8 @@ impl Handle {
     /// Loads what the store knows. `started_at` counts as a use, since uses in memory do not survive a restart.
     pub(super) fn load(name: StreamName, store: &dyn Store, started_at: Timestamp) -> Self {
         let state = store.find(&name).and_then(|id| store.load(id));
-        let published = Published { stream: state.as_ref().map(Into::into), landed_steps: 0, last_failed_step: 0 };
+        let seen = state.as_ref().filter(|state| !state.soft_deleted);
+        let published = Published { stream: seen.map(Into::into), landed_steps: 0, last_failed_step: 0 };
         let used_at = state.as_ref().map_or(started_at, |state| state.used_at.max(started_at));
         let core = Core {
             state,
@@ -228,7 +234,7 @@ impl Handle {
             published.landed_steps += 1;
             match (&record.body, &mut published.stream) {
                 (Body::Create(_), stream) => *stream = StreamState::create(record).as_ref().map(Into::into),
-                (Body::Delete | Body::Expire, stream) => *stream = None,
+                (Body::Delete | Body::Expire | Body::SoftDelete, stream) => *stream = None,
                 (body, Some(stream)) => {
                     stream.tail += record.count;
                     stream.closed |= record.closes;

@@ -50,7 +50,7 @@ impl Ingest {
                     };
                 }
             };
-            let birth = Birth { lifetime: Lifetime::Unlimited, schema, only: false };
+            let birth = Birth { lifetime: Lifetime::Unlimited, schema, only: false, fork: None };
             if let Some(decided) = self.engine.decide_typed(&self.handle, batch, writer.clone(), Some(birth)).await? {
                 let (engine, handle) = (self.engine.clone(), self.handle.clone());
                 return Ok(Box::pin(async move { engine.conclude_typed(&handle, decided).await }));

@@ -7,6 +7,7 @@ mod check;
 pub mod entity;
 mod fault;
 mod folded;
+pub mod fork;
 mod handle;
 pub mod ingest;
 pub mod inspect;
@@ -35,6 +36,7 @@ pub use crate::storage::{Health, StoreStats};
 
 pub use fault::{ChangeFault, Fault};
 pub use folded::{CollectionSchema, FoldedItem, FoldedPage, Pin, Selection, Start};
+pub use fork::{ForkFault, ForkRequest};
 pub use handle::{Handle, Published, PublishedStream};
 pub use read::RawPage;
 pub use write::{AppendRequest, Appended, CreateRequest, Created};

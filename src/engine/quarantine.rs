@@ -51,6 +51,7 @@ impl Engine {
                     lifetime: Lifetime::Unlimited,
                     start: self.start_position(),
                     schema: None,
+                    fork: None,
                 };
                 let record = self.creation_record(creation, false);
                 let born = (record.stream, record.first);

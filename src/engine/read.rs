@@ -68,7 +68,8 @@ impl Engine {
     pub fn page_estimate(&self, stream: &PublishedStream, from: Position) -> u64 {
         let all = (stream.tail - stream.creation.start).max(1);
         let remaining = stream.tail.saturating_sub(from.max(stream.creation.start));
-        let mean = stream.bytes / all + 1;
+        let inherited = stream.creation.fork.as_ref().map_or(0, |fork| fork.bytes);
+        let mean = (stream.bytes + inherited) / all + 1;
         remaining.saturating_mul(mean).min(self.limits().page_bytes_max as u64)
     }
 

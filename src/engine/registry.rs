@@ -311,6 +311,7 @@ impl Engine {
                         lifetime: Lifetime::Unlimited,
                         start: self.start_position(),
                         schema: None,
+                        fork: None,
                     },
                     false,
                 );

@@ -114,8 +114,8 @@ fn move_staged(core: &mut Core, record: &Record) {
             if state.gone {
                 core.state = None;
                 core.set_fold(None);
-            } else if matches!(record.body, Body::Rebind(_)) {
-                // Another version may keep its version numbers elsewhere.
+            } else if matches!(record.body, Body::Rebind(_) | Body::SoftDelete) {
+                // Another version may keep its version numbers elsewhere; what nobody sees needs no fold.
                 core.set_fold(None);
             }
         }

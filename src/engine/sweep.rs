@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::stream::{Body, Lifetime, Record};
+use crate::model::StreamId;
+use crate::stream::{Body, Lifetime, Record, Refusal, StreamState};
 
 use super::handle::{Core, Handle};
 use super::stage::{Landing, Step};
@@ -12,9 +13,11 @@ use super::{Engine, Fault};
 impl Engine {
     /// Ends the stream if its lifetime is over; then it is gone, durably, for whoever asked.
     pub(super) async fn expire_if_over(&self, handle: &Arc<Handle>) -> Result<(), Fault> {
-        let limited = |stream: super::PublishedStream| stream.creation.lifetime != Lifetime::Unlimited;
-        if !handle.stream().is_some_and(limited) {
-            return Ok(());
+        let limited = |stream: &super::PublishedStream| stream.creation.lifetime != Lifetime::Unlimited;
+        match handle.stream() {
+            Some(stream) if limited(&stream) => {}
+            Some(_) => return Ok(()),
+            None => return self.refuse_soft_deleted(handle).await,
         }
         let landing = {
             let mut core = handle.lock_fresh(&*self.store)?;
@@ -24,30 +27,77 @@ impl Engine {
                 core.used_at = core.used_at.max(now);
             }
             match &core.state {
+                Some(state) if state.soft_deleted => Err(handle.basis(&core)),
                 Some(state) if state.creation.lifetime.is_over(core.used_at, now) => {
-                    let record = Record { body: Body::Expire, ..Record::plain(state.id, state.tail, now) };
-                    Ok(self.stage_gone(handle, &mut core, record)?)
+                    Ok(self.stage_end(handle, &mut core, Body::Expire)?)
                 }
                 Some(_) => return Ok(()),
                 None => Err(handle.basis(&core)),
             }
         };
         match landing {
-            Ok(landing) => landing.durable().await,
-            Err(basis) => handle.settled(basis).await,
+            Ok(landing) => landing.durable().await?,
+            Err(basis) => handle.settled(basis).await?,
+        }
+        self.refuse_soft_deleted(handle).await
+    }
+
+    /// Refuses a stream that is kept only for its forks. Source: PROTOCOL.md §4.2.
+    async fn refuse_soft_deleted(&self, handle: &Arc<Handle>) -> Result<(), Fault> {
+        let basis = {
+            let core = handle.lock_fresh(&*self.store)?;
+            core.state.as_ref().is_some_and(|state| state.soft_deleted).then(|| handle.basis(&core))
+        };
+        match basis {
+            Some(basis) => {
+                self.settle(handle, basis).await?;
+                Err(Refusal::SoftDeleted.into())
+            }
+            None => Ok(()),
         }
     }
 
-    /// Stages the end of a stream, and of what was kept beside it.
-    pub(super) fn stage_gone(&self, handle: &Arc<Handle>, core: &mut Core, record: Record) -> Result<Landing, Fault> {
-        let beside = self.handle(&handle.name.quarantine_of());
-        let mut beside_core = beside.lock_fresh(&*self.store)?;
-        let mut steps = vec![Step::one(handle, core, record)];
-        if let Some(state) = &beside_core.state {
-            let end = Record { body: Body::Delete, ..Record::plain(state.id, state.tail, self.now()) };
-            steps.push(Step::one(&beside, &mut beside_core, end));
+    /// Stages the end of a stream that is staged to exist, by `end`, and of what was kept beside it. One that has forks
+    /// is kept for them; one that was the last fork of such a stream takes it along.
+    pub(super) fn stage_end(&self, handle: &Arc<Handle>, core: &mut Core, end: Body) -> Result<Landing, Fault> {
+        self.stage_ends(Vec::new(), handle, core, Loss::Itself(end))
+    }
+
+    /// Adds what becomes of a stream, and of the stream it is a fork of where it goes; then stages it all.
+    ///
+    /// Locks go from fork to source, and from a stream to what is kept beside it.
+    fn stage_ends<'s>(
+        &self,
+        steps: Vec<Step<'s>>,
+        handle: &'s Arc<Handle>,
+        core: &'s mut Core,
+        loss: Loss,
+    ) -> Result<Landing, Fault> {
+        // Some of what is locked here lives shorter than what was handed in.
+        let mut steps: Vec<Step<'_>> = steps;
+        let Some(state) = &core.state else { return Err(Fault::NoStream(handle.name.clone())) };
+        let now = self.now();
+        let bodies = loss.of(state);
+        let (id, tail, creation) = (state.id, state.tail, state.creation.clone());
+        let goes = bodies.iter().any(|body| matches!(body, Body::Delete | Body::Expire));
+        let hidden = goes || bodies.iter().any(|body| matches!(body, Body::SoftDelete));
+        let records = bodies.into_iter().map(|body| Record { body, ..Record::plain(id, tail, now) }).collect();
+        steps.push(Step { handle, core, records });
+
+        let beside = hidden.then(|| self.handle(&handle.name.quarantine_of()));
+        let mut beside_core = beside.as_ref().map(|beside| beside.lock_fresh(&*self.store)).transpose()?;
+        if let (Some(beside), Some(core)) = (&beside, beside_core.as_deref_mut())
+            && let Some(state) = &core.state
+        {
+            let end = Record { body: Body::Delete, ..Record::plain(state.id, state.tail, now) };
+            steps.push(Step::one(beside, core, end));
         }
-        Ok(self.stage(steps, None))
+        let Some(fork) = creation.fork.as_ref().filter(|_| goes) else {
+            return Ok(self.stage(steps, None));
+        };
+        let source = self.handle(&fork.source_name);
+        let mut source_core = source.lock_fresh(&*self.store)?;
+        self.stage_ends(steps, &source, &mut source_core, Loss::Fork(id))
     }
 
     /// Notes a read. Only every tenth of the idle window does it reach the log, and nobody waits for that.
@@ -55,7 +105,7 @@ impl Engine {
         let mut core = handle.lock();
         let now = self.now();
         core.used_at = core.used_at.max(now);
-        if let Some(state) = core.state.as_ref().filter(|_| !core.stale && self.is_ready())
+        if let Some(state) = core.state.as_ref().filter(|state| !state.soft_deleted && !core.stale && self.is_ready())
             && state.creation.lifetime.must_journal_use(state.used_at, now)
         {
             let record = Record { body: Body::Renew, ..Record::plain(state.id, state.tail, now) };
@@ -96,5 +146,27 @@ impl Engine {
             let held = Arc::strong_count(handle) > 1 || core.in_flight > 0;
             held || timed || !idle
         });
+    }
+}
+
+/// What a stream loses.
+enum Loss {
+    /// All of it, by such a record.
+    Itself(Body),
+    /// A fork that refers to it.
+    Fork(StreamId),
+}
+
+impl Loss {
+    /// What happens to the stream, in order.
+    fn of(self, state: &StreamState) -> Vec<Body> {
+        match self {
+            Self::Itself(end) if state.pins.is_empty() => vec![end],
+            Self::Itself(_) => vec![Body::SoftDelete],
+            Self::Fork(fork) => {
+                let last = state.soft_deleted && state.pins.len() == 1;
+                [Body::Unpin { fork }].into_iter().chain(last.then_some(Body::Delete)).collect()
+            }
+        }
     }
 }

@@ -14,6 +14,7 @@ use crate::registry::Binding;
 use crate::stream::{Admission, Append, Body, Creation, Lengths, Lifetime, Record, SchemaRef, StreamState, admit};
 
 use super::check::{Batch, SetAside};
+use super::fork::{ForkPlan, pin};
 use super::handle::{Basis, Core, Handle};
 use super::judge::{Condition, Outcome, judge, live_count};
 use super::stage::Step;
@@ -36,7 +37,10 @@ pub(super) struct Birth {
     pub schema: SchemaRef,
     /// Whether the batch is written only with it.
     pub only: bool,
+    /// What it goes on from, if it is to be a fork.
+    pub fork: Option<ForkPlan>,
 }
+
 impl Engine {
     pub(super) async fn append_typed(&self, handle: &Arc<Handle>, request: AppendRequest) -> Result<Appended, Fault> {
         if let Some(given) = request.content_type.as_ref().filter(|given| !given.is_json())
@@ -86,7 +90,7 @@ impl Engine {
             if let Some(condition) = condition {
                 batch.changes.iter_mut().for_each(|change| change.condition = Some(condition));
             }
-            let birth = Birth { lifetime: Lifetime::Unlimited, schema, only: false };
+            let birth = Birth { lifetime: Lifetime::Unlimited, schema, only: false, fork: None };
             match self.commit_typed(handle, batch, writer.clone(), Some(birth)).await? {
                 Some(appended) => return Ok(appended),
                 None => continue,
@@ -98,6 +102,7 @@ impl Engine {
     pub(super) fn schema_of(&self, handle: &Handle) -> Result<SchemaRef, Fault> {
         let mut core = handle.lock_fresh(&*self.store)?;
         match &core.state {
+            Some(state) if state.soft_deleted => Err(crate::stream::Refusal::SoftDeleted.into()),
             Some(state) => state.schema.clone().ok_or_else(|| Fault::NotTyped(handle.name.clone())),
             None => {
                 let binding = self.binding_of(&handle.name, &mut core);
@@ -217,8 +222,14 @@ impl Engine {
         if !same_binding(&binding, &batch.binding) {
             return Ok(Locked::Again);
         }
+        let source = birth.as_ref().and_then(|birth| birth.fork.as_ref()).map(|plan| plan.source().clone());
+        let mut source_core = source.as_ref().map(|source| source.lock_fresh(&*self.store)).transpose()?;
         let born = match (&core.state, birth) {
             (Some(_), Some(Birth { only: true, .. })) => return Ok(Locked::Taken),
+            (Some(state), _) if state.soft_deleted => {
+                let basis = handle.basis(core);
+                return Ok(Locked::Refused { fault: crate::stream::Refusal::SoftDeleted.into(), basis });
+            }
             (Some(state), _) if state.schema.as_ref() != Some(&batch.schema) => return Ok(Locked::Again),
             // The fold was dropped in between (the stream was made again): read it first.
             (Some(_), _) if core.fold().is_none() => return Ok(Locked::Again),
@@ -226,7 +237,10 @@ impl Engine {
             (None, None) => return Err(Fault::NoStream(handle.name.clone())),
             // What stood under the name is staged to go: until it has gone, its readers' fold is the one here.
             (None, Some(_)) if core.in_flight > 0 => return Ok(Locked::Again),
-            (None, Some(birth)) => Some(self.born(handle, birth)),
+            (None, Some(birth)) => match self.born(handle, core, birth, source_core.as_deref())? {
+                Some(born) => Some(born),
+                None => return Ok(Locked::Again),
+            },
         };
         let Some(state) = core.state.as_ref().or(born.as_ref().map(|(_, state)| state)) else {
             return Err(Fault::NoStream(handle.name.clone()));
@@ -254,13 +268,22 @@ impl Engine {
             Admission::Accept(mut record) => {
                 outcome = match judge(core, &batch, first) {
                     Ok(judged) => judged,
-                    Err(fault) => return Ok(Locked::Refused { fault, basis }),
+                    Err(fault) => {
+                        if core.state.is_none() {
+                            core.set_fold(None);
+                        }
+                        return Ok(Locked::Refused { fault, basis });
+                    }
                 };
                 let content = outcome.content(&batch);
                 record.count = content.count;
                 record.body = Body::Append { lengths: content.lengths, payload: content.payload };
-                let records = born.into_iter().map(|(record, _)| record).collect();
-                self.stage_typed(handle, core, records, *record, &batch, &outcome)?
+                let creation = born.map(|(creation, _)| creation);
+                let pinned = creation.as_ref().zip(source_core.as_deref());
+                let pin = pinned.and_then(|(creation, source)| pin(creation, source));
+                let pin = source.as_ref().zip(source_core.as_deref_mut()).zip(pin);
+                let pin = pin.map(|((source, core), pin)| Step::one(source, core, pin));
+                self.stage_typed(handle, core, Beginning { creation, pin }, *record, &batch, &outcome)?
             }
             Admission::Refuse(crate::stream::Refusal::Gone) => {
                 return Ok(Locked::Refused { fault: Fault::NoStream(handle.name.clone()), basis });
@@ -292,17 +315,33 @@ impl Engine {
         Ok(appended)
     }
 
-    fn born(&self, handle: &Handle, birth: Birth) -> (Record, StreamState) {
-        let creation = Creation {
-            name: handle.name.clone(),
-            content_type: ContentType::json(),
-            lifetime: birth.lifetime,
-            start: self.start_position(),
-            schema: Some(birth.schema),
+    /// The record that a stream begins with, and the state after it. `None` where the source of a fork has moved on.
+    fn born(
+        &self,
+        handle: &Handle,
+        core: &mut Core,
+        birth: Birth,
+        source: Option<&Core>,
+    ) -> Result<Option<(Record, StreamState)>, Fault> {
+        let creation = match (birth.fork, source) {
+            (Some(mut plan), Some(source)) => {
+                let Some(creation) = self.forked(handle, &plan, source)? else { return Ok(None) };
+                // Its first batch is judged by what it inherits.
+                core.set_fold(plan.fold.take());
+                creation
+            }
+            _ => Creation {
+                name: handle.name.clone(),
+                content_type: ContentType::json(),
+                lifetime: birth.lifetime,
+                start: self.start_position(),
+                schema: Some(birth.schema),
+                fork: None,
+            },
         };
         let record = self.creation_record(creation, false);
         let state = StreamState::create(&record).expect("a creation record creates");
-        (record, state)
+        Ok(Some((record, state)))
     }
 
     /// Stages a judged batch: the stream's own record, and what is set aside, together.
@@ -310,11 +349,13 @@ impl Engine {
         &self,
         handle: &Arc<Handle>,
         core: &mut Core,
-        mut records: Vec<Record>,
+        begins: Beginning<'_>,
         record: Record,
         batch: &Batch,
         outcome: &Outcome,
     ) -> Result<Decided, Fault> {
+        let creates = begins.creation.is_some();
+        let mut records: Vec<Record> = begins.creation.into_iter().collect();
         let moves = record.count > 0 || record.producer.is_some() || record.closes || record.stream_seq.is_some();
         if moves {
             records.push(record);
@@ -323,10 +364,11 @@ impl Engine {
             return Ok(Decided::Nothing);
         }
         let aside = (!batch.set_aside.is_empty()).then(|| self.quarantine_content(&batch.set_aside));
-        let creates = records.iter().any(|record| matches!(record.body, Body::Create(_)));
         let beside = aside.as_ref().map(|_| self.handle(&handle.name.quarantine_of()));
         let mut beside_core = beside.as_ref().map(|beside| beside.lock_fresh(&*self.store)).transpose()?;
-        let mut steps = Vec::with_capacity(2);
+        let inherited = creates.then(|| core.take_fold().unwrap_or_default());
+        let mut steps = Vec::with_capacity(3);
+        steps.extend(begins.pin);
         if !records.is_empty() {
             steps.push(Step { handle, core: &mut *core, records });
         }
@@ -336,13 +378,20 @@ impl Engine {
         }
         let landing = self.stage(steps, None);
         if creates {
-            core.set_fold(Some(crate::fold::Fold::new()));
+            core.set_fold(inherited);
         }
         if let Some(fold) = core.fold_mut() {
             outcome.apply_to(fold, batch);
         }
         Ok(Decided::Staged(landing))
     }
+}
+
+/// What comes before a stream's first batch.
+struct Beginning<'a> {
+    creation: Option<Record>,
+    /// Keeps the source of a fork.
+    pin: Option<Step<'a>>,
 }
 
 /// A batch that is decided on and perhaps not durable yet.

@@ -12,7 +12,8 @@ use crate::storage::mutant::{self, Mutant};
 use crate::stream::admit::AppendPolicy;
 use crate::stream::{Admission, Append, Body, Creation, Lengths, Lifetime, Record, Refusal, SchemaRef, admit};
 
-use super::handle::{Basis, Core, Handle, PublishedStream};
+use super::fork::ForkRequest;
+use super::handle::{Basis, Handle, PublishedStream};
 use super::stage::{Landing, Step};
 use super::typed::{Birth, Writer, same_binding};
 use super::{Counters, Engine, Fault};
@@ -26,6 +27,8 @@ pub struct CreateRequest {
     pub closed: bool,
     /// Types the stream without a binding; `None` for the version takes the latest.
     pub schema: Option<(String, Option<u32>)>,
+    /// Makes it a fork of another stream.
+    pub fork: Option<ForkRequest>,
     pub body: Bytes,
 }
 
@@ -101,10 +104,19 @@ impl Engine {
     /// Creates a stream, or confirms that it exists as asked.
     pub async fn create(&self, mut request: CreateRequest) -> Result<Created, Fault> {
         let handle = self.handle(&request.name);
-        self.expire_if_over(&handle).await?;
+        match self.expire_if_over(&handle).await {
+            Err(Fault::Refused(Refusal::SoftDeleted)) => {
+                let differs = "it is deleted, and kept only for its forks";
+                return Err(Fault::Exists { name: request.name, differs });
+            }
+            done => done?,
+        }
         let binding = self.binding(&handle);
         // Closing is for ever; a binding that ignores it does so here as well.
         request.closed &= binding.as_ref().is_none_or(|binding| binding.close == ClosePolicy::Accept);
+        if let Some(fork) = request.fork.take() {
+            return self.create_fork(&handle, &request, &fork).await;
+        }
         let schema = self.schema_for(&request, binding.as_deref())?;
         let content_type = match (&request.content_type, &schema) {
             (Some(given), Some(_)) if !given.is_json() => {
@@ -156,7 +168,7 @@ impl Engine {
             }
             let batch = self.prepare(handle, &schema, &messages)?;
             let writer = Writer { closes: request.closed, ..Writer::default() };
-            let birth = Birth { lifetime: request.lifetime, schema: schema.clone(), only: true };
+            let birth = Birth { lifetime: request.lifetime, schema: schema.clone(), only: true, fork: None };
             match self.commit_typed(handle, batch, writer, Some(birth)).await {
                 Ok(Some(_)) => {
                     let stream = handle.stream().ok_or_else(|| Fault::NoStream(handle.name.clone()))?;
@@ -189,7 +201,9 @@ impl Engine {
                 // A typed body is written by the step that creates, or not at all.
                 None if schema.is_some() && !request.body.is_empty() => return Err(Fault::Contended),
                 Some(state) => {
-                    let differs = if !state.creation.content_type.matches(&content_type) {
+                    let differs = if state.soft_deleted {
+                        Some("it is deleted, and kept only for its forks")
+                    } else if !state.creation.content_type.matches(&content_type) {
                         Some("its content type differs")
                     } else if state.creation.lifetime != request.lifetime {
                         Some("its TTL or expiry differs")
@@ -210,8 +224,10 @@ impl Engine {
                         lifetime: request.lifetime,
                         start: self.start_position(),
                         schema,
+                        fork: None,
                     };
-                    Ok(self.stage_creation(handle, &mut core, creation, request.closed, content))
+                    let records = self.creation_records(creation, request.closed, content);
+                    Ok(self.stage(vec![Step { handle, core: &mut core, records }], None))
                 }
             };
         };
@@ -229,26 +245,19 @@ impl Engine {
         Ok(Created { fresh, stream })
     }
 
-    /// A creation and its first content: one step, so that a crash cannot leave the stream without it.
-    fn stage_creation(
-        &self,
-        handle: &Arc<Handle>,
-        core: &mut Core,
-        creation: Creation,
-        closes: bool,
-        content: Content,
-    ) -> Landing {
+    /// A creation and its first content: for one step, so that a crash cannot leave the stream without it.
+    pub(super) fn creation_records(&self, creation: Creation, closes: bool, content: Content) -> Vec<Record> {
         let mut records = vec![self.creation_record(creation, closes && content.count == 0)];
         if content.count > 0 {
             let Record { stream, first, at, .. } = records[0];
             let body = Body::Append { lengths: content.lengths, payload: content.payload };
             records.push(Record { count: content.count, closes, body, ..Record::plain(stream, first, at) });
         }
-        self.stage(vec![Step { handle, core, records }], None)
+        records
     }
 
     pub(super) fn creation_record(&self, creation: Creation, closes: bool) -> Record {
-        let record = Record::plain(self.store.next_id(), creation.start, self.now());
+        let record = Record::plain(self.store.next_id(), creation.own_start(), self.now());
         Record { closes, body: Body::Create(creation), ..record }
     }
 
@@ -418,18 +427,16 @@ impl Engine {
         let landing = {
             let mut core = handle.lock_fresh(&*self.store)?;
             match &core.state {
-                None => Err(handle.basis(&core)),
-                Some(state) => {
-                    let record = Record { body: Body::Delete, ..Record::plain(state.id, state.tail, self.now()) };
-                    Ok(self.stage_gone(&handle, &mut core, record)?)
-                }
+                None => Err((handle.basis(&core), Fault::NoStream(name.clone()))),
+                Some(state) if state.soft_deleted => Err((handle.basis(&core), Refusal::SoftDeleted.into())),
+                Some(_) => Ok(self.stage_end(&handle, &mut core, Body::Delete)?),
             }
         };
         match landing {
             Ok(landing) => landing.durable().await,
-            Err(basis) => {
+            Err((basis, fault)) => {
                 self.settle(&handle, basis).await?;
-                Err(Fault::NoStream(name.clone()))
+                Err(fault)
             }
         }
     }

@@ -15,6 +15,8 @@ pub struct Limits {
     pub json_depth_max: usize,
     /// Producers remembered per stream; a further one is refused with 429.
     pub producers_max: usize,
+    /// Forks of one stream; a further one is refused with 429.
+    pub forks_max: usize,
     /// Staged and not yet durable bytes of one stream; beyond it 429.
     pub stream_in_flight_bytes_max: usize,
     /// Staged and not yet durable bytes of all streams; beyond it 503.
@@ -40,6 +42,7 @@ impl Default for Limits {
             page_bytes_max: 4 << 20,
             json_depth_max: 128,
             producers_max: 10_000,
+            forks_max: 10_000,
             stream_in_flight_bytes_max: 64 << 20,
             in_flight_bytes_max: 256 << 20,
             schema_versions_max: 10_000,

@@ -4,8 +4,9 @@
 //! is missing, damaged, of another version or ahead of the journal is built again from the journal. sled promises no
 //! durability that we need: an older catalogue is as good, only slower. Every value carries a CRC32C.
 //!
-//! Keys: `m` what holds for all; `s` stream: where it was created, and its state; `p` stream, first position: where up to [`CHUNK`] of its
-//! records lie. `c` is kept for pointers to fold checkpoints.
+//! Keys: `m` what holds for all; `s` stream: where it was created, and its state; `p` stream, first position: where up
+//! to [`CHUNK`] of its records lie; `n` name: above every position that former streams of that name have handed out.
+//! `c` is kept for pointers to fold checkpoints.
 
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
@@ -14,12 +15,12 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use crate::model::{Position, StreamId, Timestamp};
+use crate::model::{Position, StreamId, StreamName, Timestamp};
 
 use super::codec::{Reader, decode_state, encode_state, put_varint};
-use super::journal::durable::{Change, Living, Posting};
+use super::journal::durable::{Changes, Living, Posting};
 
-const VERSION: u64 = 2;
+const VERSION: u64 = 3;
 /// Postings in one value.
 const CHUNK: usize = 2048;
 /// Chunks kept decoded: some 3 MiB.
@@ -51,6 +52,8 @@ pub(crate) struct Facts {
     pub next_id: u64,
     /// See [`crate::storage::Store::start_position`].
     pub start: Position,
+    /// Names may have handed out positions below it that nothing tells of: the catalogue was lost once.
+    pub former_floor: Position,
     pub last_time: Timestamp,
 }
 
@@ -119,10 +122,14 @@ impl Catalogue {
     }
 
     /// Adds what a sealed segment changed, all or none.
-    pub fn commit(&self, facts: Facts, changes: &[Change]) -> Result<(), CatalogueFault> {
+    pub fn commit(&self, facts: Facts, changes: &Changes) -> Result<(), CatalogueFault> {
         let mut batch = sled::Batch::default();
         batch.insert(b"m", sealed(encode_facts(facts)));
-        for change in changes {
+        for (name, end) in &changes.former {
+            let end = self.former_end(name)?.max(*end);
+            batch.insert(name_key(name), sealed(end.to_le_bytes().to_vec()));
+        }
+        for change in &changes.streams {
             let Some(living) = &change.living else {
                 self.remove(change.stream, &mut batch)?;
                 continue;
@@ -143,6 +150,13 @@ impl Catalogue {
             batch.remove(key?);
         }
         Ok(())
+    }
+
+    /// Above every position that former streams of that name have handed out.
+    pub fn former_end(&self, name: &StreamName) -> Result<Position, CatalogueFault> {
+        let Some(value) = self.db.get(name_key(name))? else { return Ok(0) };
+        let end = unsealed(&value)?.try_into().map_err(|_| CatalogueFault::Damaged)?;
+        Ok(Position::from_le_bytes(end))
     }
 
     /// Records of `from..to` of a stream, in order, until they take `bytes_max`.
@@ -220,6 +234,10 @@ fn state_key(stream: StreamId) -> [u8; 9] {
     key
 }
 
+fn name_key(name: &StreamName) -> Vec<u8> {
+    [b"n", name.as_str().as_bytes()].concat()
+}
+
 /// Big-endian, so that keys sort as positions do.
 fn posting_key(stream: StreamId, first: Position) -> [u8; 17] {
     let mut key = [b'p'; 17];
@@ -244,7 +262,8 @@ fn unsealed(value: &[u8]) -> Result<&[u8], CatalogueFault> {
 
 fn encode_facts(facts: Facts) -> Vec<u8> {
     let mut out = Vec::new();
-    for value in [VERSION, facts.journal, facts.through, facts.next_id, facts.start, facts.last_time.as_millis()] {
+    let Facts { journal, through, next_id, start, former_floor, last_time } = facts;
+    for value in [VERSION, journal, through, next_id, start, former_floor, last_time.as_millis()] {
         put_varint(&mut out, value);
     }
     out
@@ -261,6 +280,7 @@ fn decode_facts(bytes: &[u8]) -> Result<Facts, CatalogueFault> {
         through: next()?,
         next_id: next()?,
         start: next()?,
+        former_floor: next()?,
         last_time: Timestamp::from_millis(next()?),
     })
 }
@@ -305,6 +325,7 @@ fn decode_postings(bytes: &[u8]) -> Option<Vec<Posting>> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::journal::durable::Change;
     use super::*;
 
     fn postings(first: u64, count: u64) -> Vec<Posting> {
@@ -312,8 +333,8 @@ mod tests {
     }
 
     fn living(id: u64) -> Living {
+        use crate::model::ContentType;
         use crate::stream::StreamState;
-        use crate::model::{ContentType, StreamName};
         use crate::stream::{Body, Creation, Lifetime, Record};
         let creation = Creation {
             name: StreamName::from_log("a"),
@@ -321,6 +342,7 @@ mod tests {
             lifetime: Lifetime::Unlimited,
             start: 0,
             schema: None,
+            fork: None,
         };
         let record = Record {
             stream: StreamId(id),
@@ -346,7 +368,8 @@ mod tests {
         let all = postings(10, 3 * CHUNK as u64);
         for part in [&all[..5000], &all[5000..]] {
             let change = Change { stream, living: Some(living(7)), postings: part.to_vec() };
-            catalogue.commit(Facts { through: 1, ..Facts::default() }, &[change]).unwrap();
+            let changes = Changes { streams: vec![change], former: Vec::new() };
+            catalogue.commit(Facts { through: 1, ..Facts::default() }, &changes).unwrap();
         }
         for from in [0, 10, 2057, 2058, 5009, 5010, 6000, 6153] {
             let expected: Vec<_> = all.iter().filter(|p| p.first >= from && p.first < 6100).copied().collect();
@@ -355,7 +378,10 @@ mod tests {
         assert_eq!(catalogue.postings(stream, 10, 6100, 250).unwrap().len(), 3);
         assert!(catalogue.postings(StreamId(6), 0, 9, 100).unwrap().is_empty());
         let gone = Change { stream, living: None, postings: Vec::new() };
-        catalogue.commit(Facts::default(), &[gone]).unwrap();
+        let former = |end| vec![(StreamName::from_log("a"), end)];
+        catalogue.commit(Facts::default(), &Changes { streams: vec![gone], former: former(9) }).unwrap();
+        catalogue.commit(Facts::default(), &Changes { streams: Vec::new(), former: former(7) }).unwrap();
+        assert_eq!(catalogue.former_end(&StreamName::from_log("a")).unwrap(), 9);
         assert!(catalogue.postings(stream, 0, 6100, 250).is_ok_and(|found| found.is_empty()));
     }
 }

@@ -12,8 +12,8 @@
 //! so a header always fits its length. The payload of a stream's end is where in the journal the stream was created,
 //! as 8 bytes: while that record is there, the end must stay ([`Header::created_at`]).
 //!
-//! A record is encoded by its writer but for the placement, which only the committer knows. Numbers 8 to 10 of the
-//! kinds are kept for what clustering, forks and subscriptions will write; a store that meets one refuses to start.
+//! A record is encoded by its writer but for the placement, which only the committer knows. Numbers 8 and 10 of the
+//! kinds are kept for what clustering will write; a store that meets a kind it does not know refuses to start.
 
 mod state;
 mod varint;
@@ -27,7 +27,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::model::{ContentType, Producer, ProducerEpoch, ProducerId, ProducerSeq, StreamId, StreamName, Timestamp};
-use crate::stream::{Body, Creation, Lengths, Lifetime, Record, SchemaRef};
+use crate::stream::{Body, Creation, Fork, Lengths, Lifetime, Record, SchemaRef};
 
 /// Bytes before the header.
 pub const PREFIX: usize = 16;
@@ -40,7 +40,7 @@ const NOWHERE: [u8; 8] = [0xff; 8];
 /// Most bytes a [`Placement`] takes.
 const PLACEMENT_MAX: usize = 10 + 5 + 5 + 10 + 10;
 
-/// What a record is. The numbers are on disk for ever; 8 (state), 9 (fork) and 10 (cursor) are kept for later.
+/// What a record is. The numbers are on disk for ever; 8 (state) and 10 (cursor) are kept for later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     Append = 1,
@@ -51,6 +51,11 @@ pub enum Kind {
     Rebind = 6,
     /// Of no stream: proves that everything before it is durable.
     Mark = 7,
+    /// A creation that goes on from another stream.
+    Fork = 9,
+    Pin = 11,
+    Unpin = 12,
+    SoftDelete = 13,
 }
 
 impl Kind {
@@ -63,6 +68,10 @@ impl Kind {
             5 => Self::Renew,
             6 => Self::Rebind,
             7 => Self::Mark,
+            9 => Self::Fork,
+            11 => Self::Pin,
+            12 => Self::Unpin,
+            13 => Self::SoftDelete,
             _ => return None,
         })
     }
@@ -124,11 +133,19 @@ impl Encoded {
     pub fn of(record: &Record, chained: bool) -> Self {
         let (kind, lengths, payload) = match &record.body {
             Body::Append { lengths, payload } => (Kind::Append, lengths.packed().clone(), payload.clone()),
-            Body::Create(creation) => (Kind::Create, Bytes::new(), encode_creation(creation).into()),
+            Body::Create(creation) => match &creation.fork {
+                None => (Kind::Create, Bytes::new(), encode_creation(creation).into()),
+                Some(fork) => {
+                    (Kind::Fork, Bytes::new(), [encode_creation(creation), encode_fork(fork)].concat().into())
+                }
+            },
             Body::Delete => (Kind::Delete, Bytes::new(), Bytes::from_static(&NOWHERE)),
             Body::Expire => (Kind::Expire, Bytes::new(), Bytes::from_static(&NOWHERE)),
             Body::Renew => (Kind::Renew, Bytes::new(), Bytes::new()),
             Body::Rebind(schema) => (Kind::Rebind, Bytes::new(), encode_schema(schema).into()),
+            Body::Pin { fork, at } => (Kind::Pin, Bytes::new(), varints(&[fork.0, *at]).into()),
+            Body::Unpin { fork } => (Kind::Unpin, Bytes::new(), varints(&[fork.0]).into()),
+            Body::SoftDelete => (Kind::SoftDelete, Bytes::new(), Bytes::new()),
         };
         let mut front = Vec::new();
         front.extend_from_slice(record.stream_seq.as_deref().unwrap_or_default());
@@ -384,7 +401,23 @@ impl<'a> Header<'a> {
                     payload.start.checked_add(used).filter(|end| *end <= payload.end).ok_or(Fault::Malformed)?;
                 Body::Append { lengths, payload: bytes.slice(payload.start..end) }
             }
-            Kind::Create => Body::Create(decode_creation(&bytes[payload]).ok_or(Fault::Malformed)?),
+            Kind::Create => Body::Create(read_creation(&mut Reader::new(&bytes[payload])).ok_or(Fault::Malformed)?),
+            Kind::Fork => {
+                let from = &mut Reader::new(&bytes[payload]);
+                let creation = read_creation(from).ok_or(Fault::Malformed)?;
+                let fork = Some(read_fork(from).ok_or(Fault::Malformed)?);
+                Body::Create(Creation { fork, ..creation })
+            }
+            Kind::Pin => {
+                let from = &mut Reader::new(&bytes[payload]);
+                let fork = StreamId(from.varint().ok_or(Fault::Malformed)?);
+                Body::Pin { fork, at: from.varint().ok_or(Fault::Malformed)? }
+            }
+            Kind::Unpin => {
+                let fork = Reader::new(&bytes[payload]).varint().map(StreamId);
+                Body::Unpin { fork: fork.ok_or(Fault::Malformed)? }
+            }
+            Kind::SoftDelete => Body::SoftDelete,
             Kind::Delete => Body::Delete,
             Kind::Expire => Body::Expire,
             Kind::Renew => Body::Renew,
@@ -456,8 +489,29 @@ pub(crate) fn encode_creation(creation: &Creation) -> Vec<u8> {
     out
 }
 
-fn decode_creation(bytes: &[u8]) -> Option<Creation> {
-    read_creation(&mut Reader::new(bytes))
+pub(crate) fn encode_fork(fork: &Fork) -> Vec<u8> {
+    let mut out = varints(&[fork.source.0]);
+    put_bytes(&mut out, fork.source_name.as_str().as_bytes());
+    out.extend(varints(&[fork.at, fork.shift, fork.depth.into(), fork.bytes]));
+    out
+}
+
+pub(crate) fn read_fork(from: &mut Reader) -> Option<Fork> {
+    Some(Fork {
+        source: StreamId(from.varint()?),
+        source_name: StreamName::from_log(from.text()?),
+        at: from.varint()?,
+        shift: from.varint()?,
+        depth: from.varint()?.try_into().ok()?,
+        bytes: from.varint()?,
+    })
+    .filter(|fork| fork.at.checked_add(fork.shift).is_some())
+}
+
+fn varints(values: &[u64]) -> Vec<u8> {
+    let mut out = Vec::new();
+    values.iter().for_each(|value| put_varint(&mut out, *value));
+    out
 }
 
 pub(crate) fn read_creation(from: &mut Reader) -> Option<Creation> {
@@ -476,6 +530,7 @@ pub(crate) fn read_creation(from: &mut Reader) -> Option<Creation> {
             1 => Some(read_schema(from)?),
             _ => return None,
         },
+        fork: None,
     })
 }
 
@@ -560,13 +615,23 @@ mod tests {
             any::<u32>().prop_map(|ms| Lifetime::Idle(Duration::from_millis(ms.into()))),
             any::<u64>().prop_map(|ms| Lifetime::Until(Timestamp::from_millis(ms))),
         ];
-        let creation = ("[a-z/]{1,50}", lifetime, any::<u64>(), schemas());
-        let create = creation.prop_map(|(name, lifetime, start, schema)| {
-            let name = StreamName::from_log(&name);
-            (0, Body::Create(Creation { name, content_type: ContentType::json(), lifetime, start, schema }))
+        let forks = (any::<u64>(), "[a-z/]{1,50}", 0..1u64 << 62, 0..1u64 << 62, any::<u16>(), any::<u64>());
+        let fork = forks.prop_map(|(source, name, at, shift, depth, bytes)| {
+            let source_name = StreamName::from_log(&name);
+            Fork { source: StreamId(source), source_name, at, shift, depth, bytes }
         });
+        let creation = ("[a-z/]{1,50}", lifetime, any::<u64>(), schemas(), proptest::option::of(fork));
+        let create = creation.prop_map(|(name, lifetime, start, schema, fork)| {
+            let name = StreamName::from_log(&name);
+            (0, Body::Create(Creation { name, content_type: ContentType::json(), lifetime, start, schema, fork }))
+        });
+        let pins = (any::<u64>(), any::<u64>(), any::<bool>()).prop_map(|(fork, at, pins)| match pins {
+            true => (0, Body::Pin { fork: StreamId(fork), at }),
+            false => (0, Body::Unpin { fork: StreamId(fork) }),
+        });
+        let ends = prop_oneof![Just((0, Body::Delete)), Just((0, Body::Expire)), Just((0, Body::SoftDelete))];
         let rebind = schemas().prop_map(|s| (0, s.map_or(Body::Renew, Body::Rebind)));
-        prop_oneof![json, bytes, create, rebind, Just((0, Body::Delete)), Just((0, Body::Expire))]
+        prop_oneof![json, bytes, create, rebind, pins, ends]
     }
 
     fn records() -> impl Strategy<Value = Record> {

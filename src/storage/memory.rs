@@ -14,8 +14,9 @@ use parking_lot::{Mutex, RwLock};
 
 use crate::model::{Position, StreamId, StreamName, Timestamp};
 use crate::runtime::Clock;
-use crate::stream::{Body, Lengths, Record, StreamState, StreamVersion};
+use crate::stream::{Body, Creation, Lengths, Record, StreamState, StreamVersion};
 
+use super::stitch::{self, OwnRecords};
 use super::{AppendError, Completion, Health, Place, Placed, ReadError, Run, Staged, Store, StoreStats};
 
 /// Streams in memory. Dropping it stops its thread.
@@ -43,6 +44,8 @@ struct World {
     stored_bytes: u64,
     end: u64,
     start: Position,
+    /// Above every position of the streams that had a name and are gone.
+    former: HashMap<StreamName, Position>,
     records: u64,
     last_time: Timestamp,
 }
@@ -155,9 +158,46 @@ impl World {
         for payload in stored.data.iter().filter_map(|data| self.payloads.remove(&data.place)) {
             self.stored_bytes -= payload.len() as u64;
         }
+        let former = self.former.entry(stored.state.creation.name.clone()).or_default();
+        *former = (*former).max(stored.state.tail + 1);
         if self.names.get(&stored.state.creation.name) == Some(&id) {
             self.names.remove(&stored.state.creation.name);
         }
+    }
+}
+
+impl OwnRecords for World {
+    fn creation(&self, stream: StreamId) -> Option<Arc<Creation>> {
+        self.streams.get(&stream).map(|stored| stored.state.creation.clone())
+    }
+
+    fn read_own(
+        &self,
+        stream: StreamId,
+        from: Position,
+        to: Position,
+        bytes_max: usize,
+    ) -> Result<Vec<Run>, ReadError> {
+        let stored = self.streams.get(&stream).ok_or(ReadError::NotFound)?;
+        let begin = stored.data.partition_point(|data| data.record.first + data.record.count <= from);
+        let mut runs = Vec::new();
+        let mut room = bytes_max.max(1);
+        for data in &stored.data[begin..] {
+            let whole = data.record.first..data.record.first + data.record.count;
+            if whole.start >= to || room == 0 {
+                break;
+            }
+            let Some(run) = cut(data, whole.start.max(from), whole.end.min(to), room, runs.is_empty()) else {
+                break;
+            };
+            room = room.saturating_sub(run.payload.len());
+            let ended = run.first + run.count < whole.end.min(to);
+            runs.push(run);
+            if ended {
+                break;
+            }
+        }
+        Ok(runs)
     }
 }
 
@@ -209,6 +249,10 @@ impl Store for MemoryStore {
         self.shared.world.read().start
     }
 
+    fn former_end(&self, name: &StreamName) -> Position {
+        self.shared.world.read().former.get(name).copied().unwrap_or(0)
+    }
+
     fn find(&self, name: &StreamName) -> Option<StreamId> {
         self.shared.world.read().names.get(name).copied()
     }
@@ -219,36 +263,18 @@ impl Store for MemoryStore {
 
     fn list(&self, prefix: &str, after: Option<&str>, limit: usize) -> Vec<StreamName> {
         let world = self.shared.world.read();
-        let wanted = |name: &&StreamName| {
+        let seen = |id: &StreamId| world.streams.get(id).is_some_and(|stored| !stored.state.soft_deleted);
+        let wanted = |(name, id): &(&StreamName, &StreamId)| {
             name.as_str().starts_with(prefix)
                 && after.is_none_or(|after| name.as_str() > after)
                 && !name.is_internal()
+                && seen(id)
         };
-        world.names.keys().filter(wanted).take(limit).cloned().collect()
+        world.names.iter().filter(wanted).take(limit).map(|(name, _)| name.clone()).collect()
     }
 
     fn read(&self, stream: StreamId, from: Position, to: Position, bytes_max: usize) -> Result<Vec<Run>, ReadError> {
-        let world = self.shared.world.read();
-        let stored = world.streams.get(&stream).ok_or(ReadError::NotFound)?;
-        let begin = stored.data.partition_point(|data| data.record.first + data.record.count <= from);
-        let mut runs = Vec::new();
-        let mut room = bytes_max.max(1);
-        for data in &stored.data[begin..] {
-            let whole = data.record.first..data.record.first + data.record.count;
-            if whole.start >= to || room == 0 {
-                break;
-            }
-            let Some(run) = cut(data, whole.start.max(from), whole.end.min(to), room, runs.is_empty()) else {
-                break;
-            };
-            room = room.saturating_sub(run.payload.len());
-            let ended = run.first + run.count < whole.end.min(to);
-            runs.push(run);
-            if ended {
-                break;
-            }
-        }
-        Ok(runs)
+        stitch::read(&*self.shared.world.read(), stream, from, to, bytes_max)
     }
 
     fn fetch(&self, messages: &[(Place, u32)]) -> Result<Vec<Bytes>, ReadError> {

@@ -10,6 +10,7 @@ pub mod disk;
 pub mod journal;
 pub mod memory;
 pub mod mutant;
+mod stitch;
 
 pub use journal::{Journal, JournalOptions, OpenError};
 pub use memory::MemoryStore;
@@ -142,18 +143,21 @@ pub trait Store: Send + Sync + 'static {
     /// Where a new stream's positions begin: above every position of every stream that is gone.
     fn start_position(&self) -> Position;
 
-    /// The live stream of that name.
+    /// Above every position that the name has handed out in former lives; 0 where it had none.
+    fn former_end(&self, name: &StreamName) -> Position;
+
+    /// The stream of that name, also one that is only kept for its forks.
     fn find(&self, name: &StreamName) -> Option<StreamId>;
 
-    /// What is known of a live stream. Waits for nothing: records in flight are not in it.
+    /// What is known of a stream. Waits for nothing: records in flight are not in it.
     fn load(&self, stream: StreamId) -> Option<StreamState>;
 
-    /// Up to `limit` live names with that prefix, above `after`, in byte order; no internal ones.
+    /// Up to `limit` names with that prefix, above `after`, in byte order; none that are internal, or kept for forks.
     fn list(&self, prefix: &str, after: Option<&str>, limit: usize) -> Vec<StreamName>;
 
     /// Whole records of `from..to`, cut to it at both ends, as long as their payloads take at most `bytes_max` together:
     /// at least one, and one that alone exceeds `bytes_max` is cut to it (at a message, at least one). Empty where
-    /// nothing lies there.
+    /// nothing lies there. What a fork inherits is read as if it had written it, records cut where it left its source.
     fn read(&self, stream: StreamId, from: Position, to: Position, bytes_max: usize) -> Result<Vec<Run>, ReadError>;
 
     /// Single messages by where they lie, each with its length in bytes. [`ReadError::NotFound`] once the stream is gone

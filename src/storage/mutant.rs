@@ -22,10 +22,12 @@ pub enum Mutant {
     ForgetFloor,
     /// The engine answers refusals before what they rest on is durable.
     RefuseBeforeBarrier,
+    /// A fork does not hold on to its source.
+    LoseForkPin,
 }
 
 impl Mutant {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::AckBeforeBarrier,
         Self::SkipDirSync,
         Self::ReuseOffset,
@@ -34,6 +36,7 @@ impl Mutant {
         Self::FreeEnds,
         Self::ForgetFloor,
         Self::RefuseBeforeBarrier,
+        Self::LoseForkPin,
     ];
 
     /// What `KEYFOLD_MUTANT` calls it.
@@ -47,6 +50,7 @@ impl Mutant {
             Self::FreeEnds => "free_ends",
             Self::ForgetFloor => "forget_floor",
             Self::RefuseBeforeBarrier => "refuse_before_barrier",
+            Self::LoseForkPin => "lose_fork_pin",
         }
     }
 }

@@ -55,6 +55,9 @@ pub enum Refusal {
     /// Deleted or expired meanwhile; the same call succeeds once the name is created again. 404.
     #[error("the stream is gone")]
     Gone,
+    /// Deleted or expired, and kept for its forks; succeeds once they are gone and the name is created again. 410.
+    #[error("the stream is deleted, and kept only for its forks")]
+    SoftDeleted,
     /// The stream ends at `tail`; the same call cannot succeed. 409 with `Stream-Closed`.
     #[error("the stream is closed")]
     Closed { tail: Position },
@@ -82,6 +85,9 @@ pub enum Refusal {
 pub fn admit(state: &StreamState, append: &Append, policy: AppendPolicy, now: Timestamp) -> Admission {
     if state.gone {
         return Admission::Refuse(Refusal::Gone);
+    }
+    if state.soft_deleted {
+        return Admission::Refuse(Refusal::SoftDeleted);
     }
     if let Some(verdict) = judge_producer(state, append, policy, now) {
         return verdict;

@@ -6,12 +6,14 @@
 
 pub mod admit;
 pub mod fencing;
+pub mod fork;
 pub mod lifecycle;
 pub mod record;
 pub mod state;
 
 pub use admit::{Admission, Append, Refusal, admit};
 pub use fencing::{Fencing, ProducerPolicy, ProducerState};
+pub use fork::Fork;
 pub use lifecycle::{Expiry, Lifetime};
 pub use record::{Body, Creation, Lengths, Record, SchemaRef};
 pub use state::{Closing, StreamState, StreamVersion};

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use crate::model::{ContentType, Position, Producer, StreamId, StreamName, Timestamp};
 
-use super::Lifetime;
+use super::{Fork, Lifetime};
 
 /// One step of one stream. Whole or absent after a crash, never in part.
 #[derive(Clone, Debug)]
@@ -65,6 +65,12 @@ pub enum Body {
     Renew,
     /// From here on changes are checked under another schema version.
     Rebind(SchemaRef),
+    /// A fork refers to the stream, up to a position of it, and needs it kept.
+    Pin { fork: StreamId, at: Position },
+    /// That fork is gone.
+    Unpin { fork: StreamId },
+    /// Deleted or expired, and kept for its forks: nobody else sees it any more.
+    SoftDelete,
 }
 
 impl Body {
@@ -82,6 +88,15 @@ pub struct Creation {
     /// Where its positions begin: above everything that its name ever handed out.
     pub start: Position,
     pub schema: Option<SchemaRef>,
+    /// Where it goes on from, if it is a fork; then `start` is where what it inherits begins.
+    pub fork: Option<Fork>,
+}
+
+impl Creation {
+    /// Where the stream's own records begin.
+    pub fn own_start(&self) -> Position {
+        self.fork.as_ref().map_or(self.start, Fork::point)
+    }
 }
 
 /// A subject and the version of it that a stream is pinned to.

@@ -1,6 +1,6 @@
 //! All that is known of one stream besides its data, and the one way it moves.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use crate::model::{Position, Producer, ProducerId, StreamId, Timestamp};
@@ -37,6 +37,10 @@ pub struct StreamState {
     pub closed: Option<Closing>,
     /// Deleted or expired: nothing may follow.
     pub gone: bool,
+    /// Deleted or expired, and kept for its forks. Source: PROTOCOL.md §4.2.
+    pub soft_deleted: bool,
+    /// The forks that refer to it, and up to where each does.
+    pub pins: BTreeMap<StreamId, Position>,
     pub stream_seq: Option<Arc<[u8]>>,
     pub producers: HashMap<ProducerId, ProducerState>,
     pub schema: Option<SchemaRef>,
@@ -51,10 +55,12 @@ impl StreamState {
         Some(Self {
             id: record.stream,
             version: StreamVersion(1),
-            tail: creation.start,
+            tail: creation.own_start(),
             bytes: 0,
             closed: record.closes.then(|| Closing { by: record.producer.clone() }),
             gone: false,
+            soft_deleted: false,
+            pins: BTreeMap::new(),
             stream_seq: None,
             producers: HashMap::new(),
             schema: creation.schema.clone(),
@@ -90,6 +96,13 @@ impl StreamState {
             Body::Renew => self.used_at = self.used_at.max(record.at),
             Body::Rebind(schema) => self.schema = Some(schema.clone()),
             Body::Delete | Body::Expire => self.gone = true,
+            Body::SoftDelete => self.soft_deleted = true,
+            Body::Pin { fork, at } => {
+                self.pins.insert(*fork, *at);
+            }
+            Body::Unpin { fork } => {
+                self.pins.remove(fork);
+            }
             Body::Create(_) => {}
         }
     }

@@ -50,9 +50,10 @@ pub async fn equation_holds(path: Path, seed: u64) -> Result<(), String> {
         })
         .await,
     );
+    let forked = rng.u8(0..3) == 0;
     server.bind(if path == Path::FoldedByBinding { "folded" } else { "raw" }).await;
     let (ledger, numbers) = (Arc::new(Ledger::default()), Arc::new(AtomicU64::new(1)));
-    let first = writers::found(&server, &ledger, &numbers).await?;
+    let first = writers::found(&server, &ledger, &numbers, forked).await?;
     let (tell_end, end) = watch::channel(None);
 
     let mut following = JoinSet::new();

@@ -24,7 +24,7 @@ async fn founded() -> Result<(Arc<Server>, Arc<Ledger>, Arc<AtomicU64>, u64), St
     let server = Arc::new(Server::start(SHAPE).await);
     server.bind("raw").await;
     let (ledger, numbers) = (Arc::new(Ledger::default()), Arc::new(AtomicU64::new(1)));
-    let first = writers::found(&server, &ledger, &numbers).await?;
+    let first = writers::found(&server, &ledger, &numbers, false).await?;
     Ok((server, ledger, numbers, first))
 }
 

@@ -79,7 +79,7 @@ async fn one_stream(server: &Arc<Server>, numbers: &Arc<AtomicU64>, rng: &mut Rn
         return Err(format!("making the stream: {made:?}"));
     }
     let ledger = Arc::new(Ledger::default());
-    let first = writers::found(server, &ledger, numbers).await?;
+    let first = writers::found(server, &ledger, numbers, false).await?;
     let mut writing = JoinSet::new();
     for nth in 0..2 {
         let writer = Writer::new(nth, server.clone(), ledger.clone(), numbers.clone(), rng.fork());

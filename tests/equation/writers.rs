@@ -46,8 +46,12 @@ struct Draft {
     versioned: bool,
 }
 
-/// Writes the entities that stay as they are; returns the position of the first change of the stream.
-pub async fn found(server: &Server, ledger: &Ledger, numbers: &AtomicU64) -> Result<u64, String> {
+/// What the stream is a fork of, where it is one.
+const SOURCE: &str = "eq/source";
+
+/// Writes the entities that stay as they are, where `forked` as what the stream inherits; returns the position of its
+/// first change.
+pub async fn found(server: &Server, ledger: &Ledger, numbers: &AtomicU64, forked: bool) -> Result<u64, String> {
     let changes: Vec<Change> = (0..UNTOUCHED)
         .map(|nth| Change {
             entity_type: "job".into(),
@@ -58,10 +62,26 @@ pub async fn found(server: &Server, ledger: &Ledger, numbers: &AtomicU64) -> Res
         })
         .collect();
     let messages: Vec<Value> = changes.iter().map(|change| message(change, "upsert", 40)).collect();
-    let answer = server.resource("POST", "changes").json(&Value::from(messages)).answer().await;
+    let write = async |messages: &[Value]| match forked {
+        true => server.call("POST", &format!("/v1/state/{SOURCE}/-/changes")).json(&messages.into()).answer().await,
+        false => server.resource("POST", "changes").json(&messages.into()).answer().await,
+    };
+    let answer = write(&messages).await;
     let answer = answer.map_err(|e| format!("the first write: {e}"))?;
     let offsets = offsets_of(&answer)?;
     let first = offsets.first().cloned().flatten().ok_or("the first write was not applied")?;
+    if forked {
+        // What the source has beyond the fork's beginning is none of the fork's.
+        let elsewhere = message(&changes[0], "upsert", 7);
+        write(&[elsewhere.clone(), elsewhere.clone()]).await.map_err(|e| format!("the source: {e}"))?;
+        let begins = offsets.last().cloned().flatten().ok_or("the first write was not applied")?;
+        let fork = server.stream("PUT", "").header("stream-forked-from", format!("/v1/stream/{SOURCE}"));
+        let made = fork.header("stream-fork-offset", begins).answer().await.map_err(|e| format!("the fork: {e}"))?;
+        if made.status != 201 {
+            return Err(format!("the fork: {made:?}"));
+        }
+        write(&[elsewhere]).await.map_err(|e| format!("the source: {e}"))?;
+    }
     ledger.wrote(Batch { writer: "founder".into(), changes, told: Told::At(offsets) });
     Ok(super::oracle::position_of(&first)? - 1)
 }

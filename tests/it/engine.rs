@@ -57,6 +57,9 @@ impl Store for Gated {
     fn start_position(&self) -> Position {
         self.inner.start_position()
     }
+    fn former_end(&self, name: &StreamName) -> Position {
+        self.inner.former_end(name)
+    }
     fn find(&self, name: &StreamName) -> Option<StreamId> {
         self.inner.find(name)
     }
@@ -100,6 +103,7 @@ async fn created(engine: &Engine, stream: &str) {
         lifetime: Lifetime::Unlimited,
         closed: false,
         schema: None,
+        fork: None,
         body: Bytes::new(),
     };
     engine.create(request).await.unwrap();

@@ -520,7 +520,6 @@ async fn what_is_elsewhere_or_not_done_is_told() {
         (call("DELETE", "/v1/schemas"), ProblemType::MethodNotAllowed),
         (call("PUT", "/v1/state/t/a/-/changes").json("[]"), ProblemType::MethodNotAllowed),
         (call("POST", "/v1/state/t/a/-/snapshot").json("[]"), ProblemType::MethodNotAllowed),
-        (call("PUT", "/v1/stream/fork").header("stream-forked-from", "/v1/stream/t/a"), ProblemType::NotImplemented),
         (get("/v1/stream/__ds/subscriptions/x"), ProblemType::NotImplemented),
         (call("PUT", "/v1/stream/__ds/subscriptions/x").json("{}"), ProblemType::NotImplemented),
     ] {
@@ -1054,4 +1053,122 @@ async fn a_path_that_is_not_utf_8_is_refused_like_everything_else() {
         let reply = world.send(get(path)).await;
         assert_eq!((reply.status, reply.header("content-type")), (status, "application/problem+json"), "{path}");
     }
+}
+
+// Forks.
+
+fn fork(name: &str, source: &str) -> Call {
+    call("PUT", format!("/v1/stream/{name}")).header("stream-forked-from", format!("/v1/stream/{source}"))
+}
+
+async fn snapshot(world: &World, stream: &str) -> Value {
+    world.ok(get(format!("/v1/state/{stream}/-/snapshot"))).await.json()["collections"].clone()
+}
+
+#[tokio::test]
+async fn a_fork_that_cannot_be_is_refused() {
+    let world = World::bound(json!({})).await;
+    let made = world.ok(call("PUT", "/v1/stream/a").json(json!([1, 2, 3]))).await;
+    let tail = made.header("stream-next-offset").to_owned();
+    let offset = |text: &str| fork("b", "a").header("stream-fork-offset", text);
+    let sub = |at: &str, by: &str| offset(at).header("stream-fork-sub-offset", by);
+    let beyond = format!("{}4_{}", &ZERO[..15], &ZERO[17..]);
+    let walking = format!("{}1_{}1", &ZERO[..15], &ZERO[17..32]);
+    for (refused, kind) in [
+        (fork("b", "nowhere"), ProblemType::StreamNotFound),
+        (fork("b", "b"), ProblemType::StreamNotFound),
+        (call("PUT", "/v1/stream/b").header("stream-forked-from", "a"), ProblemType::MalformedHeader),
+        (call("PUT", "/v1/stream/b").header("stream-forked-from", "/v1/stream/a%2Fb"), ProblemType::MalformedName),
+        (call("PUT", "/v1/stream/b").header("stream-fork-offset", ZERO), ProblemType::MalformedHeader),
+        (offset("x"), ProblemType::MalformedOffset),
+        (offset(&beyond), ProblemType::OffsetBeyondTail),
+        (offset(&walking), ProblemType::MalformedForkPoint),
+        (sub(ZERO, "4"), ProblemType::MalformedForkPoint),
+        (sub(ZERO, "01"), ProblemType::MalformedHeader),
+        (sub(&tail, "1"), ProblemType::MalformedForkPoint),
+        (fork("b", "a").header("stream-fork-sub-offset", "1"), ProblemType::MalformedForkPoint),
+        (fork("b", "a").header("content-type", "text/plain"), ProblemType::ForkConflict),
+        (fork("b", "a").header("stream-schema", "things"), ProblemType::ForkConflict),
+        (fork("t/b", "a"), ProblemType::ForkConflict),
+        (fork("a", "a"), ProblemType::StreamExists),
+    ] {
+        world.refuses("a", refused, kind).await;
+    }
+    // None of them holds on to the source.
+    world.ok(call("DELETE", "/v1/stream/a")).await;
+    world.refuses("a", get("/v1/stream/a"), ProblemType::StreamNotFound).await;
+}
+
+#[tokio::test]
+async fn a_deleted_source_is_kept_for_its_forks_and_for_nobody_else() {
+    let world = World::new();
+    world.ok(call("PUT", "/v1/stream/a").json(json!([1, 2, 3]))).await;
+    world.ok(fork("b", "a")).await;
+    world.ok(call("DELETE", "/v1/stream/a")).await;
+    for gone in [get("/v1/stream/a"), append("a").json("4"), call("DELETE", "/v1/stream/a"), get("/v1/state/a")] {
+        world.refuses("b", gone, ProblemType::SoftDeleted).await;
+    }
+    world.refuses("b", get("/v1/stream/a?offset=-1&live=long-poll"), ProblemType::SoftDeleted).await;
+    world.refuses("b", call("PUT", "/v1/stream/a").json("1"), ProblemType::StreamExists).await;
+    world.refuses("b", fork("c", "a"), ProblemType::ForkConflict).await;
+    let listed = world.ok(get("/v1/state")).await.json();
+    assert_eq!(listed["streams"].as_array().unwrap().len(), 1, "{listed}");
+    world.ok(append("b").json("4")).await;
+    assert_eq!(world.ok(get("/v1/stream/b")).await.json(), json!([1, 2, 3, 4]));
+    world.ok(call("DELETE", "/v1/stream/b")).await;
+    world.refuses("a", get("/v1/stream/a"), ProblemType::StreamNotFound).await;
+    world.ok(call("PUT", "/v1/stream/a").json("1")).await;
+}
+
+#[tokio::test]
+async fn a_stream_has_a_bounded_number_of_forks() {
+    let limits = Limits { forks_max: 1, ..Limits::default() };
+    let world = World::with(limits, ApiSettings::default());
+    world.ok(call("PUT", "/v1/stream/a").json("1")).await;
+    world.ok(fork("b", "a")).await;
+    world.ok(fork("b", "a")).await;
+    world.refuses("a", fork("c", "a"), ProblemType::LimitReached).await;
+    world.ok(call("DELETE", "/v1/stream/b")).await;
+    world.ok(fork("c", "a")).await;
+}
+
+#[tokio::test]
+async fn a_typed_stream_forks_with_its_schema_and_the_entities_up_to_there() {
+    let world = World::bound(json!({})).await;
+    world.ok(append("t/a").json(json!([job("a", "queued"), job("b", "queued")]))).await;
+    let second =
+        world.ok(append("t/a").json(json!([job("a", "running"), job("c", "queued"), job("a", "done")]))).await;
+    let offset = format!("{}2_{}", &ZERO[..15], &ZERO[17..]);
+    assert!(second.header("stream-next-offset") > offset.as_str());
+    // Within the second batch: `a` is running, `c` is queued, and `a` is not done yet.
+    let cut = |name| fork(name, "t/a").header("stream-fork-offset", &offset).header("stream-fork-sub-offset", "2");
+    for name in ["t/b", "elsewhere"] {
+        let made = world.ok(cut(name)).await;
+        assert_eq!(made.header("stream-schema"), "things@1");
+        let a = json!({ "id": "a", "status": "running" });
+        let (b, c) = (json!({ "id": "b", "status": "queued" }), json!({ "id": "c", "status": "queued" }));
+        assert_eq!(snapshot(&world, name).await["jobs"], json!({ "a": a, "b": b, "c": c }), "{name}");
+        world.refuses(name, append(name).json(job("d", "lost")), ProblemType::InvalidChanges).await;
+        world.ok(append(name).json(json!({ "type": "job", "key": "b", "headers": { "operation": "delete" } }))).await;
+        assert_eq!(snapshot(&world, name).await["jobs"], json!({ "a": a, "c": c }), "{name}");
+        let folded = world.ok(get(format!("/v1/stream/{name}?fold=true"))).await.json();
+        assert_eq!(folded.as_array().unwrap().len(), 2 + 2, "{folded}");
+    }
+    assert_eq!(snapshot(&world, "t/a").await["jobs"]["a"]["status"], "done");
+}
+
+#[tokio::test]
+async fn a_typed_forks_first_batch_is_judged_by_what_it_inherits() {
+    let world = World::bound(json!({})).await;
+    let saga = |version: u64| change("upsert", "saga", json!({ "id": "s", "version": version }));
+    let lock = change("insert", "lock", json!({ "id": "l" }));
+    world.ok(append("t/a").json(json!([saga(2), lock]))).await;
+    world.refuses("t/b", fork("t/b", "t/a").json(json!([lock])), ProblemType::EntityExists).await;
+    world.refuses("t/b", fork("t/b", "t/a").json(json!([job("a", "lost")])), ProblemType::InvalidChanges).await;
+    world.ok(fork("t/b", "t/a").json(json!([saga(1), job("a", "done")]))).await;
+    let told = snapshot(&world, "t/b").await;
+    assert_eq!((&told["sagas"]["s"]["version"], &told["jobs"]["a"]["status"]), (&json!(2), &json!("done")), "{told}");
+    assert!(told["locks"]["l"].is_object(), "{told}");
+    // The refused ones hold on to nothing: two forks were asked for and one is there.
+    assert_eq!(world.ok(get("/v1/stream/t/b")).await.json().as_array().unwrap().len(), 3);
 }

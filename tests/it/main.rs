@@ -1,6 +1,7 @@
 mod drift;
 mod engine;
 mod fixtures;
+mod forks;
 mod http;
 mod layers;
 mod storage_contract;

@@ -164,6 +164,7 @@ fn create_as(id: StreamId, name: &str, start: u64, content_type: ContentType) ->
         lifetime: Lifetime::Unlimited,
         start,
         schema: None,
+        fork: None,
     };
     Staged { record: record(id, start, Body::Create(creation)), decided_on: StreamVersion(0) }
 }
@@ -665,7 +666,9 @@ fn freed_segments_stay_freed_and_the_rest_is_there(mut backend: Backend) {
             _ => backend.kill(),
         }
         let store = backend.store();
-        assert!(store.stats().segments <= before.segments + 1 && store.stats().stored_bytes <= before.stored_bytes + 200);
+        assert!(
+            store.stats().segments <= before.segments + 1 && store.stats().stored_bytes <= before.stored_bytes + 200
+        );
         assert_eq!((store.everything(kept), store.find(&StreamName::from_log("gone"))), (expected.clone(), None));
         assert!(store.start_position() > end && store.next_id() > gone);
     }

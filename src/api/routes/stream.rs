@@ -7,11 +7,11 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-use crate::engine::{AppendRequest, CreateRequest, Engine, Fault, Handle, PublishedStream, Selection};
+use crate::engine::{AppendRequest, CreateRequest, Engine, Fault, ForkRequest, Handle, PublishedStream, Selection};
 use crate::model::{Offset, ReadFrom};
 use crate::protocol::cursor::cursor;
 
-use super::super::extract::{Query, StreamPath, WholeBody, malformed_query};
+use super::super::extract::{Query, StreamPath, WholeBody, malformed_query, stream_name};
 use super::super::problem::{Problem, ProblemType};
 use super::super::state::Api;
 use super::super::view::{Page, View};
@@ -49,7 +49,10 @@ pub async fn dispatch(State(api): State<Api>, request: Request) -> Response {
         ("Stream-TTL" = Option<u64>, Header, description = "Seconds of idleness after which it ends"),
         ("Stream-Expires-At" = Option<String>, Header, description = "RFC 3339 moment at which it ends"),
         ("Stream-Closed" = Option<String>, Header, description = "`true` creates it closed"),
-        ("Stream-Schema" = Option<String>, Header, description = "`subject` or `subject@version` types it")),
+        ("Stream-Schema" = Option<String>, Header, description = "`subject` or `subject@version` types it"),
+        ("Stream-Forked-From" = Option<String>, Header, description = "Path of a stream's URL: makes this one a fork of it"),
+        ("Stream-Fork-Offset" = Option<String>, Header, description = "Where in the source it begins; its tail if absent"),
+        ("Stream-Fork-Sub-Offset" = Option<u64>, Header, description = "Messages (JSON) or bytes past that, within one batch")),
     responses((status = 201), (status = 200, description = "It exists as asked"), (status = 409, body = super::super::problem::ProblemBody)))]
 pub(in crate::api) async fn create(
     engine: Engine,
@@ -58,16 +61,13 @@ pub(in crate::api) async fn create(
     WholeBody(body, _held): WholeBody,
     url: &str,
 ) -> Result<Response, Problem> {
-    let forks = [names::STREAM_FORKED_FROM, names::STREAM_FORK_OFFSET, names::STREAM_FORK_SUB_OFFSET];
-    if forks.iter().any(|name| head.contains_key(name)) {
-        return Err(Problem::new(ProblemType::NotImplemented, "this server does not fork streams"));
-    }
     let request = CreateRequest {
         name,
         content_type: names::content_type(&head)?,
         lifetime: names::lifetime(&head)?,
         closed: names::closes(&head),
         schema: schema_header(&head)?,
+        fork: fork_headers(&head)?,
         body,
     };
     let created = engine.create(request).await?;
@@ -82,6 +82,34 @@ pub(in crate::api) async fn create(
         response.headers_mut().insert(header::LOCATION, names::value(location));
     }
     Ok(response)
+}
+
+/// Where the stream is to go on from. Source: PROTOCOL.md §4.2.
+fn fork_headers(head: &HeaderMap) -> Result<Option<ForkRequest>, Problem> {
+    let offset = names::text(head, &names::STREAM_FORK_OFFSET)?;
+    let sub_offset = names::text(head, &names::STREAM_FORK_SUB_OFFSET)?;
+    let Some(source) = names::text(head, &names::STREAM_FORKED_FROM)? else {
+        return match (offset, sub_offset) {
+            (None, None) => Ok(None),
+            _ => Err(names::malformed(&names::STREAM_FORKED_FROM, "it names the source that the offsets are of")),
+        };
+    };
+    let source = source.strip_prefix("/v1/stream/").filter(|path| !path.starts_with("__ds/"));
+    let source =
+        source.ok_or_else(|| names::malformed(&names::STREAM_FORKED_FROM, "it is /v1/stream/ and a path"))?;
+    let offset = offset.map(str::parse::<Offset>).transpose();
+    let offset = offset.map_err(|fault| Problem::new(ProblemType::MalformedOffset, fault.to_string()))?;
+    let sub_offset = match sub_offset {
+        None => 0,
+        Some(_) => names::integer(head, &names::STREAM_FORK_SUB_OFFSET, whole_number)?,
+    };
+    Ok(Some(ForkRequest { source: stream_name(source)?, offset, sub_offset }))
+}
+
+/// Decimal, without sign or leading zeros.
+fn whole_number(text: &str) -> Option<u64> {
+    let plain = text == "0" || (!text.starts_with('0') && text.bytes().all(|byte| byte.is_ascii_digit()));
+    text.parse().ok().filter(|_| plain)
 }
 
 /// `<subject>` or `<subject>@<version>`

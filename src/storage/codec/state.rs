@@ -6,13 +6,20 @@ use crate::model::{ProducerEpoch, ProducerId, ProducerSeq, StreamId, Timestamp};
 use crate::stream::{Closing, ProducerState, StreamState, StreamVersion};
 
 use super::{
-    Reader, encode_creation, encode_schema, put_bytes, put_producer, put_varint, read_creation, read_producer,
-    read_schema,
+    Reader, encode_creation, encode_fork, encode_schema, put_bytes, put_producer, put_varint, read_creation,
+    read_fork, read_producer, read_schema,
 };
 
 /// The state of a live stream.
 pub(crate) fn encode_state(state: &StreamState) -> Vec<u8> {
     let mut out = encode_creation(&state.creation);
+    match &state.creation.fork {
+        None => out.push(0),
+        Some(fork) => {
+            out.push(1);
+            out.extend(encode_fork(fork));
+        }
+    }
     put_varint(&mut out, state.id.0);
     put_varint(&mut out, state.version.0);
     put_varint(&mut out, state.tail);
@@ -45,13 +52,25 @@ pub(crate) fn encode_state(state: &StreamState) -> Vec<u8> {
         put_bytes(&mut out, id.as_str().as_bytes());
         encode_producer(&mut out, producer);
     }
+    out.push(state.soft_deleted.into());
+    put_varint(&mut out, state.pins.len() as u64);
+    for (fork, at) in &state.pins {
+        put_varint(&mut out, fork.0);
+        put_varint(&mut out, *at);
+    }
     out
 }
 
 /// `None` where the bytes are no state.
 pub(crate) fn decode_state(bytes: &[u8]) -> Option<StreamState> {
     let from = &mut Reader::new(bytes);
-    let creation = Arc::new(read_creation(from)?);
+    let mut creation = read_creation(from)?;
+    creation.fork = match from.byte()? {
+        0 => None,
+        1 => Some(read_fork(from)?),
+        _ => return None,
+    };
+    let creation = Arc::new(creation);
     let id = StreamId(from.varint()?);
     let version = StreamVersion(from.varint()?);
     let (tail, bytes) = (from.varint()?, from.varint()?);
@@ -75,6 +94,13 @@ pub(crate) fn decode_state(bytes: &[u8]) -> Option<StreamState> {
     let producers = (0..from.varint()?)
         .map(|_| Some((ProducerId::parse(from.text()?)?, read_producer_state(from)?)))
         .collect::<Option<_>>()?;
+    let soft_deleted = match from.byte()? {
+        0 => false,
+        1 => true,
+        _ => return None,
+    };
+    let pins =
+        (0..from.varint()?).map(|_| Some((StreamId(from.varint()?), from.varint()?))).collect::<Option<_>>()?;
     let gone = false;
     from.is_empty().then_some(StreamState {
         id,
@@ -84,6 +110,8 @@ pub(crate) fn decode_state(bytes: &[u8]) -> Option<StreamState> {
         bytes,
         closed,
         gone,
+        soft_deleted,
+        pins,
         stream_seq,
         producers,
         schema,
@@ -117,7 +145,7 @@ fn read_producer_state(from: &mut Reader) -> Option<ProducerState> {
 mod tests {
     use super::*;
     use crate::model::{ContentType, Producer, StreamName};
-    use crate::stream::{Creation, Lifetime, SchemaRef};
+    use crate::stream::{Creation, Fork, Lifetime, SchemaRef};
     use proptest::prelude::*;
 
     fn state(producers: &[(u64, u64)], closing: u8, seq: Option<Vec<u8>>) -> StreamState {
@@ -140,12 +168,22 @@ mod tests {
                 lifetime: Lifetime::Until(Timestamp::from_millis(9)),
                 start: 40,
                 schema: schema.clone(),
+                fork: (closing > 0).then(|| Fork {
+                    source: StreamId(3),
+                    source_name: StreamName::from_log("a"),
+                    at: 30,
+                    shift: 20,
+                    depth: 2,
+                    bytes: 99,
+                }),
             }),
             version: StreamVersion(9),
             tail: 77,
             bytes: 1234,
             closed: (closing > 0).then(|| Closing { by: (closing > 1).then(|| tuple(1, 2)) }),
             gone: false,
+            soft_deleted: closing > 1,
+            pins: producers.iter().map(|(fork, at)| (StreamId(*fork), *at)).collect(),
             stream_seq: seq.map(Arc::from),
             producers: producers.iter().map(known).collect(),
             schema,

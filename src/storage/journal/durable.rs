@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Range;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use dashmap::DashMap;
@@ -12,7 +13,7 @@ use parking_lot::{Mutex, RwLock};
 
 use crate::model::{Position, StreamId, StreamName};
 use crate::storage::mutant::{self, Mutant};
-use crate::stream::{Body, Record, StreamState, StreamVersion};
+use crate::stream::{Body, Creation, Record, StreamState, StreamVersion};
 
 /// Where one record with data lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +50,18 @@ pub(super) struct Durable {
     next_id: AtomicU64,
     /// Above every position of every stream that is gone; 0 while none is.
     start: AtomicU64,
+    /// By name, above every position of the streams that had it and are gone; what a catalogue does not know.
+    former: Mutex<HashMap<StreamName, Former>>,
+    /// Below it, a name may have had positions that nothing tells of any more.
+    former_floor: AtomicU64,
     tracker: Mutex<Tracker>,
+}
+
+/// Where a name's positions ended, and the journal position of the record that ended them.
+#[derive(Clone, Copy)]
+struct Former {
+    end: Position,
+    at: u64,
 }
 
 /// Which streams a catalogue has yet to hear of.
@@ -73,6 +85,14 @@ struct Cut {
 
 /// A live stream's state, and the journal position of the record that created it.
 pub(crate) type Living = (StreamState, u64);
+
+/// What a catalogue learns of a sealed segment.
+#[derive(Default)]
+pub(crate) struct Changes {
+    pub streams: Vec<Change>,
+    /// Names that streams have given back, and above which positions.
+    pub former: Vec<(StreamName, Position)>,
+}
 
 /// What a catalogue learns of one stream.
 pub(crate) struct Change {
@@ -118,6 +138,8 @@ impl Durable {
         self.names.write().clear();
         self.next_id.store(0, Ordering::SeqCst);
         self.start.store(0, Ordering::SeqCst);
+        self.former.lock().clear();
+        self.former_floor.store(0, Ordering::SeqCst);
         let mut tracker = self.tracker.lock();
         tracker.touched.clear();
         tracker.cuts.clear();
@@ -138,7 +160,7 @@ impl Durable {
                     self.names.write().insert(creation.name.clone(), id);
                 }
             }
-            Body::Delete | Body::Expire => self.forget(id, record.first),
+            Body::Delete | Body::Expire => self.forget(id, record.first, at),
             _ => {
                 // A record of a stream that is not there: a catalogue knew of the stream's end, or its creation was freed.
                 let Some(mut entry) = self.streams.get_mut(&id) else {
@@ -153,20 +175,25 @@ impl Durable {
         }
     }
 
-    fn forget(&self, id: StreamId, tail: Position) {
+    fn forget(&self, id: StreamId, tail: Position, at: u64) {
         self.start.fetch_max(tail + 1, Ordering::SeqCst);
-        self.remove(id);
+        if let Some(name) = self.remove(id).filter(|name| !name.is_internal()) {
+            let mut former = self.former.lock();
+            let end = former.get(&name).map_or(0, |former| former.end).max(tail + 1);
+            former.insert(name, Former { end, at });
+        }
     }
 
-    fn remove(&self, id: StreamId) {
-        if let Some((_, entry)) = self.streams.remove(&id) {
-            let mut names = self.names.write();
-            let name = &entry.state.creation.name;
-            // The name may have been given again before its former stream went.
-            if names.get(name) == Some(&id) {
-                names.remove(name);
-            }
+    /// Takes a stream out, whose name it gives.
+    fn remove(&self, id: StreamId) -> Option<StreamName> {
+        let (_, entry) = self.streams.remove(&id)?;
+        let name = entry.state.creation.name.clone();
+        let mut names = self.names.write();
+        // The name may have been given again before its former stream went.
+        if names.get(&name) == Some(&id) {
+            names.remove(&name);
         }
+        Some(name)
     }
 
     pub fn next_id(&self) -> StreamId {
@@ -182,6 +209,20 @@ impl Durable {
             true => 0,
             false => self.start.load(Ordering::SeqCst),
         }
+    }
+
+    /// As [`crate::storage::Store::former_end`], of what a catalogue does not know.
+    pub fn former_end(&self, name: &StreamName) -> Position {
+        let known = self.former.lock().get(name).map_or(0, |former| former.end);
+        known.max(self.former_floor())
+    }
+
+    pub fn former_floor(&self) -> Position {
+        self.former_floor.load(Ordering::SeqCst)
+    }
+
+    pub fn raise_former_floor(&self, floor: Position) {
+        self.former_floor.fetch_max(floor, Ordering::SeqCst);
     }
 
     pub fn find(&self, name: &StreamName) -> Option<StreamId> {
@@ -201,6 +242,10 @@ impl Durable {
         self.streams.get(&id).map(|entry| entry.created_at)
     }
 
+    pub fn creation(&self, id: StreamId) -> Option<Arc<Creation>> {
+        self.streams.get(&id).map(|entry| entry.state.creation.clone())
+    }
+
     pub fn version(&self, id: StreamId) -> StreamVersion {
         self.streams.get(&id).map_or(StreamVersion(0), |entry| entry.state.version)
     }
@@ -208,15 +253,16 @@ impl Durable {
     pub fn list(&self, prefix: &str, after: Option<&str>, limit: usize) -> Vec<StreamName> {
         use std::ops::Bound;
         let names = self.names.read();
+        let seen = |id: &StreamId| self.streams.get(id).is_some_and(|entry| !entry.state.soft_deleted);
         let from = match after {
             Some(after) if after >= prefix => Bound::Excluded(StreamName::from_log(after)),
             _ => Bound::Included(StreamName::from_log(prefix)),
         };
         names
             .range((from, Bound::Unbounded))
+            .take_while(|(name, _)| name.as_str().starts_with(prefix))
+            .filter(|(name, id)| !name.is_internal() && seen(id))
             .map(|(name, _)| name)
-            .take_while(|name| name.as_str().starts_with(prefix))
-            .filter(|name| !name.is_internal())
             .take(limit)
             .cloned()
             .collect()
@@ -225,7 +271,7 @@ impl Durable {
     /// The stream's durable tail, and the records of `from..to` that memory knows of, until they take `bytes_max`.
     pub fn postings(&self, id: StreamId, from: Position, to: Position, bytes_max: u64) -> Option<Known> {
         let entry = self.streams.get(&id)?;
-        let (start, tail) = (entry.state.creation.start, entry.state.tail);
+        let (start, tail) = (entry.state.creation.own_start(), entry.state.tail);
         let begin = entry.postings.partition_point(|posting| posting.end() <= from);
         let mut bytes = 0;
         let postings = entry.postings[begin..]
@@ -256,12 +302,15 @@ impl Durable {
     }
 
     /// What the oldest cut has to say. It stays until [`Durable::settle`].
-    pub fn changes(&self) -> Vec<Change> {
+    pub fn changes(&self) -> Changes {
         let Some((through, touched)) = self.tracker.lock().cuts.first().map(|cut| (cut.through, cut.touched.clone()))
         else {
-            return Vec::new();
+            return Changes::default();
         };
-        touched.into_iter().map(|id| self.change(id, through)).collect()
+        let covered = |(_, former): &(&StreamName, &Former)| former.at < through;
+        let former =
+            self.former.lock().iter().filter(covered).map(|(name, former)| (name.clone(), former.end)).collect();
+        Changes { streams: touched.into_iter().map(|id| self.change(id, through)).collect(), former }
     }
 
     fn change(&self, id: StreamId, through: u64) -> Change {
@@ -269,8 +318,7 @@ impl Durable {
         let tracker = self.tracker.lock();
         let saved = tracker.cuts.first().and_then(|cut| cut.saved.get(&id)).cloned();
         let entry = self.streams.get(&id);
-        let living =
-            saved.unwrap_or_else(|| entry.as_ref().map(|entry| (entry.state.clone(), entry.created_at)));
+        let living = saved.unwrap_or_else(|| entry.as_ref().map(|entry| (entry.state.clone(), entry.created_at)));
         let postings = entry.map_or(Vec::new(), |entry| {
             entry.postings.iter().take_while(|posting| posting.at < through).copied().collect()
         });
@@ -278,14 +326,15 @@ impl Durable {
     }
 
     /// The oldest cut is in the catalogue: memory lets go of the postings that it covers.
-    pub fn settle(&self, changes: &[Change]) {
+    pub fn settle(&self, changes: &Changes) {
         let mut tracker = self.tracker.lock();
         if tracker.cuts.is_empty() {
             return;
         }
         let through = tracker.cuts.remove(0).through;
         drop(tracker);
-        for change in changes {
+        self.former.lock().retain(|_, former| former.at >= through);
+        for change in &changes.streams {
             if let Some(mut entry) = self.streams.get_mut(&change.stream) {
                 let covered = entry.postings.partition_point(|posting| posting.at < through);
                 entry.postings.drain(..covered);

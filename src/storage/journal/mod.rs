@@ -43,7 +43,7 @@ use crate::stream::StreamState;
 use super::catalogue::{Catalogue, Facts};
 use super::codec::Encoded;
 use super::disk::{Disk, OsDisk};
-use super::{AppendError, Completion, Health, Place, ReadError, Run, Staged, Store, StoreStats};
+use super::{AppendError, Completion, Health, Place, ReadError, Run, Staged, Store, StoreStats, stitch};
 
 use committer::Committer;
 use durable::Durable;
@@ -340,6 +340,7 @@ impl Shared {
                 through,
                 next_id: self.durable.ids_given(),
                 start: self.durable.start_position(),
+                former_floor: self.durable.former_floor(),
                 last_time: self.last_time(),
             };
             // The journal has it all: a catalogue that cannot be written only makes the next start slower.
@@ -353,6 +354,19 @@ impl Shared {
 
     fn last_time(&self) -> Timestamp {
         Timestamp::from_millis(self.counters.last_time.load(Ordering::Relaxed))
+    }
+
+    fn former_end(&self, name: &StreamName) -> Position {
+        // Memory is asked first: what it has let go of by then is in the catalogue already.
+        let known = self.durable.former_end(name);
+        let catalogue = self.catalogue.read().clone();
+        let found = catalogue.map_or(Ok(0), |catalogue| catalogue.former_end(name));
+        let found = found.unwrap_or_else(|fault| {
+            let _ = self.catalogue_is_damaged(fault.to_string());
+            // Whatever the name was, it was below this.
+            self.durable.start_position()
+        });
+        known.max(found)
     }
 
     /// A catalogue that is found damaged while serving; the next start builds it again.
@@ -396,6 +410,10 @@ impl Store for Journal {
         self.shared.durable.start_position()
     }
 
+    fn former_end(&self, name: &StreamName) -> Position {
+        self.shared.former_end(name)
+    }
+
     fn find(&self, name: &StreamName) -> Option<StreamId> {
         self.shared.durable.find(name)
     }
@@ -409,7 +427,7 @@ impl Store for Journal {
     }
 
     fn read(&self, stream: StreamId, from: Position, to: Position, bytes_max: usize) -> Result<Vec<Run>, ReadError> {
-        self.shared.read_range(stream, from, to, bytes_max)
+        stitch::read(&*self.shared, stream, from, to, bytes_max)
     }
 
     fn fetch(&self, messages: &[(Place, u32)]) -> Result<Vec<Bytes>, ReadError> {

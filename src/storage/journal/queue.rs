@@ -147,9 +147,14 @@ fn follows(ahead: Ahead, staged: &Staged) -> bool {
     !ahead.gone && staged.decided_on == ahead.version && creates == (ahead.version == StreamVersion(0))
 }
 
+/// Whether a record ends a stream, or is a part of that.
+fn frees(body: &Body) -> bool {
+    matches!(body, Body::Delete | Body::Expire | Body::SoftDelete | Body::Unpin { .. })
+}
+
 /// Whether appending them makes room in the end.
 pub(super) fn frees_space(records: &[Staged]) -> bool {
-    !records.is_empty() && records.iter().all(|staged| ends(&staged.record))
+    !records.is_empty() && records.iter().all(|staged| frees(&staged.record.body))
 }
 
 /// Whether a stream ends with a record.

@@ -7,8 +7,9 @@ use bytes::Bytes;
 
 use crate::model::{Position, StreamId};
 use crate::storage::codec::{Header, payload_len};
+use crate::storage::stitch::OwnRecords;
 use crate::storage::{Place, ReadError, Run};
-use crate::stream::Lengths;
+use crate::stream::{Creation, Lengths};
 
 use super::Shared;
 use super::durable::Posting;
@@ -31,8 +32,12 @@ struct Page {
     full: bool,
 }
 
-impl Shared {
-    pub(super) fn read_range(
+impl OwnRecords for Shared {
+    fn creation(&self, stream: StreamId) -> Option<Arc<Creation>> {
+        self.durable.creation(stream)
+    }
+
+    fn read_own(
         &self,
         stream: StreamId,
         from: Position,
@@ -61,7 +66,9 @@ impl Shared {
         }
         Ok(page.runs)
     }
+}
 
+impl Shared {
     /// Where the records of `from..to` lie: the oldest from the catalogue, the others from memory.
     fn postings(&self, stream: StreamId, from: u64, to: u64, room: u64) -> Result<Vec<Posting>, ReadError> {
         // Memory is asked first: what it has let go of by then is in the catalogue already.

@@ -178,6 +178,6 @@ fn need_of(header: &Header, record: &[u8]) -> Option<Need> {
             let said = header.verify_body(record).ok().and_then(|()| header.created_at(record));
             Some(Need::Ends(said))
         }
-        Kind::Append | Kind::Create | Kind::Renew | Kind::Rebind => Some(Need::Live(header.stream)),
+        _ => Some(Need::Live(header.stream)),
     }
 }

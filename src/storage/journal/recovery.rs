@@ -32,8 +32,8 @@ use crate::storage::mutant::{self, Mutant};
 use super::committer::Committer;
 use super::durable::Durable;
 use super::manifest::{Live, Manifest, ManifestFault, Ready, end_of, segment_name};
-use super::segment::{self, Found, SLACK, Scan, Segment, Segments, Spare, first_position, proven_by_any, zeroed};
 use super::queue::ends;
+use super::segment::{self, Found, SLACK, Scan, Segment, Segments, Spare, first_position, proven_by_any, zeroed};
 use super::{JournalOptions, OpenError, segment_size};
 
 /// A ready segment whose first bytes are zeros was never written to: a group begins at its first byte.
@@ -181,6 +181,7 @@ impl Recovery<'_> {
             Ok((catalogue, facts, streams)) if facts.through == 0 || facts.journal == self.manifest.id => {
                 self.durable.restore(streams);
                 self.durable.raise(facts.next_id, facts.start);
+                self.durable.raise_former_floor(facts.former_floor);
                 self.durable.track();
                 (self.catalogue, self.covered, self.last_time) = (Some(catalogue), facts, facts.last_time);
                 Ok(())
@@ -216,6 +217,10 @@ impl Recovery<'_> {
         self.durable.raise(floor.next_id, floor.start);
         self.last_time = self.last_time.max(floor.last_time);
         self.durable.forget_created_in(&self.manifest.freed);
+        if self.manifest.freed.last().is_some_and(|freed| freed.end > self.covered.through) {
+            // Which names ended there was told by what is freed, and by a catalogue that is not here any more.
+            self.durable.raise_former_floor(floor.start);
+        }
         let through = self.covered.through;
         let begin = self.live.partition_point(|live| live.base <= through).saturating_sub(1);
         for (index, live) in self.live[..begin].iter().enumerate() {
@@ -352,6 +357,7 @@ impl Recovery<'_> {
             through: end,
             next_id: self.durable.ids_given(),
             start: self.durable.start_position(),
+            former_floor: self.durable.former_floor(),
             last_time: self.last_time,
         };
         catalogue.commit(facts, &changes).map_err(|fault| OpenError::Catalogue(fault.to_string()))?;

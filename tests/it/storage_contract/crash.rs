@@ -560,9 +560,9 @@ fn what_a_newer_version_wrote_refuses_to_start() {
             bytes[4..8].copy_from_slice(&crc.to_le_bytes());
         }
     };
-    let (disk, _) = with_record_in_spare(|_| (), forge(12, 9));
+    let (disk, _) = with_record_in_spare(|_| (), forge(12, 88));
     let error = open(&disk).err().unwrap();
-    assert!(matches!(error, OpenError::UnknownKind { kind: 9, .. }), "{error}");
+    assert!(matches!(error, OpenError::UnknownKind { kind: 88, .. }), "{error}");
     let (disk, _) = with_record_in_spare(|_| (), forge(13, 77));
     let error = open(&disk).err().unwrap();
     assert!(matches!(error, OpenError::NewerFormat { format: 77, .. }), "{error}");
@@ -959,6 +959,7 @@ fn every_mutant_is_caught() {
         (Mutant::ForgetFloor, "storage_contract::space::freeing_forgets_no_number_position_or_time"),
         (Mutant::RefuseBeforeBarrier, "engine::a_refusal_waits_for_what_it_rests_on"),
         (Mutant::RefuseBeforeBarrier, "engine::a_repeat_waits_for_its_original"),
+        (Mutant::LoseForkPin, "http::a_deleted_source_is_kept_for_its_forks_and_for_nobody_else"),
     ] {
         assert!(run(test, None), "{test} fails without a mutant");
         assert!(!run(test, Some(mutant)), "{test} does not notice {}", mutant.name());

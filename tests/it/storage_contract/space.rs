@@ -51,7 +51,10 @@ fn what_live_streams_need_stays() {
     drop(journal);
     disk.power_loss(1);
     let journal = open(&disk).unwrap();
-    assert_eq!((facts(&journal.load(kept).unwrap()), journal.everything(kept)), (expected, vec!["1".into(), "2".into()]));
+    assert_eq!(
+        (facts(&journal.load(kept).unwrap()), journal.everything(kept)),
+        (expected, vec!["1".into(), "2".into()])
+    );
 }
 
 #[test]

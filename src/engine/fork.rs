@@ -1,0 +1,401 @@
+//! Forks: a stream that goes on from a place in another one, without a copy. Source: PROTOCOL.md §4.2.
+//!
+//! One step creates the fork, writes its first content and pins the source, so that neither is ever there without the
+//! other. Locks go from the fork to its source. What is read of a fork is joined by the store.
+
+use std::sync::Arc;
+
+use crate::fold::Fold;
+use crate::model::{ContentType, Offset, Position, StreamId, StreamName};
+use crate::protocol::json;
+use crate::registry::ClosePolicy;
+use crate::storage::Run;
+use crate::storage::mutant::{self, Mutant};
+use crate::stream::{Body, Creation, Fork, Lifetime, Record, Refusal, SchemaRef, StreamState};
+
+use super::handle::{Core, Handle, PublishedStream};
+use super::stage::Step;
+use super::typed::{Birth, Writer};
+use super::write::{Content, CreateRequest, Created};
+use super::{Engine, Fault};
+
+/// Where a `PUT` asks a stream to go on from.
+#[derive(Clone, Debug)]
+pub struct ForkRequest {
+    pub source: StreamName,
+    /// A place in the source; its tail where none is given.
+    pub offset: Option<Offset>,
+    /// Messages (JSON) or bytes (all else) past `offset`, within the batch that begins there.
+    pub sub_offset: u64,
+}
+
+/// Why a fork cannot be made as asked. Nothing was written.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ForkFault {
+    /// Only its other forks keep it. 409.
+    #[error("the source {0} is deleted, and kept only for the forks it has")]
+    SourceDeleted(StreamName),
+    /// 409.
+    #[error("a fork holds what its source does: {source_type}, not {received}")]
+    ContentType { source_type: String, received: String },
+    /// 409.
+    #[error("a fork is checked as its source is, by {source_schema}, not by {asked}")]
+    Schema { source_schema: String, asked: String },
+    /// 409.
+    #[error("the source has {} sources above it already", Fork::DEPTH_MAX)]
+    TooDeep,
+    /// Succeeds once a fork of the source is gone. 429.
+    #[error("the source has {max} forks already")]
+    TooMany { max: usize },
+    /// 400.
+    #[error("an unfinished folded read is no place to fork at; read on to its end, and take that offset")]
+    Unfinished,
+    /// 400.
+    #[error("Stream-Fork-Sub-Offset {given} leaves the batch that begins there; {max} is the most")]
+    SubOffset { given: u64, max: u64 },
+}
+
+/// A fork that was found possible, and is decided on under the locks.
+pub(super) struct ForkPlan {
+    source: Arc<Handle>,
+    source_id: StreamId,
+    /// The source's staged tail, where the request names no place.
+    at: Option<Position>,
+    lifetime: Lifetime,
+    schema: Option<SchemaRef>,
+    content_type: ContentType,
+    /// Newest change per key up to `at`; where the fork begins with a typed batch.
+    pub fold: Option<Fold>,
+}
+
+impl Engine {
+    /// Creates a fork, or confirms that it exists as asked.
+    pub(super) async fn create_fork(
+        &self,
+        handle: &Arc<Handle>,
+        request: &CreateRequest,
+        asked: &ForkRequest,
+    ) -> Result<Created, Fault> {
+        loop {
+            handle.quiet_if_going(&*self.store).await?;
+            if self.confirm_fork(handle, request, asked).await? {
+                let stream = handle.stream().ok_or_else(|| Fault::NoStream(handle.name.clone()))?;
+                return Ok(Created { fresh: false, stream });
+            }
+            let plan = self.plan_fork(handle, request, asked).await?;
+            let landed = match (&plan.schema, request.body.is_empty()) {
+                (Some(schema), false) => {
+                    let schema = schema.clone();
+                    self.create_typed_fork(handle, request, schema, plan).await?
+                }
+                _ => self.create_plain_fork(handle, request, plan).await?,
+            };
+            if landed {
+                let stream = handle.stream().ok_or_else(|| Fault::NoStream(handle.name.clone()))?;
+                return Ok(Created { fresh: true, stream });
+            }
+        }
+    }
+
+    /// Whether the stream is there as asked; refuses another one.
+    async fn confirm_fork(
+        &self,
+        handle: &Arc<Handle>,
+        request: &CreateRequest,
+        asked: &ForkRequest,
+    ) -> Result<bool, Fault> {
+        let (differs, basis) = {
+            let core = handle.lock_fresh(&*self.store)?;
+            let Some(state) = &core.state else { return Ok(false) };
+            (differs(state, request, asked), handle.basis(&core))
+        };
+        self.settle(handle, basis).await?;
+        match differs {
+            None => Ok(true),
+            Some(differs) => Err(Fault::Exists { name: handle.name.clone(), differs }),
+        }
+    }
+
+    /// Looks the source up, and where in it the fork begins.
+    async fn plan_fork(
+        &self,
+        handle: &Arc<Handle>,
+        request: &CreateRequest,
+        asked: &ForkRequest,
+    ) -> Result<ForkPlan, Fault> {
+        if asked.source == handle.name {
+            return Err(Fault::NoStream(asked.source.clone()));
+        }
+        let source = self.handle(&asked.source);
+        self.expire_if_over(&source).await.map_err(|fault| match fault {
+            Fault::Refused(Refusal::SoftDeleted) => ForkFault::SourceDeleted(asked.source.clone()).into(),
+            other => other,
+        })?;
+        if source.stream().is_none() {
+            source.quiet().await;
+        }
+        let stream = match source.stream() {
+            Some(stream) => stream,
+            // Bound, so it is there, and nobody has written it.
+            None if self.binding(&source).is_some() => self.create_empty(&asked.source).await?,
+            None => return Err(Fault::NoStream(asked.source.clone())),
+        };
+        let at = self.fork_position(&stream, asked).await?;
+        if let Some(received) = request.content_type.as_ref().filter(|c| !c.matches(&stream.creation.content_type)) {
+            let source_type = stream.creation.content_type.to_string();
+            return Err(ForkFault::ContentType { source_type, received: received.to_string() }.into());
+        }
+        self.check_fork_schema(handle, request, &stream)?;
+        Ok(ForkPlan {
+            source,
+            source_id: stream.id,
+            at,
+            // Inherited where none is asked for. Source: the table of PROTOCOL.md §4.2.
+            lifetime: match request.lifetime {
+                Lifetime::Unlimited => stream.creation.lifetime,
+                own => own,
+            },
+            schema: stream.schema.clone(),
+            content_type: stream.creation.content_type.clone(),
+            fold: None,
+        })
+    }
+
+    async fn create_empty(&self, name: &StreamName) -> Result<PublishedStream, Fault> {
+        let request = CreateRequest {
+            name: name.clone(),
+            content_type: None,
+            lifetime: Lifetime::Unlimited,
+            closed: false,
+            schema: None,
+            fork: None,
+            body: bytes::Bytes::new(),
+        };
+        Ok(Box::pin(self.create(request)).await?.stream)
+    }
+
+    /// The position in the source that the request names, if it names one.
+    async fn fork_position(&self, source: &PublishedStream, asked: &ForkRequest) -> Result<Option<Position>, Fault> {
+        let start = source.creation.start;
+        let Some(offset) = asked.offset else {
+            return match asked.sub_offset {
+                0 => Ok(None),
+                given => Err(ForkFault::SubOffset { given, max: 0 }.into()),
+            };
+        };
+        if offset.walk_mark != 0 {
+            return Err(ForkFault::Unfinished.into());
+        }
+        self.check_offset(Some(source), offset)?;
+        if (1..start).contains(&offset.position) {
+            return Err(Fault::Former { given: offset, start: Offset::at(start) });
+        }
+        let anchor = offset.position.max(start);
+        if asked.sub_offset == 0 {
+            return Ok(Some(anchor));
+        }
+        let batch_end = match anchor < source.tail {
+            true => {
+                let (store, id, tail) = (self.store.clone(), source.id, source.tail);
+                let read = tokio::task::spawn_blocking(move || store.read(id, anchor, tail, 1)).await;
+                let runs: Vec<Run> = read.map_err(|e| Fault::Storage(e.to_string()))??;
+                runs.first().map_or(anchor, |run| run.record.end)
+            }
+            false => anchor,
+        };
+        match anchor.checked_add(asked.sub_offset).filter(|at| *at <= batch_end) {
+            Some(at) => Ok(Some(at)),
+            None => Err(ForkFault::SubOffset { given: asked.sub_offset, max: batch_end - anchor }.into()),
+        }
+    }
+
+    /// A fork is checked as its source: neither a header nor the binding of its own name can say otherwise.
+    fn check_fork_schema(
+        &self,
+        handle: &Handle,
+        request: &CreateRequest,
+        source: &PublishedStream,
+    ) -> Result<(), Fault> {
+        let told = |schema: Option<&SchemaRef>| {
+            schema.map_or("no schema".to_owned(), |schema| format!("{}@{}", schema.subject, schema.version))
+        };
+        let differs = |asked: String| {
+            Err(Fault::from(ForkFault::Schema { source_schema: told(source.schema.as_ref()), asked }))
+        };
+        if let Some((subject, version)) = &request.schema {
+            let found = super::registry::find_version(&self.registry.current(), subject, *version)?;
+            if source.schema.as_ref() != Some(&found) {
+                return differs(told(Some(&found)));
+            }
+        }
+        if let Some(binding) = self.binding(handle)
+            && source.schema.as_ref().is_none_or(|schema| *schema.subject != *binding.subject.as_str())
+        {
+            return differs(format!("{}, which binds its name", binding.subject));
+        }
+        match source.schema.is_some() && handle.name.has_dash_segment() {
+            true => Err(Fault::DashSegment),
+            false => Ok(()),
+        }
+    }
+
+    /// A fork of an untyped stream, or one without a body. False where it must be looked into again.
+    async fn create_plain_fork(
+        &self,
+        handle: &Arc<Handle>,
+        request: &CreateRequest,
+        plan: ForkPlan,
+    ) -> Result<bool, Fault> {
+        let content = match request.body.is_empty() {
+            true => Content::empty(),
+            false => Content::untyped(plan.content_type.is_json(), request.body.clone(), self.limits())?,
+        };
+        let decided = {
+            let mut core = handle.lock_fresh(&*self.store)?;
+            if core.state.is_some() || core.in_flight > 0 {
+                None
+            } else {
+                self.reserve(&core, content.payload.len())?;
+                let mut source = plan.source.lock_fresh(&*self.store)?;
+                match self.forked(handle, &plan, &source) {
+                    Ok(Some(creation)) => {
+                        let binding = self.binding_of(&handle.name, &mut core);
+                        let accepts = binding.is_none_or(|binding| binding.close == ClosePolicy::Accept);
+                        let records = self.creation_records(creation, request.closed && accepts, content);
+                        let pin = pin(&records[0], &source);
+                        let own = Step { handle, core: &mut core, records };
+                        let pin = pin.map(|pin| Step::one(&plan.source, &mut source, pin));
+                        Some(Ok(self.stage([own].into_iter().chain(pin).collect(), None)))
+                    }
+                    Ok(None) => None,
+                    Err(fault) => Some(Err((plan.source.basis(&source), fault))),
+                }
+            }
+        };
+        match decided {
+            Some(Ok(landing)) => landing.durable().await.map(|()| true),
+            Some(Err((basis, fault))) => {
+                self.settle(&plan.source, basis).await?;
+                Err(fault.into())
+            }
+            None => {
+                handle.quiet().await;
+                plan.source.quiet().await;
+                Ok(false)
+            }
+        }
+    }
+
+    /// A typed fork with a body, which is judged by what the fork inherits. False where it must be looked into again.
+    async fn create_typed_fork(
+        &self,
+        handle: &Arc<Handle>,
+        request: &CreateRequest,
+        schema: SchemaRef,
+        mut plan: ForkPlan,
+    ) -> Result<bool, Fault> {
+        let Some(source) = plan.source.stream().filter(|source| source.id == plan.source_id) else {
+            return Ok(false);
+        };
+        let at = *plan.at.get_or_insert(source.tail);
+        let shift = self.fork_shift(handle, &source.creation);
+        plan.fold = Some(self.fold_of_range(&source, at, shift).await?);
+        let messages = json::messages(&request.body, self.limits().batch_messages_max)?;
+        let batch = self.prepare(handle, &schema, &messages)?;
+        let writer = Writer { closes: request.closed, ..Writer::default() };
+        let birth = Birth { lifetime: plan.lifetime, schema, only: true, fork: Some(plan) };
+        match self.commit_typed(handle, batch, writer, Some(birth)).await {
+            Ok(Some(_)) => Ok(true),
+            Ok(None) | Err(Fault::Exists { .. }) => Ok(false),
+            Err(fault) => Err(fault),
+        }
+    }
+
+    /// What a fork is created as, by the source's staged state. `None` where the source is another stream by now.
+    pub(super) fn forked(
+        &self,
+        handle: &Handle,
+        plan: &ForkPlan,
+        source: &Core,
+    ) -> Result<Option<Creation>, ForkFault> {
+        let Some(state) = source.state.as_ref().filter(|state| state.id == plan.source_id) else { return Ok(None) };
+        if state.soft_deleted {
+            return Err(ForkFault::SourceDeleted(plan.source.name.clone()));
+        }
+        // Another version meanwhile; what was checked of the fork was checked under the former.
+        if state.schema != plan.schema {
+            return Ok(None);
+        }
+        let max = self.limits().forks_max;
+        if state.pins.len() >= max {
+            return Err(ForkFault::TooMany { max });
+        }
+        let above = state.creation.fork.as_ref();
+        let depth = above.map_or(0, |fork| fork.depth) + 1;
+        if depth > Fork::DEPTH_MAX {
+            return Err(ForkFault::TooDeep);
+        }
+        let at = plan.at.unwrap_or(state.tail);
+        let shift = self.fork_shift(handle, &state.creation);
+        let inherited = at - state.creation.start;
+        let bytes = match state.is_json() {
+            false => inherited,
+            // By the source's mean: for estimates only.
+            true => {
+                (state.bytes + above.map_or(0, |fork| fork.bytes)) / (state.tail - state.creation.start).max(1)
+                    * inherited
+            }
+        };
+        Ok(Some(Creation {
+            name: handle.name.clone(),
+            content_type: state.creation.content_type.clone(),
+            lifetime: plan.lifetime,
+            start: state.creation.start + shift,
+            schema: plan.schema.clone(),
+            fork: Some(Fork { source: state.id, source_name: plan.source.name.clone(), at, shift, depth, bytes }),
+        }))
+    }
+
+    /// What is added to the source's positions: a fork goes on where its source does, unless its name has handed out
+    /// such offsets before.
+    fn fork_shift(&self, handle: &Handle, source: &Creation) -> u64 {
+        self.store.former_end(&handle.name).saturating_sub(source.start)
+    }
+}
+
+impl ForkPlan {
+    pub fn source(&self) -> &Arc<Handle> {
+        &self.source
+    }
+}
+
+/// The record that keeps the source of a fork, whose creation is given.
+pub(super) fn pin(creation: &Record, source: &Core) -> Option<Record> {
+    let Body::Create(Creation { fork: Some(fork), .. }) = &creation.body else { return None };
+    let state = source.state.as_ref().filter(|_| !mutant::is_on(Mutant::LoseForkPin))?;
+    let body = Body::Pin { fork: creation.stream, at: fork.at };
+    Some(Record { body, ..Record::plain(state.id, state.tail, creation.at) })
+}
+
+/// What a stream that is there differs in from the fork that is asked for.
+fn differs(state: &StreamState, request: &CreateRequest, asked: &ForkRequest) -> Option<&'static str> {
+    if state.soft_deleted {
+        return Some("it is deleted, and kept only for its forks");
+    }
+    let Some(fork) = &state.creation.fork else { return Some("it is no fork") };
+    let start = state.creation.start - fork.shift;
+    let begins = asked.offset.map(|offset| offset.position.max(start).saturating_add(asked.sub_offset));
+    if fork.source_name != asked.source {
+        Some("it is a fork of another stream")
+    } else if begins.is_some_and(|at| at != fork.at) {
+        Some("it is a fork from another offset")
+    } else if request.content_type.as_ref().is_some_and(|given| !given.matches(&state.creation.content_type)) {
+        Some("its content type differs")
+    } else if request.lifetime != Lifetime::Unlimited && request.lifetime != state.creation.lifetime {
+        Some("its TTL or expiry differs")
+    } else if state.closed.is_some() != request.closed {
+        Some("one is closed and the other is not")
+    } else {
+        None
+    }
+}
