@@ -35,7 +35,8 @@ struct Reader {
     heartbeat: Duration,
     resets: bool,
     state: State,
-    _counted: LiveReader,
+    /// Holds the stream while it is read.
+    counted: LiveReader,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -93,9 +94,11 @@ pub async fn respond(
         _ if unwritten => Start::beginning(),
         _ => Start::from_offset(offset, begins),
     };
+    let id = stream.map(|stream| stream.id);
     let reader = Reader {
         published: handle.subscribe(),
-        id: stream.map(|stream| stream.id),
+        counted: engine.live_reader(&handle, id),
+        id,
         // What stood under this name before may still be held by the reader.
         resets: from != ReadFrom::Tail && offset.position > 0 && (unwritten || offset.position < begins),
         handle,
@@ -104,7 +107,6 @@ pub async fn respond(
         selection,
         heartbeat: api.settings().heartbeat.mul_f64(0.8),
         state: State::Fresh,
-        _counted: engine.live_reader(),
         room: api.page_room().clone(),
         engine,
     };
@@ -162,6 +164,8 @@ impl Reader {
                 Ok(Some((out, self)))
             }
             Ok(None) => Ok(None),
+            // It ended while it was being read.
+            Err(fault) if fault.is_gone() => Ok(None),
             Err(fault) => {
                 tracing::warn!(stream.name = %self.handle.name, error = %fault, "a live read was cut short");
                 Err(CutShort)
@@ -174,7 +178,10 @@ impl Reader {
         match (&stream, self.id) {
             (None, Some(_)) => return Ok(None),
             (Some(stream), Some(id)) if stream.id != id => return Ok(None),
-            (Some(stream), None) => (self.id, self.typed) = (Some(stream.id), stream.schema.is_some()),
+            (Some(stream), None) => {
+                (self.id, self.typed) = (Some(stream.id), stream.schema.is_some());
+                self.counted.begin(stream.id);
+            }
             _ => {}
         }
         let estimate = stream.as_ref().map_or(0, |stream| self.engine.page_estimate(stream, self.at.position));

@@ -14,10 +14,10 @@ use parking_lot::{Mutex, RwLock};
 
 use crate::model::{Position, StreamId, StreamName, Timestamp};
 use crate::runtime::Clock;
-use crate::stream::{Body, Creation, Lengths, Record, StreamState, StreamVersion};
+use crate::stream::{Body, Creation, Lengths, Lifetime, Record, StreamState, StreamVersion};
 
 use super::stitch::{self, OwnRecords};
-use super::{AppendError, Completion, Health, Place, Placed, ReadError, Run, Staged, Store, StoreStats};
+use super::{AppendError, Completion, Health, Place, Placed, ReadError, Run, Staged, Store, StoreStats, limited};
 
 /// Streams in memory. Dropping it stops its thread.
 pub struct MemoryStore {
@@ -259,6 +259,11 @@ impl Store for MemoryStore {
 
     fn load(&self, stream: StreamId) -> Option<StreamState> {
         self.shared.world.read().streams.get(&stream).map(|stored| stored.state.clone())
+    }
+
+    fn limited(&self) -> Vec<(StreamId, Lifetime, Timestamp)> {
+        let world = self.shared.world.read();
+        world.streams.values().filter_map(|stored| limited(&stored.state)).collect()
     }
 
     fn list(&self, prefix: &str, after: Option<&str>, limit: usize) -> Vec<StreamName> {

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::model::{Position, StreamId, StreamName, Timestamp};
-use crate::stream::{Lengths, Record, StreamState, StreamVersion};
+use crate::stream::{Lengths, Lifetime, Record, StreamState, StreamVersion};
 
 /// A record to append, and the version of its stream that it was decided on.
 #[derive(Clone, Debug)]
@@ -152,6 +152,9 @@ pub trait Store: Send + Sync + 'static {
     /// What is known of a stream. Waits for nothing: records in flight are not in it.
     fn load(&self, stream: StreamId) -> Option<StreamState>;
 
+    /// Live streams that do not live for ever, but for soft-deleted ones; each with its last use that reached the log.
+    fn limited(&self) -> Vec<(StreamId, Lifetime, Timestamp)>;
+
     /// Up to `limit` names with that prefix, above `after`, in byte order; none that are internal, or kept for forks.
     fn list(&self, prefix: &str, after: Option<&str>, limit: usize) -> Vec<StreamName>;
 
@@ -174,3 +177,9 @@ pub trait Store: Send + Sync + 'static {
 
 /// A store that anyone may hold.
 pub type SharedStore = Arc<dyn Store>;
+
+/// What [`Store::limited`] says of a stream.
+fn limited(state: &StreamState) -> Option<(StreamId, Lifetime, Timestamp)> {
+    let lifetime = state.creation.lifetime;
+    (lifetime != Lifetime::Unlimited && !state.soft_deleted).then_some((state.id, lifetime, state.used_at))
+}

@@ -11,9 +11,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use dashmap::DashMap;
 use parking_lot::{Mutex, RwLock};
 
-use crate::model::{Position, StreamId, StreamName};
+use crate::model::{Position, StreamId, StreamName, Timestamp};
+use crate::storage::limited;
 use crate::storage::mutant::{self, Mutant};
-use crate::stream::{Body, Creation, Record, StreamState, StreamVersion};
+use crate::stream::{Body, Creation, Lifetime, Record, StreamState, StreamVersion};
 
 /// Where one record with data lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -248,6 +249,10 @@ impl Durable {
 
     pub fn version(&self, id: StreamId) -> StreamVersion {
         self.streams.get(&id).map_or(StreamVersion(0), |entry| entry.state.version)
+    }
+
+    pub fn limited(&self) -> Vec<(StreamId, Lifetime, Timestamp)> {
+        self.streams.iter().filter_map(|entry| limited(&entry.state)).collect()
     }
 
     pub fn list(&self, prefix: &str, after: Option<&str>, limit: usize) -> Vec<StreamName> {

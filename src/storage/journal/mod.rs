@@ -38,7 +38,7 @@ use parking_lot::{Condvar, Mutex, MutexGuard, RwLock};
 
 use crate::model::{Position, StreamId, StreamName, Timestamp};
 use crate::runtime::Clock;
-use crate::stream::StreamState;
+use crate::stream::{Lifetime, StreamState};
 
 use super::catalogue::{Catalogue, Facts};
 use super::codec::Encoded;
@@ -420,6 +420,10 @@ impl Store for Journal {
 
     fn load(&self, stream: StreamId) -> Option<StreamState> {
         self.shared.durable.load(stream)
+    }
+
+    fn limited(&self) -> Vec<(StreamId, Lifetime, Timestamp)> {
+        self.shared.durable.limited()
     }
 
     fn list(&self, prefix: &str, after: Option<&str>, limit: usize) -> Vec<StreamName> {
