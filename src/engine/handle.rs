@@ -144,12 +144,12 @@ impl Core {
 }
 
 impl Handle {
-    /// Loads what the store knows. `used_at` says of a stream when it was used at last, as far as memory knows.
-    pub(super) fn load(name: StreamName, store: &dyn Store, used_at: impl Fn(StreamId) -> Timestamp) -> Self {
+    /// Loads what the store knows. `used_at` says of a stream when it was used at last.
+    pub(super) fn load(name: StreamName, store: &dyn Store, used_at: impl Fn(&StreamState) -> Timestamp) -> Self {
         let state = store.find(&name).and_then(|id| store.load(id));
         let seen = state.as_ref().filter(|state| !state.soft_deleted);
         let published = Published { stream: seen.map(Into::into), landed_steps: 0, last_failed_step: 0 };
-        let used_at = state.as_ref().map_or(Timestamp::default(), |state| state.used_at.max(used_at(state.id)));
+        let used_at = state.as_ref().map_or(Timestamp::default(), used_at);
         let core = Core {
             state,
             fold: None,

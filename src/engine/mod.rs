@@ -34,6 +34,7 @@ use crate::registry::Binding;
 use crate::runtime::Clock;
 use crate::storage::SharedStore;
 pub use crate::storage::{Health, StoreStats};
+use crate::stream::StreamState;
 
 pub use fault::{ChangeFault, Fault};
 pub use folded::{CollectionSchema, FoldedItem, FoldedPage, Pin, Selection, Start};
@@ -155,7 +156,9 @@ impl Engine {
         if let Some(handle) = self.streams.get(name).map(|entry| entry.value().clone()) {
             return handle;
         }
-        let used_at = |stream| self.timers.used_at(stream).max(self.started_at);
+        // The log knows uses by when they reached it, which may be a little later.
+        let used_at =
+            |state: &StreamState| self.timers.used_at(state.id).unwrap_or_else(|| state.used_at.max(self.started_at));
         let load = || Arc::new(Handle::load(name.clone(), &*self.store, used_at));
         self.streams.entry(name.clone()).or_insert_with(load).value().clone()
     }

@@ -29,7 +29,7 @@ struct All {
 struct Timer {
     due: Timestamp,
     /// Last use, as it was when the stream's handle was let go.
-    used_at: Timestamp,
+    used_at: Option<Timestamp>,
 }
 
 impl Timers {
@@ -76,13 +76,13 @@ impl Timers {
     /// Keeps when a stream was last used, of which memory lets go.
     pub fn remember(&self, stream: StreamId, used_at: Timestamp) {
         if let Some(timer) = self.all.lock().timers.get_mut(&stream) {
-            timer.used_at = used_at;
+            timer.used_at = Some(used_at);
         }
     }
 
-    /// What was remembered; the beginning of time where nothing was.
-    pub fn used_at(&self, stream: StreamId) -> Timestamp {
-        self.all.lock().timers.get(&stream).map_or(Timestamp::default(), |timer| timer.used_at)
+    /// What was remembered.
+    pub fn used_at(&self, stream: StreamId) -> Option<Timestamp> {
+        self.all.lock().timers.get(&stream)?.used_at
     }
 }
 
@@ -110,12 +110,12 @@ mod tests {
     fn what_is_remembered_goes_with_the_timer() {
         let timers = Timers::default();
         timers.remember(StreamId(1), AT(5));
-        assert_eq!(timers.used_at(StreamId(1)), AT(0), "it has no timer");
+        assert_eq!(timers.used_at(StreamId(1)), None, "it has no timer");
         timers.set(StreamId(1), AT(10));
         timers.remember(StreamId(1), AT(5));
         timers.set(StreamId(1), AT(15));
-        assert_eq!(timers.used_at(StreamId(1)), AT(5));
+        assert_eq!(timers.used_at(StreamId(1)), Some(AT(5)));
         timers.remove(StreamId(1));
-        assert_eq!(timers.used_at(StreamId(1)), AT(0));
+        assert_eq!(timers.used_at(StreamId(1)), None);
     }
 }

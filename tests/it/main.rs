@@ -4,4 +4,5 @@ mod fixtures;
 mod forks;
 mod http;
 mod layers;
+mod lifetimes;
 mod storage_contract;
