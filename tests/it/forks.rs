@@ -259,7 +259,10 @@ impl World {
         }
         self.begins(name, copy);
         if !self.former.contains_key(&name) {
-            assert_eq!(self.span(name).0, start, "a fork goes on with its source's offsets");
+            let begins = self.span(name).0;
+            // Without a catalogue a restart may not know whose the positions were that were freed.
+            let may_shift = matches!(self.kind, Kind::Simulated(_)) && begins > start;
+            assert!(begins == start || may_shift, "a fork goes on with its source's offsets: {begins}, {start}");
         }
         // Asked again, it is there.
         assert!(!self.create(name, Some(asked), Vec::new()).unwrap());
@@ -396,8 +399,8 @@ proptest! {
 /// Forks taken while the source is written, and at last deleted, each see a beginning of it and keep it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn forks_taken_while_the_source_is_written_begin_as_it_does() {
-    let dir = tempfile::tempdir().unwrap();
-    let engine = open(&Kind::Directory(dir), &Clock::manual(Timestamp::from_millis(1_000_000)));
+    let kind = Kind::Directory(tempfile::tempdir().unwrap());
+    let engine = open(&kind, &Clock::manual(Timestamp::from_millis(1_000_000)));
     let created = |name: &str, fork: Option<&str>| CreateRequest {
         name: StreamName::parse(name).unwrap(),
         content_type: Some(ContentType::json()),

@@ -284,6 +284,35 @@ fn crash_while_freeing(catalogue: bool) {
     }
 }
 
+/// A fork starts above all that its name has handed out; who had a name is told by its end, which may be freed.
+#[test]
+fn a_names_former_positions_outlive_their_segments() {
+    let place = Place::new(true);
+    let journal = place.open();
+    let (kept, gone) = grown(&journal);
+    end(&journal, gone);
+    let filler = make(&journal, "filler");
+    (0..6).for_each(|_| drop(speak(&journal, filler, &text()).unwrap()));
+    journal.close();
+    drop(journal);
+    let name = |text| StreamName::from_log(text);
+    for lost in [false, false, true, false] {
+        let journal = place.open();
+        journal.step();
+        let (former, other) = (journal.former_end(&name("gone")), journal.former_end(&name("other")));
+        assert!(former >= 19, "{former}");
+        assert_eq!(journal.everything(kept), ["1", "2"]);
+        // Once nobody knows whose they were, positions that were freed count for every name.
+        assert!(other == 0 || other >= 19);
+        journal.close();
+        drop(journal);
+        if lost {
+            std::fs::remove_dir_all(place.catalogue().unwrap()).unwrap();
+        }
+        place.disk.power_loss(1);
+    }
+}
+
 #[test]
 fn power_loss_at_any_step_of_freeing_loses_nothing() {
     crash_while_freeing(false);
