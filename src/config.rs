@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::api::ApiSettings;
 use crate::engine;
-use crate::model::Limits;
+use crate::model::{Limits, StreamName};
 use crate::telemetry::LogFormat;
 
 /// Run the server.
@@ -93,6 +93,9 @@ pub struct ServeArgs {
     /// Open connections [default: 20000]
     #[arg(long, env = "KEYFOLD_CONNECTIONS_MAX")]
     pub connections_max: Option<usize>,
+    /// Serve streams at the root as well, those below PREFIX, as in `netscript/`; all of them without one [default: none]
+    #[arg(long, value_name = "PREFIX", num_args = 0..=1, default_missing_value = "/", env = "KEYFOLD_ROOT_MOUNT")]
+    pub root_mount: Option<String>,
     /// What is logged, as a filter such as `info` or `keyfold=debug` [default: info]
     #[arg(long, env = "KEYFOLD_LOG")]
     pub log: Option<String>,
@@ -153,6 +156,7 @@ impl ServeArgs {
         Self {
             port: self.port.or(self.streams_port),
             token: given(self.token).or(given(self.durable_streams_token)),
+            root_mount: given(self.root_mount),
             streams_port: None,
             durable_streams_token: None,
             ..self
@@ -188,6 +192,7 @@ impl ServeArgs {
             bodies_bytes_max,
             pages_bytes_max,
             connections_max,
+            root_mount,
             log,
             log_format,
         )
@@ -199,11 +204,21 @@ impl ServeArgs {
         if !(65_536..=1 << 32).contains(&segment_bytes) {
             return bad("segment_bytes", "64 KiB to 4 GiB");
         }
-        if self.heartbeat_ms.is_some_and(|millis| millis < 10)
-            || self.sse_rotation_ms.is_some_and(|millis| millis < 100)
-        {
-            return bad("heartbeat_ms, sse_rotation_ms", "at least 10 and 100");
+        if self.heartbeat_ms.is_some_and(|millis| !(10..=15_000).contains(&millis)) {
+            return bad("heartbeat_ms", "10 to 15000: consumers take a longer silence for a dead connection");
         }
+        // A response lasts down to 0.9 of it, and a reader whose responses last less than a second gives SSE up.
+        if self.sse_rotation_ms.is_some_and(|millis| millis < 2_000) {
+            return bad(
+                "sse_rotation_ms",
+                "at least 2000: readers give SSE up where responses last less than a second",
+            );
+        }
+        let root_mount = match self.root_mount.as_deref().map(root_prefix) {
+            Some(None) => return bad("root_mount", "a stream path such as `netscript/`, or `/` for all streams"),
+            Some(Some(prefix)) => Some(prefix),
+            None => None,
+        };
         if self.bodies_bytes_max.unwrap_or(256 << 20) < self.request_bytes_max.unwrap_or(16 << 20) {
             return bad("bodies_bytes_max", "at least request_bytes_max");
         }
@@ -243,11 +258,20 @@ impl ServeArgs {
                 bodies_bytes_max: self.bodies_bytes_max.unwrap_or(api.bodies_bytes_max),
                 pages_bytes_max: self.pages_bytes_max.unwrap_or(api.pages_bytes_max),
                 sse_rotation: millis(self.sse_rotation_ms, api.sse_rotation),
+                root_mount,
                 ..api
             },
             log: self.log.unwrap_or_else(|| "info".to_owned()),
             log_format: self.log_format.unwrap_or_default(),
         })
+    }
+}
+
+/// `a/b`, `/a/b` and `a/b/` are the prefix `a/b/`; `/` is the empty one. `None`: no stream can lie below it.
+fn root_prefix(given: &str) -> Option<String> {
+    match given.trim_matches('/') {
+        "" => Some(String::new()),
+        path => StreamName::parse(path).ok().filter(|name| name.as_str() != "__ds").map(|name| format!("{name}/")),
     }
 }
 
@@ -275,6 +299,29 @@ mod tests {
         let flags =
             ServeArgs { token: Some(String::new()), durable_streams_token: Some("x".into()), ..ServeArgs::default() };
         assert_eq!(flags.settings().unwrap().api.token.as_deref(), Some("x"));
+    }
+
+    #[test]
+    fn a_root_mount_is_a_prefix_of_streams() {
+        let mount = |given: &str| {
+            let args = ServeArgs { root_mount: Some(given.into()), ..ServeArgs::default() };
+            args.settings().map(|settings| settings.api.root_mount)
+        };
+        for (given, prefix) in
+            [("/", Some("")), ("netscript", Some("netscript/")), ("/a/b/", Some("a/b/")), ("", None)]
+        {
+            assert_eq!(mount(given).unwrap().as_deref(), prefix, "{given:?}");
+        }
+        for given in ["a//b", "a/../b", "__ds"] {
+            assert!(mount(given).is_err(), "{given:?}");
+        }
+    }
+
+    #[test]
+    fn a_rotation_never_looks_like_a_broken_connection() {
+        let rotating = |millis| ServeArgs { sse_rotation_ms: Some(millis), ..ServeArgs::default() }.checked();
+        assert!(rotating(2_000).is_ok());
+        assert!(rotating(1_999).is_err());
     }
 
     #[test]

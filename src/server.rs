@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -18,6 +18,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::Sleep;
 use tokio_util::task::TaskTracker;
 
+use crate::api::multiplex::unless_stuck;
 use crate::api::{self, Api};
 use crate::config::{ServerSettings, StoreKind};
 use crate::engine::{Engine, Fault, Health};
@@ -47,6 +48,15 @@ pub struct Running {
     stop: watch::Sender<bool>,
     sweeper: tokio::task::JoinHandle<()>,
 }
+
+/// Requests in hand on one HTTP/2 connection: a page of live views, or a proxy, holds many.
+const STREAMS_MAX: u32 = 1_000;
+/// What may come of one request's body before it is read.
+const STREAM_WINDOW_BYTES: u32 = 256 << 10;
+/// The same for all requests of a connection.
+const CONNECTION_WINDOW_BYTES: u32 = 1 << 20;
+/// What a connection takes of one response beyond what its socket took.
+const STREAM_SEND_BYTES: usize = 64 << 10;
 
 /// How long requests in hand may take once the server stops.
 const GRACE: Duration = Duration::from_secs(10);
@@ -161,13 +171,16 @@ impl Accepting {
         async move {
             // Small frames must leave at once; where the socket cannot, they leave a little later.
             let _ = socket.set_nodelay(true);
-            let mut builder = auto::Builder::new(TokioExecutor::new());
+            let mut builder = auto::Builder::new(Streams { timeout: write_timeout });
             builder.http1().timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(30));
             let mut http2 = builder.http2();
             http2
                 .timer(TokioTimer::new())
                 .keep_alive_interval(Some(Duration::from_secs(20)))
-                .max_concurrent_streams(100);
+                .max_concurrent_streams(STREAMS_MAX)
+                .initial_stream_window_size(STREAM_WINDOW_BYTES)
+                .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+                .max_send_buf_size(STREAM_SEND_BYTES);
             let io = TokioIo::new(Timed { socket, timeout: write_timeout, stuck: None });
             let connection = builder.serve_connection(io, service);
             tokio::pin!(connection);
@@ -178,6 +191,22 @@ impl Accepting {
             // An error here is the client's: it went away, or did not read for too long.
             let _ = connection.await;
         }
+    }
+}
+
+/// Runs the streams of an HTTP/2 connection. One whose reader has taken nothing for too long is dropped, and so reset.
+#[derive(Clone)]
+struct Streams {
+    timeout: Duration,
+}
+
+impl<F> hyper::rt::Executor<F> for Streams
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    fn execute(&self, stream: F) {
+        tokio::spawn(unless_stuck(self.timeout, stream));
     }
 }
 

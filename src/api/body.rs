@@ -3,11 +3,14 @@
 //! A step runs only when the connection takes more, so a slow reader holds one step's bytes and no queue.
 
 use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use futures_util::stream;
+use http_body::{Frame, SizeHint};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::engine::Fault;
@@ -33,6 +36,56 @@ where
     }))
 }
 
+/// A body that is handed over in slices, where the whole of it would stay with whoever takes it.
+///
+/// The page and its share of the room go with the last slice. Each is a copy: a part of the page itself would keep all
+/// of it.
+pub fn sliced(body: Body) -> Body {
+    Body::new(Sliced { body, rest: Bytes::new() })
+}
+
+/// Size of a slice: as large as a page may be without a share.
+const SLICE_BYTES: usize = SMALL_BYTES as usize;
+
+struct Sliced {
+    body: Body,
+    /// What is left of the last piece of the body.
+    rest: Bytes,
+}
+
+impl http_body::Body for Sliced {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        if self.rest.is_empty() {
+            match ready!(Pin::new(&mut self.body).poll_frame(cx)).transpose()?.map(Frame::into_data) {
+                Some(Ok(piece)) => self.rest = piece,
+                Some(Err(trailers)) => return Poll::Ready(Some(Ok(trailers))),
+                None => return Poll::Ready(None),
+            }
+        }
+        let end = self.rest.len().min(SLICE_BYTES);
+        let slice = Bytes::copy_from_slice(&self.rest[..end]);
+        self.rest = if end == self.rest.len() { Bytes::new() } else { self.rest.slice(end..) };
+        Poll::Ready(Some(Ok(Frame::data(slice))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.rest.is_empty() && self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let (body, rest) = (self.body.size_hint(), self.rest.len() as u64);
+        let mut hint = SizeHint::new();
+        hint.set_lower(body.lower() + rest);
+        if let Some(upper) = body.upper() {
+            hint.set_upper(upper + rest);
+        }
+        hint
+    }
+}
+
 /// What all responses together may hold in memory while their readers take them.
 #[derive(Clone)]
 pub struct PageRoom(Arc<Semaphore>);
@@ -40,7 +93,11 @@ pub struct PageRoom(Arc<Semaphore>);
 /// Unit in which pages take their share.
 const SHARE_BYTES: u64 = 1024;
 /// How long a page waits for its share.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub const PATIENCE: Duration = Duration::from_secs(10);
+/// The same where a reader is to be told in between that it is not forgotten.
+pub const LIVE_PATIENCE: Duration = Duration::from_secs(2);
+/// A breath between two tries of a live reader.
+pub const BETWEEN_TRIES: Duration = Duration::from_millis(200);
 /// Pages up to this size are not counted: a connection costs about as much.
 const SMALL_BYTES: u64 = 16 * SHARE_BYTES;
 
@@ -63,12 +120,12 @@ impl PageRoom {
     }
 
     /// Waits for the share of a page of about so many bytes; not for ever.
-    pub async fn share(&self, bytes: u64) -> Result<PageShare, NoRoom> {
+    pub async fn share(&self, bytes: u64, patience: Duration) -> Result<PageShare, NoRoom> {
         if bytes <= SMALL_BYTES {
             return Ok(PageShare(None));
         }
         let shares = u32::try_from(bytes / SHARE_BYTES).unwrap_or(u32::MAX);
-        match tokio::time::timeout(PATIENCE, self.0.clone().acquire_many_owned(shares)).await {
+        match tokio::time::timeout(patience, self.0.clone().acquire_many_owned(shares)).await {
             Ok(Ok(permit)) => Ok(PageShare(Some(permit))),
             _ => Err(NoRoom),
         }

@@ -16,12 +16,13 @@ use crate::engine::{Engine, Fault, Handle, LiveReader, Published, PublishedStrea
 use crate::model::{Offset, ReadFrom, StreamId};
 use crate::protocol::{json, sse};
 
-use super::body::{CutShort, Next, PageRoom, stepwise};
+use super::body::{BETWEEN_TRIES, CutShort, LIVE_PATIENCE, Next, PageRoom, stepwise};
 use super::extract::Query;
 use super::headers as names;
 use super::live::event_stream;
 use super::problem::{Problem, ProblemType};
 use super::state::Api;
+use super::view::check_types;
 
 struct Reader {
     engine: Engine,
@@ -123,21 +124,6 @@ fn resume_at(query: &Query, head: &HeaderMap) -> Result<ReadFrom, Problem> {
     Ok(query.read_from("offset")?.unwrap_or(ReadFrom::Beginning))
 }
 
-/// An unknown type in an allow-list is a mistake that an empty view would hide.
-fn check_types(engine: &Engine, handle: &Handle, selection: &Selection) -> Result<(), Problem> {
-    if selection.types.is_empty() {
-        return Ok(());
-    }
-    let known = engine.collections(handle)?;
-    match selection.types.iter().find(|name| !known.contains(name)) {
-        None => Ok(()),
-        Some(unknown) => Err(super::extract::malformed_query(format!(
-            "type {unknown:?} is not in the schema; it has {}",
-            known.join(", ")
-        ))),
-    }
-}
-
 impl Reader {
     async fn step(mut self) -> Result<Next<Self>, CutShort> {
         match self.state {
@@ -166,6 +152,16 @@ impl Reader {
             Ok(None) => Ok(None),
             // It ended while it was being read.
             Err(fault) if fault.is_gone() => Ok(None),
+            // Others hold the room: tried again, and the reader knows that it is not forgotten.
+            Err(Fault::Busy { .. }) => {
+                tokio::time::sleep(BETWEEN_TRIES).await;
+                if self.state == State::CaughtUp {
+                    self.state = State::Behind;
+                }
+                let mut out = Vec::new();
+                sse::heartbeat(&mut out);
+                Ok(Some((out.into(), self)))
+            }
             Err(fault) => {
                 tracing::warn!(stream.name = %self.handle.name, error = %fault, "a live read was cut short");
                 Err(CutShort)
@@ -185,9 +181,9 @@ impl Reader {
             _ => {}
         }
         let estimate = stream.as_ref().map_or(0, |stream| self.engine.page_estimate(stream, self.at.position));
-        let share = self.room.share(estimate).await?;
+        let share = self.room.share(estimate, LIVE_PATIENCE).await?;
         let mut out = Vec::new();
-        if std::mem::take(&mut self.resets) {
+        if self.resets {
             let data = format!("{{\"offset\":\"{}\"}}", Offset::BEGINNING);
             sse::event(&mut out, Some("reset"), None, data.as_bytes());
         }
@@ -198,6 +194,7 @@ impl Reader {
             Some(stream) if self.typed => self.folded(stream, &mut out).await?,
             Some(stream) => self.raw(stream, &mut out).await?,
         };
+        self.resets = false;
         // Also where a selection saw nothing of it: the reader resumes from the mark, not from long before.
         if done && (fresh || self.at != before) {
             let mark = self.at.offset(true);

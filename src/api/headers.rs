@@ -36,6 +36,9 @@ names! {
     CROSS_ORIGIN_RESOURCE_POLICY = "cross-origin-resource-policy";
 }
 
+/// The media type of everything that an EventSource can read.
+pub const EVENT_STREAM: &str = "text/event-stream";
+
 pub const TRUE: HeaderValue = HeaderValue::from_static("true");
 
 /// A header value of text that the server made, or that was checked to be visible ASCII.
@@ -130,6 +133,22 @@ pub fn write_lifetime(headers: &mut HeaderMap, lifetime: Lifetime) {
 
 pub fn write_next_offset(headers: &mut HeaderMap, offset: Offset) {
     headers.insert(STREAM_NEXT_OFFSET, value(offset));
+}
+
+/// Whether `Accept` names this media type itself. A range such as `*/*`, which everybody sends, does not.
+pub fn accepts(headers: &HeaderMap, media_type: &str) -> bool {
+    lists(headers, &header::ACCEPT, media_type)
+}
+
+/// Whether a header that lists what is acceptable names `wanted`, and not to refuse it. Source: RFC 9110 §12.4.2.
+pub fn lists(headers: &HeaderMap, name: &HeaderName, wanted: &str) -> bool {
+    let listed = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
+    listed.flat_map(|list| list.split(',')).any(|item| {
+        let mut parts = item.split(';').map(str::trim);
+        let named = parts.next().is_some_and(|item| item.eq_ignore_ascii_case(wanted));
+        let mut refused = parts.filter_map(|part| part.strip_prefix("q=")).map(|weight| weight.parse() == Ok(0.0));
+        named && !refused.any(|refused| refused)
+    })
 }
 
 /// Whether `If-None-Match` names this entity tag.

@@ -17,7 +17,7 @@ use crate::model::{Offset, StreamId};
 use crate::protocol::control::ControlEvent;
 use crate::protocol::{cursor::cursor, sse};
 
-use super::body::{CutShort, Next, PageRoom, PageShare, stepwise};
+use super::body::{BETWEEN_TRIES, CutShort, LIVE_PATIENCE, Next, PageRoom, PageShare, stepwise};
 use super::headers as names;
 use super::state::Api;
 use super::view::{Page, View};
@@ -93,7 +93,7 @@ pub fn respond(
 pub fn event_stream(body: Body) -> Response {
     let mut response = body.into_response();
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(names::EVENT_STREAM));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     headers.insert(names::X_ACCEL_BUFFERING, HeaderValue::from_static("no"));
     response
@@ -125,6 +125,14 @@ impl Reader {
             // The stream is gone; a new request will be told so.
             Ok(None) => return Ok(None),
             Err(fault) if fault.is_gone() => return Ok(None),
+            // Others hold the room: the reader is told that it goes on, since one that is cut off may not come back.
+            Err(Fault::Busy { .. }) => {
+                tokio::time::sleep(BETWEEN_TRIES).await;
+                let mut out = Vec::new();
+                self.control(&mut out, false, false);
+                self.state = State::Behind;
+                out.into()
+            }
             Err(fault) => {
                 tracing::warn!(stream.name = %self.handle.name, error = %fault, "a live read was cut short");
                 return Err(CutShort);
@@ -148,7 +156,9 @@ impl Reader {
             }
             _ => {}
         }
-        self.view.page(&self.engine, &self.room, &self.handle, stream.as_ref(), &self.selection).await.map(Some)
+        let (view, room) = (&mut self.view, &self.room);
+        let page = view.page(&self.engine, room, &self.handle, stream.as_ref(), &self.selection, LIVE_PATIENCE);
+        page.await.map(Some)
     }
 
     fn frames(&mut self, page: Page) -> Bytes {

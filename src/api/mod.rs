@@ -4,12 +4,14 @@
 //! knows how bytes are stored. Every refusal is `application/problem+json` that says whether anything was written.
 
 pub mod body;
+pub mod encoding;
 pub mod events;
 pub mod extract;
 pub mod headers;
 pub mod ingest;
 pub mod live;
 pub mod metrics;
+pub mod multiplex;
 pub mod openapi;
 pub mod problem;
 pub mod routes;

@@ -7,20 +7,20 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::{HeaderName, HeaderValue, Method, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use subtle::ConstantTimeEq;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::CorsLayer;
 
-use super::headers as names;
 use super::problem::{Problem, ProblemType};
 use super::state::Api;
+use super::{encoding, headers as names, multiplex};
 
 /// Wraps the routes in what every answer needs.
 pub fn guard(routes: Router, api: Api) -> Router {
-    routes
+    let guarded = routes
         .layer(middleware::from_fn_with_state(api.clone(), authorise))
         .layer(CatchPanicLayer::custom(|panic: Box<dyn std::any::Any + Send>| {
             let reason = panic.downcast_ref::<String>().map(String::as_str);
@@ -28,17 +28,21 @@ pub fn guard(routes: Router, api: Api) -> Router {
             tracing::error!(panic = reason, "a request failed in a way that it should not have");
             Problem::new(ProblemType::Internal, "a fault of the server; it has been logged").into_response()
         }))
-        .layer(cors())
-        .layer(middleware::from_fn(browser_headers))
-        .layer(middleware::from_fn_with_state(api, note))
+        .layer(cors());
+    encoding::compress(guarded).layer(middleware::from_fn_with_state(api, finish))
 }
 
+/// What is done to every answer; one step, since each costs every request.
+///
 /// Counts the request and, where the log asks for it, tells of it: no bodies, no tokens, no query.
-async fn note(State(api): State<Api>, request: Request, next: Next) -> Response {
-    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+async fn finish(State(api): State<Api>, request: Request, next: Next) -> Response {
+    let (method, path, version) = (request.method().clone(), request.uri().path().to_owned(), request.version());
+    let asked = encoding::Asked::by(&request);
     let began = tokio::time::Instant::now();
     let response = next.run(request).await;
     let (status, took) = (response.status(), began.elapsed());
+    let mut response = asked.finish(response);
+    browser_headers(response.headers_mut());
     api.requests().answered(&method, status, took);
     tracing::debug!(
         http.method = %method,
@@ -47,7 +51,7 @@ async fn note(State(api): State<Api>, request: Request, next: Next) -> Response 
         duration_us = took.as_micros() as u64,
         "answered"
     );
-    response
+    multiplex::share(version, response)
 }
 
 async fn authorise(State(api): State<Api>, request: Request, next: Next) -> Response {
@@ -67,13 +71,10 @@ async fn authorise(State(api): State<Api>, request: Request, next: Next) -> Resp
     next.run(request).await
 }
 
-async fn browser_headers(request: Request, next: Next) -> Response {
-    let mut response = next.run(request).await;
-    let headers = response.headers_mut();
+fn browser_headers(headers: &mut HeaderMap) {
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(names::CROSS_ORIGIN_RESOURCE_POLICY, HeaderValue::from_static("cross-origin"));
     headers.insert(header::VARY, HeaderValue::from_static("Accept, Accept-Encoding, Origin"));
-    response
 }
 
 fn cors() -> CorsLayer {
@@ -120,6 +121,7 @@ fn exposed() -> Vec<HeaderName> {
         names::STREAM_TTL,
         names::STREAM_EXPIRES_AT,
         names::STREAM_SSE_DATA_ENCODING,
+        names::STREAM_SCHEMA,
         names::PRODUCER_EPOCH,
         names::PRODUCER_SEQ,
         names::PRODUCER_EXPECTED_SEQ,

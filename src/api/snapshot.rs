@@ -1,4 +1,6 @@
-//! The state of a stream at one mark, as one JSON document or as lines of changes; streamed, whatever its size.
+//! The state of a stream at one mark: a JSON document by key, one of mere values, or lines of changes.
+//!
+//! Streamed, whatever its size: a slow reader holds one page.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -13,15 +15,19 @@ use crate::engine::entity::value_of;
 use crate::engine::{Engine, Fault, FoldedItem, Handle, Pin, PublishedStream, Selection, Start};
 use crate::model::Offset;
 
-use super::body::{CutShort, Next, PageRoom, stepwise};
+use super::body::{CutShort, Next, PATIENCE, PageRoom, sliced, stepwise};
 use super::headers as names;
+use super::problem::Problem;
 use super::state::Api;
+use super::view::check_types;
 
 /// Which text a snapshot is written as.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Form {
     /// `{"offset", "collections": {name: {key: value}}}`
     Document,
+    /// `{"collections": {name: [value]}}`
+    Values,
     /// One stored change a line.
     Lines,
 }
@@ -36,6 +42,7 @@ struct Writer {
     stream: PublishedStream,
     pin: Pin,
     form: Form,
+    selection: Selection,
     /// Collections that are still to come: name and entity type.
     collections: VecDeque<(String, String)>,
     /// Where the walk of the first of them stands; `None` before it begins.
@@ -47,18 +54,45 @@ struct Writer {
 }
 
 /// The state at one mark, as a document or, for `application/x-ndjson`, as lines of changes.
-#[utoipa::path(get, path = "/v1/state/{path}/-/snapshot", tag = "entities", params(("path" = String, Path)),
-    responses((status = 200, body = serde_json::Value), (status = 404, body = super::problem::ProblemBody)))]
+#[utoipa::path(get, path = "/v1/state/{path}/-/snapshot", tag = "entities",
+    params(("path" = String, Path), ("type" = Option<String>, Query), ("key" = Option<String>, Query),
+        ("key_prefix" = Option<String>, Query)),
+    responses((status = 200, body = serde_json::Value), (status = 400, body = super::problem::ProblemBody),
+        (status = 404, body = super::problem::ProblemBody)))]
 pub async fn respond(
     engine: Engine,
     api: &Api,
     handle: Arc<Handle>,
     stream: Option<PublishedStream>,
+    selection: Selection,
     head: &HeaderMap,
-) -> Result<Response, Fault> {
-    let accept = head.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let form = if accept.contains("application/x-ndjson") { Form::Lines } else { Form::Document };
-    let collections: VecDeque<_> = engine.collection_names(&handle)?.into();
+) -> Result<Response, Problem> {
+    let form = if names::accepts(head, "application/x-ndjson") { Form::Lines } else { Form::Document };
+    write(engine, api, handle, stream, selection, form).await
+}
+
+/// The values of every collection at one mark, for clients that keep no keys.
+pub async fn values(
+    engine: Engine,
+    api: &Api,
+    handle: Arc<Handle>,
+    stream: Option<PublishedStream>,
+    selection: Selection,
+) -> Result<Response, Problem> {
+    write(engine, api, handle, stream, selection, Form::Values).await
+}
+
+async fn write(
+    engine: Engine,
+    api: &Api,
+    handle: Arc<Handle>,
+    stream: Option<PublishedStream>,
+    selection: Selection,
+    form: Form,
+) -> Result<Response, Problem> {
+    check_types(&engine, &handle, &selection)?;
+    let mut collections: VecDeque<_> = engine.collection_names(&handle)?.into();
+    collections.retain(|(_, entity_type)| selection.types.is_empty() || selection.types.contains(entity_type));
     let pin = match &stream {
         Some(_) => engine.pin(&handle).await?,
         None => None,
@@ -73,6 +107,7 @@ pub async fn respond(
                 stream,
                 pin,
                 form,
+                selection,
                 collections,
                 at: None,
                 began: false,
@@ -80,14 +115,15 @@ pub async fn respond(
                 wrote_one: false,
                 ended: false,
             };
-            (mark, stepwise(writer, Writer::step))
+            // In slices: an encoder keeps the piece it last read while it asks for the next, whose room that may be.
+            (mark, sliced(stepwise(writer, Writer::step)))
         }
         _ => (Offset::BEGINNING, Body::from(empty(form, &collections))),
     };
     let mut response = body.into_response();
     let headers = response.headers_mut();
     let kind = match form {
-        Form::Document => "application/json",
+        Form::Document | Form::Values => "application/json",
         Form::Lines => "application/x-ndjson",
     };
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
@@ -97,12 +133,28 @@ pub async fn respond(
 }
 
 fn empty(form: Form, collections: &VecDeque<(String, String)>) -> String {
-    if form == Form::Lines {
-        return String::new();
+    let empties = |empty: serde_json::Value| -> serde_json::Map<String, serde_json::Value> {
+        collections.iter().map(|(name, _)| (name.clone(), empty.clone())).collect()
+    };
+    match form {
+        Form::Lines => String::new(),
+        Form::Values => serde_json::json!({ "collections": empties(serde_json::json!([])) }).to_string(),
+        Form::Document => {
+            let empties = empties(serde_json::json!({}));
+            serde_json::json!({ "offset": Offset::BEGINNING.to_string(), "collections": empties }).to_string()
+        }
     }
-    let empties: serde_json::Map<String, serde_json::Value> =
-        collections.iter().map(|(name, _)| (name.clone(), serde_json::json!({}))).collect();
-    serde_json::json!({ "offset": Offset::BEGINNING.to_string(), "collections": empties }).to_string()
+}
+
+impl Form {
+    /// What stands before and after the entities of a collection.
+    fn brackets(self) -> Option<(u8, u8)> {
+        match self {
+            Self::Document => Some((b'{', b'}')),
+            Self::Values => Some((b'[', b']')),
+            Self::Lines => None,
+        }
+    }
 }
 
 impl Writer {
@@ -114,12 +166,17 @@ impl Writer {
             tracing::warn!(stream.name = %self.handle.name, "a snapshot was cut short: its reader took too long");
             return Err(CutShort);
         }
-        let share = self.room.share(self.estimate()).await.map_err(|_| CutShort)?;
+        let share = self.room.share(self.estimate(), PATIENCE).await.map_err(|_| CutShort)?;
         let mut out = Vec::new();
-        if !std::mem::replace(&mut self.began, true) && self.form == Form::Document {
-            out.extend_from_slice(
-                format!("{{\"offset\":\"{}\",\"collections\":{{", Offset::at(self.pin.mark)).as_bytes(),
-            );
+        if !std::mem::replace(&mut self.began, true) {
+            let mark = Offset::at(self.pin.mark);
+            match self.form {
+                Form::Document => {
+                    out.extend_from_slice(format!("{{\"offset\":\"{mark}\",\"collections\":{{").as_bytes());
+                }
+                Form::Values => out.extend_from_slice(b"{\"collections\":{"),
+                Form::Lines => {}
+            }
         }
         if let Err(fault) = self.write(&mut out).await {
             tracing::warn!(stream.name = %self.handle.name, error = %fault, "a snapshot was cut short");
@@ -134,17 +191,19 @@ impl Writer {
     }
 
     async fn write(&mut self, out: &mut Vec<u8>) -> Result<(), Fault> {
+        let brackets = self.form.brackets();
         let Some((name, entity_type)) = self.collections.front().cloned() else {
             self.ended = true;
-            if self.form == Form::Document {
+            if brackets.is_some() {
                 out.extend_from_slice(b"}}");
             }
             return Ok(());
         };
-        if self.at.is_none() && self.form == Form::Document {
-            out.extend_from_slice(format!("{}:{{", serde_json::Value::from(name)).as_bytes());
+        if let Some((open, _)) = brackets.filter(|_| self.at.is_none()) {
+            out.extend_from_slice(serde_json::Value::from(name).to_string().as_bytes());
+            out.extend_from_slice(&[b':', open]);
         }
-        let selection = Selection { types: vec![entity_type], ..Selection::default() };
+        let selection = Selection { types: vec![entity_type], ..self.selection.clone() };
         let at = self.at.unwrap_or(Start::beginning());
         let page = self.engine.folded_page(&self.handle, &self.stream, at, &selection, Some(&self.pin)).await?;
         for item in page.items.iter().filter(|item| !item.deletes) {
@@ -154,8 +213,11 @@ impl Writer {
         if page.done {
             self.collections.pop_front();
             (self.at, self.wrote_one) = (None, false);
-            if self.form == Form::Document {
-                out.extend_from_slice(if self.collections.is_empty() { b"}" } else { b"}," });
+            if let Some((_, close)) = brackets {
+                out.push(close);
+                if !self.collections.is_empty() {
+                    out.push(b',');
+                }
             }
         }
         Ok(())
@@ -168,13 +230,15 @@ impl Writer {
                 out.extend(item.change.iter().map(|b| if matches!(b, b'\n' | b'\r') { b' ' } else { *b }));
                 out.push(b'\n');
             }
-            Form::Document => {
+            Form::Document | Form::Values => {
                 let Some(value) = value_of(&item.change) else { return };
                 if std::mem::replace(&mut self.wrote_one, true) {
                     out.push(b',');
                 }
-                out.extend_from_slice(serde_json::Value::from(item.key.as_str()).to_string().as_bytes());
-                out.push(b':');
+                if self.form == Form::Document {
+                    out.extend_from_slice(serde_json::Value::from(item.key.as_str()).to_string().as_bytes());
+                    out.push(b':');
+                }
                 out.extend_from_slice(&value);
             }
         }

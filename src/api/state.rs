@@ -4,14 +4,15 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::extract::{FromRef, FromRequestParts};
+use axum::http::Method;
 use axum::http::request::Parts;
-use axum::http::{Method, header};
 
 use tokio::sync::{Semaphore, watch};
 
 use crate::engine::Engine;
 
 use super::body::PageRoom;
+use super::headers as names;
 use super::metrics::Requests;
 use super::problem::{Problem, ProblemType};
 
@@ -32,6 +33,8 @@ pub struct ApiSettings {
     pub bodies_bytes_max: usize,
     /// What all pages on their way to readers may hold in memory, in bytes; beyond it readers wait.
     pub pages_bytes_max: usize,
+    /// Prefix of the streams that are also served at the root: empty, or a path that ends with `/`. `None`: none are.
+    pub root_mount: Option<String>,
 }
 
 impl Default for ApiSettings {
@@ -44,6 +47,7 @@ impl Default for ApiSettings {
             ack_timeout: Duration::from_secs(30),
             bodies_bytes_max: 256 << 20,
             pages_bytes_max: 512 << 20,
+            root_mount: None,
         }
     }
 }
@@ -118,8 +122,7 @@ impl FromRequestParts<Api> for Engine {
 }
 
 fn wants_events(parts: &Parts) -> bool {
-    let accept = parts.headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
-    parts.method == Method::GET && accept.is_some_and(|accept| accept.contains("text/event-stream"))
+    parts.method == Method::GET && names::accepts(&parts.headers, names::EVENT_STREAM)
 }
 
 impl FromRef<Api> for ApiSettings {

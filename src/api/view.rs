@@ -1,6 +1,7 @@
 //! What a protocol read sees of a stream: every change, or the newest of each entity; and how far it has come.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Bytes;
 
@@ -11,6 +12,7 @@ use crate::protocol::control::Control;
 use crate::registry::Reads;
 
 use super::body::{PageRoom, PageShare};
+use super::extract::malformed_query;
 use super::problem::Problem;
 
 /// How a protocol read sees the stream, and how far it has come.
@@ -54,6 +56,7 @@ impl View {
         if !typed && (fold || *selection != Selection::default()) {
             return Err(Fault::NotTyped(handle.name.clone()).into());
         }
+        check_types(engine, handle, selection)?;
         let offset = match from.unwrap_or(ReadFrom::Beginning) {
             ReadFrom::Beginning => Offset::BEGINNING,
             ReadFrom::Tail => Offset::at(stream.map_or(0, |stream| stream.tail)),
@@ -100,7 +103,7 @@ impl View {
         }
     }
 
-    /// The next page, which moves the view on, and its share of what pages may hold.
+    /// The next page, which moves the view on, and its share of what pages may hold. Busy after `patience`: nothing moved.
     pub async fn page(
         &mut self,
         engine: &Engine,
@@ -108,9 +111,10 @@ impl View {
         handle: &Arc<Handle>,
         stream: Option<&PublishedStream>,
         selection: &Selection,
+        patience: Duration,
     ) -> Result<(Page, PageShare), Fault> {
         let estimate = stream.map_or(0, |stream| engine.page_estimate(stream, self.position()));
-        let share = room.share(estimate).await?;
+        let share = room.share(estimate, patience).await?;
         let page = self.read_page(engine, handle, stream, selection).await?;
         Ok((page, share))
     }
@@ -181,6 +185,20 @@ impl View {
                     closed: page.done && stream.closed,
                 })
             }
+        }
+    }
+}
+
+/// Refuses a type that the schema does not have: a mistake in an allow-list that an empty answer would hide.
+pub fn check_types(engine: &Engine, handle: &Handle, selection: &Selection) -> Result<(), Problem> {
+    if selection.types.is_empty() {
+        return Ok(());
+    }
+    let known = engine.collections(handle)?;
+    match selection.types.iter().find(|name| !known.contains(name)) {
+        None => Ok(()),
+        Some(unknown) => {
+            Err(malformed_query(format!("type {unknown:?} is not in the schema; it has {}", known.join(", "))))
         }
     }
 }

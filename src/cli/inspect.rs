@@ -5,7 +5,7 @@ use clap::Args;
 use super::failure::{Failure, fault_line};
 use super::output::Out;
 use super::{Remote, table};
-use crate::client::{Client, Inspection, StreamHandle, StreamRow};
+use crate::client::{Client, StreamBody, StreamHandle, StreamRow};
 
 #[derive(Args)]
 pub struct InspectArgs {
@@ -86,7 +86,7 @@ async fn print_quarantine(stream: &StreamHandle, out: &mut Out) -> Result<(), Fa
 }
 
 /// Facts first, one per line, then what there are several of.
-fn print_inspection(known: &Inspection, out: &mut Out) -> Result<(), Failure> {
+fn print_inspection(known: &StreamBody, out: &mut Out) -> Result<(), Failure> {
     let schema = known.schema.as_ref().map(|schema| format!("{} version {}", schema.subject, schema.version));
     let state = match (known.written, known.closed) {
         (false, _) => "bound, not written yet",
@@ -102,6 +102,8 @@ fn print_inspection(known: &Inspection, out: &mut Out) -> Result<(), Failure> {
         ("length", Some(format!("{} ({} bytes)", known.length, known.bytes))),
         ("from", Some(known.offsets.start.clone())),
         ("to", Some(known.offsets.tail.clone())),
+        ("fork of", known.fork_of.as_ref().map(|fork| format!("{} up to {}", fork.source, fork.offset))),
+        ("forks", (known.forks > 0).then(|| known.forks.to_string())),
         ("last used", known.last_used_at.clone()),
         ("expires", known.expires_at.clone().or(known.ttl_s.map(|ttl| format!("{ttl} s after its last use")))),
         ("readers", Some(known.readers.to_string())),
@@ -111,7 +113,7 @@ fn print_inspection(known: &Inspection, out: &mut Out) -> Result<(), Failure> {
         out.line(&format!("{name:<13} {value}"))?;
     }
     for collection in &known.collections {
-        let (name, entity_type) = (&collection.name, &collection.entity_type);
+        let (name, entity_type) = (&collection.name, &collection.r#type);
         out.line(&format!("{:<13} {name}: {} live, type {entity_type}", "collection", collection.live))?;
     }
     for producer in &known.producers {

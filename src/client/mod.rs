@@ -47,14 +47,13 @@ use reqwest::header::{AUTHORIZATION, HeaderValue};
 use reqwest::{Method, RequestBuilder, Response};
 use serde::de::DeserializeOwned;
 
+pub use crate::protocol::inspection::{
+    CollectionBody, EpochBody, ForkBody, OffsetsBody, ProducerBody, SchemaBody, StreamBody, StreamRow, StreamsReply,
+};
 pub use backoff::Backoff;
 pub use change::Change;
 pub use entity::{Document, Entity, document_of};
 pub use error::{ClientError, Fault, Problem, Written};
-pub use inspect::{
-    CollectionInspection, FormerEpoch, Inspection, OffsetsInspection, ProducerInspection, SchemaInspection,
-    StreamPage, StreamRow,
-};
 pub use producer::{ChangeProducer, Producer, ProducerOptions, ProducerStats};
 pub use registry::{Binding, Registered, SchemaVersion, Subject};
 pub use state::{

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::error::etag;
 use super::{
-    Change, ChangeProducer, Client, ClientError, Entity, EntityView, Fault, Inspection, Producer, ProducerOptions,
+    Change, ChangeProducer, Client, ClientError, Entity, EntityView, Fault, Producer, ProducerOptions, StreamBody,
     Watch, WatchOptions, url,
 };
 
@@ -150,7 +150,7 @@ impl StreamHandle {
     }
 
     /// What the server knows of the stream.
-    pub async fn inspect(&self) -> Result<Inspection, ClientError> {
+    pub async fn inspect(&self) -> Result<StreamBody, ClientError> {
         let path = format!("/v1/state/{}", url::path(&self.path)?);
         self.client.call_json(self.client.request(Method::GET, &path)).await
     }

@@ -21,6 +21,10 @@ pub struct Inspection {
     pub length: u64,
     pub bytes: u64,
     pub closed: bool,
+    /// Where it goes on from, and up to where it inherits, if it is a fork.
+    pub fork_of: Option<(StreamName, Offset)>,
+    /// Forks that refer to it.
+    pub forks: usize,
     pub lifetime: Lifetime,
     pub used_at: Option<Timestamp>,
     pub producers: Vec<ProducerInspection>,
@@ -71,7 +75,7 @@ impl Engine {
         let mut listed = Vec::with_capacity(names.len().min(limit));
         for name in names.into_iter().take(limit) {
             let handle = self.handle(&name);
-            self.expire_if_over(&handle).await?;
+            self.end_if_over(&handle).await?;
             let Some(stream) = handle.stream() else { continue };
             listed.push(Listed {
                 name,
@@ -117,6 +121,7 @@ impl Engine {
             })
             .collect();
         producers.sort_by(|a, b| a.id.cmp(&b.id));
+        let fork = stream.as_ref().and_then(|stream| stream.creation.fork.as_ref());
         let start = stream.as_ref().map_or(0, |stream| stream.creation.start);
         let tail = stream.as_ref().map_or(0, |stream| stream.tail);
         Ok(Inspection {
@@ -131,6 +136,8 @@ impl Engine {
             length: tail - start,
             bytes: stream.as_ref().map_or(0, |stream| stream.bytes),
             closed: stream.as_ref().is_some_and(|stream| stream.closed),
+            fork_of: fork.map(|fork| (fork.source_name.clone(), Offset::at(fork.at))),
+            forks: state.as_ref().map_or(0, |state| state.pins.len()),
             lifetime: stream.as_ref().map_or(Lifetime::Unlimited, |stream| stream.creation.lifetime),
             used_at: stream.as_ref().map(|stream| stream.used_at),
             producers,

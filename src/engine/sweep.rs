@@ -18,13 +18,20 @@ const TOGETHER: usize = 1024;
 const RETRY: Duration = Duration::from_secs(1);
 
 impl Engine {
-    /// Ends the stream if its lifetime is over; then it is gone, durably, for whoever asked.
+    /// Ends the stream if its lifetime is over; then it is gone, durably, for whoever asked. Refuses one that is kept
+    /// only for its forks.
     pub(super) async fn expire_if_over(&self, handle: &Arc<Handle>) -> Result<(), Fault> {
-        let limited = |stream: &super::PublishedStream| stream.creation.lifetime != Lifetime::Unlimited;
+        self.end_if_over(handle).await?;
         match handle.stream() {
-            Some(stream) if limited(&stream) => {}
-            Some(_) => return Ok(()),
-            None => return self.refuse_soft_deleted(handle).await,
+            Some(_) => Ok(()),
+            None => self.refuse_soft_deleted(handle).await,
+        }
+    }
+
+    pub(super) async fn end_if_over(&self, handle: &Arc<Handle>) -> Result<(), Fault> {
+        let limited = |stream: &super::PublishedStream| stream.creation.lifetime != Lifetime::Unlimited;
+        if !handle.stream().as_ref().is_some_and(limited) {
+            return Ok(());
         }
         let landing = {
             let mut core = handle.lock_fresh(&*self.store)?;
@@ -43,10 +50,9 @@ impl Engine {
             }
         };
         match landing {
-            Ok(landing) => landing.durable().await?,
-            Err(basis) => handle.settled(basis).await?,
+            Ok(landing) => landing.durable().await,
+            Err(basis) => handle.settled(basis).await,
         }
-        self.refuse_soft_deleted(handle).await
     }
 
     /// Refuses a stream that is kept only for its forks. Source: PROTOCOL.md §4.2.
@@ -163,18 +169,16 @@ impl Engine {
     /// Ends the streams whose timer is due, unless they were used meanwhile.
     async fn end_due(&self) {
         for due in self.timers.due(self.now()).chunks(TOGETHER) {
-            join_all(due.iter().map(|stream| self.end_if_over(*stream))).await;
+            join_all(due.iter().map(|stream| self.end_if_due(*stream))).await;
         }
     }
 
-    async fn end_if_over(&self, stream: StreamId) {
+    async fn end_if_due(&self, stream: StreamId) {
         let Some(state) = self.store.load(stream) else { return self.timers.remove(stream) };
         let handle = self.handle(&state.creation.name);
-        let outcome = self.expire_if_over(&handle).await;
+        let outcome = self.end_if_over(&handle).await;
         let now = self.now();
-        if let Err(fault) = outcome
-            && !fault.is_gone()
-        {
+        if let Err(fault) = outcome {
             tracing::warn!(stream.name = %handle.name, error = %fault, "an expired stream could not be ended: {fault}");
             return self.timers.set(stream, now.after(RETRY));
         }

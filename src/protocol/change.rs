@@ -115,7 +115,7 @@ impl<'a> Change<'a> {
         out.extend_from_slice(b"\"headers\":");
         separator = b'{';
         for (name, value) in &self.headers.order {
-            if trace && name == "traceparent" {
+            if (trace && name == "traceparent") || (correlate && name == "correlationId") {
                 continue;
             }
             out.push(separator);
@@ -305,7 +305,9 @@ struct RawHeaders<'a> {
     control: Option<&'a RawValue>,
     txid: Option<Cow<'a, str>>,
     timestamp: Option<Cow<'a, str>>,
+    /// `None` where it is no text, or an empty one, which says as much as none.
     correlation_id: Option<Cow<'a, str>>,
+    /// `None` where it is no text.
     traceparent: Option<Cow<'a, str>>,
     order: Members<'a>,
 }
@@ -314,13 +316,18 @@ impl<'a> RawHeaders<'a> {
     fn of(order: Members<'a>) -> Result<Self, EnvelopeFault> {
         let member = |wanted: &str| order.iter().find(|(name, _)| name == wanted).map(|(_, value)| *value);
         let text = |wanted: &str, pointer| member(wanted).map(|raw| text(raw, pointer)).transpose();
+        // These say nothing of the change: what is no text is not used, and not refused either.
+        let usable = |wanted: &str, pointer| match member(wanted) {
+            Some(raw) if raw.get().starts_with('"') => text(wanted, pointer),
+            _ => Ok(None),
+        };
         Ok(Self {
             operation: text("operation", "/headers/operation")?,
             control: member("control"),
             txid: text("txid", "/headers/txid")?,
             timestamp: text("timestamp", "/headers/timestamp")?,
-            correlation_id: text("correlationId", "/headers/correlationId")?,
-            traceparent: text("traceparent", "/headers/traceparent")?,
+            correlation_id: usable("correlationId", "/headers/correlationId")?.filter(|id| !id.is_empty()),
+            traceparent: usable("traceparent", "/headers/traceparent")?,
             order,
         })
     }
@@ -387,11 +394,30 @@ mod tests {
 
     #[test]
     fn trace_fields_are_filled_in_where_asked() {
-        let sent = r#"{"type":"t","key":"a","value":1,"headers":{"operation":"upsert","traceparent":"nonsense"}}"#;
-        let text = stored(sent, Enrichment { trace: true, ..at(STAMP) });
-        let value: serde_json::Value = serde_json::from_str(&text).unwrap();
-        assert!(is_traceparent(value["headers"]["traceparent"].as_str().unwrap()), "{text}");
-        assert_eq!(value["headers"]["correlationId"].as_str().unwrap().len(), 32);
+        for unusable in ["null", "7", "{}", "\"\"", "\"nonsense\""] {
+            let sent = format!(
+                r#"{{"type":"t","key":"a","value":1,"headers":{{"correlationId":{},"operation":"upsert","traceparent":{unusable}}}}}"#,
+                if unusable.contains("nonsense") { "null" } else { unusable }
+            );
+            let text = stored(&sent, Enrichment { trace: true, ..at(STAMP) });
+            let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+            assert!(is_traceparent(value["headers"]["traceparent"].as_str().unwrap()), "{text}");
+            assert_eq!(value["headers"]["correlationId"].as_str().unwrap().len(), 32);
+            assert_eq!(
+                (text.matches("correlationId").count(), text.matches("traceparent").count()),
+                (1, 1),
+                "{text}"
+            );
+            // Where nobody asked for them, they are what they are.
+            assert!(stored(&sent, at(STAMP)).contains(&format!("\"traceparent\":{unusable}")));
+        }
+    }
+
+    #[test]
+    fn usable_trace_fields_are_kept() {
+        let headers = r#"{"operation":"upsert","correlationId":"c","traceparent":"00-0AF7651916CD43DD8448EB211C80319C-b7ad6b7169203331-01","timestamp":"2026-01-01T00:00:00Z"}"#;
+        let sent = format!(r#"{{"type":"t","key":"a","value":1,"headers":{headers}}}"#);
+        assert_eq!(stored(&sent, Enrichment { trace: true, ..at(STAMP) }), sent);
     }
 
     #[test]

@@ -6,6 +6,7 @@
 pub mod change;
 pub mod control;
 pub mod cursor;
+pub mod inspection;
 pub mod json;
 pub mod registry;
 pub mod schema;

@@ -14,7 +14,7 @@ let server
 
 beforeAll(async () => {
   server = await Server.start({
-    args: ['--long-poll-ms', '500', '--page-bytes-max', '4096', '--sse-rotation-ms', '1200'],
+    args: ['--long-poll-ms', '500', '--page-bytes-max', '4096', '--sse-rotation-ms', '2000'],
   })
   await bind(server, 'workers', 'netscript/workers/**')
   await bind(server, 'workers', 'folded/workers/**', { reads: 'folded' })

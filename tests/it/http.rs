@@ -1113,6 +1113,11 @@ async fn a_deleted_source_is_kept_for_its_forks_and_for_nobody_else() {
     world.refuses("b", fork("c", "a"), ProblemType::ForkConflict).await;
     let listed = world.ok(get("/v1/state")).await.json();
     assert_eq!(listed["streams"].as_array().unwrap().len(), 1, "{listed}");
+    let told = world.ok(get("/v1/state/b")).await.json();
+    assert_eq!(told["fork_of"]["source"], "a", "{told}");
+    world.ok(fork("d", "b")).await;
+    assert_eq!(world.ok(get("/v1/state/b")).await.json()["forks"], 1);
+    world.ok(call("DELETE", "/v1/stream/d")).await;
     world.ok(append("b").json("4")).await;
     assert_eq!(world.ok(get("/v1/stream/b")).await.json(), json!([1, 2, 3, 4]));
     world.ok(call("DELETE", "/v1/stream/b")).await;

@@ -1,4 +1,5 @@
 mod drift;
+mod edge;
 mod engine;
 mod fixtures;
 mod forks;

@@ -3,111 +3,19 @@
 use axum::Json;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::engine::Engine;
 use crate::engine::inspect::{Inspection, Listed};
 use crate::model::{ReadFrom, StreamName};
-use crate::stream::{Lifetime, SchemaRef};
+use crate::protocol::inspection::{
+    CollectionBody, EpochBody, ForkBody, OffsetsBody, ProducerBody, StreamBody, StreamRow, StreamsReply,
+};
+use crate::stream::Lifetime;
 
 use super::super::extract::Query;
 use super::super::problem::{Problem, ProblemType};
-
-/// The schema version that a stream's changes are checked under.
-#[derive(Debug, Serialize, Deserialize, ToSchema, JsonSchema)]
-pub struct SchemaBody {
-    pub subject: String,
-    pub version: u32,
-}
-
-impl From<&SchemaRef> for SchemaBody {
-    fn from(schema: &SchemaRef) -> Self {
-        Self { subject: schema.subject.to_string(), version: schema.version }
-    }
-}
-
-/// A row of the list of streams.
-#[derive(Debug, Serialize, Deserialize, ToSchema, JsonSchema)]
-pub struct StreamRow {
-    pub name: String,
-    pub content_type: String,
-    /// Null on an untyped stream.
-    pub schema: Option<SchemaBody>,
-    pub tail: String,
-    pub bytes: u64,
-    pub closed: bool,
-}
-
-/// A page of the list of streams.
-#[derive(Debug, Serialize, Deserialize, ToSchema, JsonSchema)]
-pub struct StreamsReply {
-    pub streams: Vec<StreamRow>,
-    /// Send as `cursor` for the next page; null after the last one.
-    pub next: Option<String>,
-}
-
-/// Everything known of one stream.
-#[derive(Debug, Serialize, Deserialize, ToSchema, JsonSchema)]
-pub struct StreamBody {
-    pub name: String,
-    /// False for a bound name that nobody has written yet.
-    pub written: bool,
-    pub content_type: String,
-    pub schema: Option<SchemaBody>,
-    /// The binding that applies.
-    pub binding: Option<String>,
-    pub collections: Vec<CollectionBody>,
-    pub offsets: OffsetsBody,
-    /// Messages (JSON) or bytes (all else) ever appended.
-    pub length: u64,
-    pub bytes: u64,
-    pub closed: bool,
-    pub ttl_s: Option<u64>,
-    pub expires_at: Option<String>,
-    pub last_used_at: Option<String>,
-    pub producers: Vec<ProducerBody>,
-    /// Live readers now.
-    pub readers: usize,
-    /// Refused changes kept aside.
-    pub quarantined: u64,
-}
-
-/// Where a stream begins and ends.
-#[derive(Debug, Serialize, Deserialize, ToSchema, JsonSchema)]
-pub struct OffsetsBody {
-    pub start: String,
-    pub tail: String,
-}
-
-/// One collection of a typed stream.
-#[derive(Debug, Serialize, Deserialize, ToSchema, JsonSchema)]
-pub struct CollectionBody {
-    pub name: String,
-    pub r#type: String,
-    pub primary_key: String,
-    /// Live entities.
-    pub live: u64,
-}
-
-/// One producer of a stream.
-#[derive(Debug, Serialize, Deserialize, ToSchema, JsonSchema)]
-pub struct ProducerBody {
-    pub id: String,
-    pub epoch: u64,
-    pub last_seq: u64,
-    pub last_seen_at: String,
-    /// Former incarnations, oldest first.
-    pub former: Vec<EpochBody>,
-}
-
-/// The last seq of a former producer epoch.
-#[derive(Debug, Serialize, Deserialize, ToSchema, JsonSchema)]
-pub struct EpochBody {
-    pub epoch: u64,
-    pub last_seq: u64,
-}
 
 /// Refused changes that were kept.
 #[derive(Debug, Serialize, ToSchema)]
@@ -187,6 +95,10 @@ impl From<Inspection> for StreamBody {
             length: found.length,
             bytes: found.bytes,
             closed: found.closed,
+            fork_of: found
+                .fork_of
+                .map(|(source, offset)| ForkBody { source: source.to_string(), offset: offset.to_string() }),
+            forks: found.forks,
             ttl_s,
             expires_at,
             last_used_at: found.used_at.map(|at| at.to_string()),

@@ -4,6 +4,7 @@ pub mod changes;
 pub mod entities;
 pub mod inspect;
 pub mod registry;
+pub mod root;
 pub mod service;
 pub mod state;
 pub mod stream;
@@ -27,7 +28,7 @@ pub fn all() -> Router<Api> {
         .route("/v1/bindings", get(registry::bindings))
         .route("/v1/bindings/{name}", put(registry::bind).get(registry::binding).delete(registry::unbind))
         .merge(service::routes())
-        .fallback(|| async { Problem::new(ProblemType::NotFound, "see / for what is here, or /docs") })
+        .fallback(root::dispatch)
         .method_not_allowed_fallback(|| async {
             Problem::new(ProblemType::MethodNotAllowed, "see /openapi.json for the methods of this path")
         })

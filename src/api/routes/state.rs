@@ -59,7 +59,7 @@ async fn answer(api: Api, request: Request) -> Result<Response, Problem> {
         (Resource::Changes, Method::POST) => changes::post(engine, stream, &head, body).await,
         (Resource::Snapshot, Method::GET) => {
             let (handle, published) = engine.open(&stream).await?;
-            Ok(snapshot::respond(engine, &api, handle, published, &head).await?)
+            snapshot::respond(engine, &api, handle, published, query.selection()?, &head).await
         }
         (Resource::Events, Method::GET) => {
             let (handle, published) = engine.open(&stream).await?;

@@ -11,11 +11,13 @@ use crate::engine::{AppendRequest, CreateRequest, Engine, Fault, ForkRequest, Ha
 use crate::model::{Offset, ReadFrom};
 use crate::protocol::cursor::cursor;
 
+use super::super::body::PATIENCE;
 use super::super::extract::{Query, StreamPath, WholeBody, malformed_query, stream_name};
 use super::super::problem::{Problem, ProblemType};
 use super::super::state::Api;
 use super::super::view::{Page, View};
 use super::super::{events, headers as names, live};
+use super::root;
 
 /// All methods of `/v1/stream/{path}`.
 pub async fn dispatch(State(api): State<Api>, request: Request) -> Response {
@@ -23,24 +25,38 @@ pub async fn dispatch(State(api): State<Api>, request: Request) -> Response {
     let answer = async {
         let engine = Engine::from_request_parts(&mut parts, &api).await?;
         let path = StreamPath::from_request_parts(&mut parts, &api).await?;
-        let method = parts.method.clone();
-        let head = parts.headers.clone();
-        match method {
-            Method::GET => read(engine, &api, path, Query::parse(parts.uri.query()), head).await,
-            Method::HEAD => metadata(engine, path).await,
-            Method::DELETE => delete(engine, path).await,
-            Method::PUT | Method::POST => {
-                let uri = parts.uri.clone();
-                let body = WholeBody::from_request(Request::from_parts(parts, body), &api).await?;
-                match method {
-                    Method::PUT => create(engine, path, head, body, uri.path()).await,
-                    _ => append(engine, path, head, body).await,
-                }
-            }
-            _ => Err(Problem::new(ProblemType::MethodNotAllowed, "a stream knows PUT, POST, GET, HEAD and DELETE")),
-        }
+        serve(engine, &api, path, Request::from_parts(parts, body)).await
     };
     answer.await.unwrap_or_else(|problem: Problem| problem.into_response())
+}
+
+/// The protocol on one stream, whatever URL led to it.
+pub(super) async fn serve(
+    engine: Engine,
+    api: &Api,
+    path: StreamPath,
+    request: Request,
+) -> Result<Response, Problem> {
+    let method = request.method().clone();
+    let mut head = request.headers().clone();
+    // HTTP/2 names the host in the URI.
+    if let Some(authority) = request.uri().authority() {
+        head.insert(header::HOST, names::value(authority));
+    }
+    match method {
+        Method::GET => read(engine, api, path, Query::parse(request.uri().query()), head).await,
+        Method::HEAD => metadata(engine, path).await,
+        Method::DELETE => delete(engine, path).await,
+        Method::PUT | Method::POST => {
+            let uri = request.uri().clone();
+            let body = WholeBody::from_request(request, api).await?;
+            match method {
+                Method::PUT => create(engine, api, path, head, body, uri.path()).await,
+                _ => append(engine, path, head, body).await,
+            }
+        }
+        _ => Err(Problem::new(ProblemType::MethodNotAllowed, "a stream knows PUT, POST, GET, HEAD and DELETE")),
+    }
 }
 
 /// Create a stream, or confirm that it exists as asked.
@@ -56,6 +72,7 @@ pub async fn dispatch(State(api): State<Api>, request: Request) -> Response {
     responses((status = 201), (status = 200, description = "It exists as asked"), (status = 409, body = super::super::problem::ProblemBody)))]
 pub(in crate::api) async fn create(
     engine: Engine,
+    api: &Api,
     StreamPath(name): StreamPath,
     head: HeaderMap,
     WholeBody(body, _held): WholeBody,
@@ -67,7 +84,7 @@ pub(in crate::api) async fn create(
         lifetime: names::lifetime(&head)?,
         closed: names::closes(&head),
         schema: schema_header(&head)?,
-        fork: fork_headers(&head)?,
+        fork: fork_headers(&head, api)?,
         body,
     };
     let created = engine.create(request).await?;
@@ -85,7 +102,7 @@ pub(in crate::api) async fn create(
 }
 
 /// Where the stream is to go on from. Source: PROTOCOL.md §4.2.
-fn fork_headers(head: &HeaderMap) -> Result<Option<ForkRequest>, Problem> {
+fn fork_headers(head: &HeaderMap, api: &Api) -> Result<Option<ForkRequest>, Problem> {
     let offset = names::text(head, &names::STREAM_FORK_OFFSET)?;
     let sub_offset = names::text(head, &names::STREAM_FORK_SUB_OFFSET)?;
     let Some(source) = names::text(head, &names::STREAM_FORKED_FROM)? else {
@@ -94,16 +111,19 @@ fn fork_headers(head: &HeaderMap) -> Result<Option<ForkRequest>, Problem> {
             _ => Err(names::malformed(&names::STREAM_FORKED_FROM, "it names the source that the offsets are of")),
         };
     };
-    let source = source.strip_prefix("/v1/stream/").filter(|path| !path.starts_with("__ds/"));
-    let source =
-        source.ok_or_else(|| names::malformed(&names::STREAM_FORKED_FROM, "it is /v1/stream/ and a path"))?;
+    let source = match source.strip_prefix("/v1/stream/") {
+        Some(path) => stream_name(path)?,
+        None => root::mounted_at(api, source)?.ok_or_else(|| {
+            names::malformed(&names::STREAM_FORKED_FROM, "it is the path of a stream's URL, such as /v1/stream/a")
+        })?,
+    };
     let offset = offset.map(str::parse::<Offset>).transpose();
     let offset = offset.map_err(|fault| Problem::new(ProblemType::MalformedOffset, fault.to_string()))?;
     let sub_offset = match sub_offset {
         None => 0,
         Some(_) => names::integer(head, &names::STREAM_FORK_SUB_OFFSET, whole_number)?,
     };
-    Ok(Some(ForkRequest { source: stream_name(source)?, offset, sub_offset }))
+    Ok(Some(ForkRequest { source, offset, sub_offset }))
 }
 
 /// Decimal, without sign or leading zeros.
@@ -235,7 +255,7 @@ pub(in crate::api) async fn read(
         engine.reached(&handle, offset).await?;
     }
     let stream = handle.stream().or(stream);
-    if live.is_none() && wants_events(&head) {
+    if live.is_none() && names::accepts(&head, names::EVENT_STREAM) {
         return events::respond(engine, api, handle, stream, &query, &head).await;
     }
     let selection = query.selection()?;
@@ -248,11 +268,6 @@ pub(in crate::api) async fn read(
         Some(_) => long_poll(engine, api, handle, stream, view, selection, &query).await,
         None => catch_up(engine, api, &handle, stream, view, selection, from, &head).await,
     }
-}
-
-fn wants_events(head: &HeaderMap) -> bool {
-    let accept = head.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    accept.split(',').any(|kind| kind.trim().starts_with("text/event-stream"))
 }
 
 #[expect(clippy::too_many_arguments, reason = "they are the parts of one request")]
@@ -269,7 +284,7 @@ async fn catch_up(
     let (room, guarded) = (api.page_room(), api.settings().token.is_some());
     let begins_at = view.offset();
     let folded = matches!(view, View::Folded { .. });
-    let (page, share) = view.page(&engine, room, handle, stream.as_ref(), &selection).await?;
+    let (page, share) = view.page(&engine, room, handle, stream.as_ref(), &selection, PATIENCE).await?;
     let next = view.offset();
     let id = stream.as_ref().map_or(0, |stream| stream.id.0);
     let tag = names::etag(format_args!(
@@ -337,7 +352,8 @@ async fn long_poll(
             }
             _ => {}
         }
-        let (page, share) = view.page(&engine, api.page_room(), &handle, stream.as_ref(), &selection).await?;
+        let (page, share) =
+            view.page(&engine, api.page_room(), &handle, stream.as_ref(), &selection, PATIENCE).await?;
         let answer = |status: StatusCode, page: Option<Page>, closed: bool, up_to_date: bool| {
             let mut response = match page {
                 Some(page) => (status, page.body).into_response(),
