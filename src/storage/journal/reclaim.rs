@@ -2,11 +2,10 @@
 //!
 //! A sealed segment is needed while a live stream has a record in it, of whatever kind: a stream's state is the fold of
 //! them all. And while it holds the end of a stream whose creation lies in an older segment that is still there: read
-//! again without its end, the stream would be back. What the manifest keeps of a freed segment is its
-//! [`Floor`](super::manifest::Floor).
+//! again without its end, the stream would be back. What else a freed segment told is kept in the manifest's [`Floor`].
 //!
-//! Which records there are is asked of the segment itself and not of the catalogue, which may be wrong. A stream that is
-//! gone never returns and a freed part of the journal stays freed, so what was passed over once stays unneeded: each
+//! Which records there are is asked of the segment itself and not of the catalogue, which may be wrong. A stream that
+//! is gone never returns and a freed part of the journal stays freed, so what was passed over once stays unneeded: each
 //! segment is read once, up to the first record that is needed, and on from there when that one is no more.
 //!
 //! Invariant: before a file goes, the manifest that does not name it is durable, and its last reader has let go of it.
