@@ -174,7 +174,9 @@ impl Engine {
     }
 
     async fn end_if_due(&self, stream: StreamId) {
-        let Some(state) = self.store.load(stream) else { return self.timers.remove(stream) };
+        let Some(state) = self.store.load(stream).filter(|state| !state.soft_deleted) else {
+            return self.timers.remove(stream);
+        };
         let handle = self.handle(&state.creation.name);
         let outcome = self.end_if_over(&handle).await;
         let now = self.now();
@@ -189,6 +191,8 @@ impl Engine {
         };
         match expiry {
             Some(Expiry::At(moment)) => self.timers.set(stream, moment.max(now.after(Duration::from_millis(1)))),
+            // Staged to go by somebody else, which may fail.
+            None if self.store.load(stream).is_some() => self.timers.set(stream, now.after(RETRY)),
             Some(Expiry::Never) | None => self.timers.remove(stream),
         }
     }
