@@ -27,6 +27,10 @@ pub fn stream_name(raw: &str) -> Result<StreamName, Problem> {
         return Err(malformed("a stream path holds no %2F; write / where a segment ends"));
     }
     let decoded = decode(raw)?;
+    // Written in another way it reaches here. Source: PROTOCOL.md §6.
+    if decoded == "__ds" || decoded.starts_with("__ds/") {
+        return Err(malformed("paths that begin with __ds are the protocol's own"));
+    }
     StreamName::parse(&decoded).map_err(|fault| malformed(&fault.to_string()))
 }
 
@@ -44,11 +48,7 @@ impl FromRequestParts<Api> for StreamPath {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &Api) -> Result<Self, Problem> {
-        let raw = rest_of(&parts.uri, "/v1/stream/");
-        if raw == "__ds" || raw.starts_with("__ds/") {
-            return Err(Problem::new(ProblemType::NotImplemented, "this server has no subscriptions"));
-        }
-        stream_name(raw).map(Self)
+        stream_name(rest_of(&parts.uri, "/v1/stream/")).map(Self)
     }
 }
 

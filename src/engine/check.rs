@@ -9,7 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::model::{EntityKey, EntityType, Operation};
-use crate::protocol::change::{Change, Enrichment, MALFORMED};
+use crate::protocol::change::{CONTROL, Change, Enrichment, MALFORMED};
 use crate::protocol::json::{self, Duplicates};
 use crate::registry::{Binding, Compiled, CompiledCollection, Egress, Validation};
 use crate::stream::SchemaRef;
@@ -87,7 +87,9 @@ impl Engine {
                 Err(found) if validation != Validation::Quarantine && found[0].keyword == MALFORMED => {
                     return Err(json::JsonFault::Message { index, reason: found[0].message.clone() }.into());
                 }
-                Err(found) if validation == Validation::Quarantine => {
+                // A control message is no change that could be kept aside: told that it was taken, its writer would think
+                // that readers were reset.
+                Err(found) if validation == Validation::Quarantine && found[0].pointer != CONTROL => {
                     let mut faults = found;
                     faults.truncate(FAULTS_KEPT);
                     let kept = SetAside { change: (*message).to_owned(), faults };

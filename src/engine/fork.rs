@@ -8,14 +8,14 @@ use std::sync::Arc;
 use crate::fold::Fold;
 use crate::model::{ContentType, Offset, Position, StreamId, StreamName};
 use crate::protocol::json;
-use crate::registry::ClosePolicy;
+use crate::registry::Binding;
 use crate::storage::Run;
 use crate::storage::mutant::{self, Mutant};
 use crate::stream::{Body, Creation, Fork, Lifetime, Record, Refusal, SchemaRef, StreamState};
 
 use super::handle::{Core, Handle, PublishedStream};
 use super::stage::Step;
-use super::typed::{Birth, Writer};
+use super::typed::{Birth, Writer, same_binding};
 use super::write::{Content, CreateRequest, Created};
 use super::{Engine, Fault};
 
@@ -64,6 +64,8 @@ pub(super) struct ForkPlan {
     lifetime: Lifetime,
     schema: Option<SchemaRef>,
     content_type: ContentType,
+    /// What applied to the fork's name when that was compared with the source's schema.
+    binding: Option<Arc<Binding>>,
     /// Newest change per key up to `at`; where the fork begins with a typed batch.
     pub fold: Option<Fold>,
 }
@@ -145,7 +147,8 @@ impl Engine {
             let source_type = stream.creation.content_type.to_string();
             return Err(ForkFault::ContentType { source_type, received: received.to_string() }.into());
         }
-        self.check_fork_schema(handle, request, &stream)?;
+        let binding = self.binding(handle);
+        self.check_fork_schema(handle, request, &stream, binding.as_deref())?;
         Ok(ForkPlan {
             source,
             source_id: stream.id,
@@ -157,6 +160,7 @@ impl Engine {
             },
             schema: stream.schema.clone(),
             content_type: stream.creation.content_type.clone(),
+            binding,
             fold: None,
         })
     }
@@ -215,6 +219,7 @@ impl Engine {
         handle: &Handle,
         request: &CreateRequest,
         source: &PublishedStream,
+        binding: Option<&Binding>,
     ) -> Result<(), Fault> {
         let told = |schema: Option<&SchemaRef>| {
             schema.map_or("no schema".to_owned(), |schema| format!("{}@{}", schema.subject, schema.version))
@@ -228,7 +233,7 @@ impl Engine {
                 return differs(told(Some(&found)));
             }
         }
-        if let Some(binding) = self.binding(handle)
+        if let Some(binding) = binding
             && source.schema.as_ref().is_none_or(|schema| *schema.subject != *binding.subject.as_str())
         {
             return differs(format!("{}, which binds its name", binding.subject));
@@ -257,11 +262,9 @@ impl Engine {
             } else {
                 self.reserve(&core, content.payload.len())?;
                 let mut source = plan.source.lock_fresh(&*self.store)?;
-                match self.forked(handle, &plan, &source) {
+                match self.forked(handle, &mut core, &plan, &source) {
                     Ok(Some(creation)) => {
-                        let binding = self.binding_of(&handle.name, &mut core);
-                        let accepts = binding.is_none_or(|binding| binding.close == ClosePolicy::Accept);
-                        let records = self.creation_records(creation, request.closed && accepts, content);
+                        let records = self.creation_records(creation, request.closed, content);
                         let pin = pin(&records[0], &source);
                         let own = Step { handle, core: &mut core, records };
                         let pin = pin.map(|pin| Step::one(&plan.source, &mut source, pin));
@@ -311,13 +314,18 @@ impl Engine {
         }
     }
 
-    /// What a fork is created as, by the source's staged state. `None` where the source is another stream by now.
+    /// What a fork is created as, by the source's staged state. `None` where the source is another stream by now, or
+    /// something else applies to the fork's name.
     pub(super) fn forked(
         &self,
         handle: &Handle,
+        core: &mut Core,
         plan: &ForkPlan,
         source: &Core,
     ) -> Result<Option<Creation>, ForkFault> {
+        if !same_binding(&self.binding_of(&handle.name, core), &plan.binding) {
+            return Ok(None);
+        }
         let Some(state) = source.state.as_ref().filter(|state| state.id == plan.source_id) else { return Ok(None) };
         if state.soft_deleted {
             return Err(ForkFault::SourceDeleted(plan.source.name.clone()));

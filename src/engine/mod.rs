@@ -16,6 +16,7 @@ mod quarantine;
 mod read;
 pub mod registry;
 mod stage;
+pub mod subscriptions;
 mod sweep;
 mod timers;
 mod typed;
@@ -49,11 +50,16 @@ pub struct Settings {
     pub limits: Limits,
     /// Streams neither read nor written for so long give their memory back.
     pub stream_idle: Duration,
+    pub subscriptions: subscriptions::SubscriptionSettings,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { limits: Limits::default(), stream_idle: Duration::from_secs(300) }
+        Self {
+            limits: Limits::default(),
+            stream_idle: Duration::from_secs(300),
+            subscriptions: subscriptions::SubscriptionSettings::default(),
+        }
     }
 }
 
@@ -68,6 +74,7 @@ pub struct Inner {
     streams: DashMap<StreamName, Arc<Handle>>,
     registry: registry::RegistryHost,
     timers: timers::Timers,
+    subscriptions: subscriptions::Subscriptions,
     in_flight_bytes: AtomicUsize,
     /// Above every position of every stream that is staged to go.
     start_floor: AtomicU64,
@@ -86,6 +93,9 @@ pub struct Counters {
     pub quarantined_changes: AtomicU64,
     pub warned_changes: AtomicU64,
     pub live_readers: AtomicU64,
+    pub wakes: AtomicU64,
+    pub wake_deliveries: AtomicU64,
+    pub failed_wake_deliveries: AtomicU64,
 }
 
 impl Counters {
@@ -127,13 +137,15 @@ impl Deref for Engine {
 }
 
 impl Engine {
-    /// Starts on a recovered store; reads the registry's log before it returns.
+    /// Starts on a recovered store; reads the logs of the registry and of the subscriptions before it returns.
     pub fn start(store: SharedStore, clock: Clock, settings: Settings) -> Result<Self, Fault> {
         let started_at = clock.now();
         let registry = registry::RegistryHost::load(&*store, started_at)?;
+        let subscriptions = subscriptions::Subscriptions::load(&*store, started_at, &settings.subscriptions)?;
         let engine = Self(Arc::new(Inner {
             store,
             clock,
+            subscriptions,
             settings,
             streams: DashMap::new(),
             registry,

@@ -89,6 +89,7 @@ impl Engine {
                     for ((handle, record), placed) in landing.iter().zip(placed) {
                         handle.land(record, placed.payload.0);
                         engine.note_lifetime(record);
+                        engine.subscriptions.note(&handle.name, record);
                     }
                     if let Some(then) = then {
                         then();

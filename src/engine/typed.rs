@@ -331,7 +331,7 @@ impl Engine {
     ) -> Result<Option<(Record, StreamState)>, Fault> {
         let creation = match (birth.fork, source) {
             (Some(mut plan), Some(source)) => {
-                let Some(creation) = self.forked(handle, &plan, source)? else { return Ok(None) };
+                let Some(creation) = self.forked(handle, core, &plan, source)? else { return Ok(None) };
                 // Its first batch is judged by what it inherits.
                 core.set_fold(plan.fold.take());
                 creation

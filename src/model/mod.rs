@@ -17,4 +17,4 @@ pub use limits::Limits;
 pub use name::{StreamId, StreamName};
 pub use offset::{Offset, Position, ReadFrom};
 pub use producer::{Producer, ProducerEpoch, ProducerId, ProducerSeq};
-pub use timestamp::Timestamp;
+pub use timestamp::{Timestamp, is_rfc_3339};

@@ -47,11 +47,50 @@ impl FromStr for Timestamp {
     type Err = TimestampFault;
 
     fn from_str(text: &str) -> Result<Self, TimestampFault> {
-        // jiff also reads the extended forms of RFC 9557; those are not RFC 3339.
-        let plain = text.len() >= 20 && !text.contains('[') && text.as_bytes()[10].eq_ignore_ascii_case(&b't');
-        let moment: jiff::Timestamp = plain.then(|| text.parse().ok()).flatten().ok_or(TimestampFault)?;
+        // jiff alone would also read RFC 9557, hours without minutes and commas; those are not RFC 3339.
+        if !is_rfc_3339(text) {
+            return Err(TimestampFault);
+        }
+        // RFC 3339 can write a day more than jiff can hold, and "never" is often written so.
+        let moment = text.parse().unwrap_or(jiff::Timestamp::MAX);
         u64::try_from(moment.as_millisecond()).map(Self).map_err(|_| TimestampFault)
     }
+}
+
+/// Whether a text is a moment of RFC 3339: of any year it can write, also those that a [`Timestamp`] cannot hold.
+pub fn is_rfc_3339(text: &str) -> bool {
+    let Some((clock, zone)) = text.as_bytes().split_at_checked(19) else { return false };
+    let number = |from: usize, to: usize| {
+        clock[from..to]
+            .iter()
+            .try_fold(0, |sum, byte| byte.is_ascii_digit().then(|| sum * 10 + i16::from(byte - b'0')))
+    };
+    let separated = [(4, b'-'), (7, b'-'), (10, b'T'), (13, b':'), (16, b':')];
+    let fields = [number(0, 4), number(5, 7), number(8, 10), number(11, 13), number(14, 16), number(17, 19)];
+    let [Some(year), Some(month), Some(day), Some(hour), Some(minute), Some(second)] = fields else { return false };
+    separated.iter().all(|&(at, byte)| clock[at].eq_ignore_ascii_case(&byte))
+        && jiff::civil::Date::new(year, month as i8, day as i8).is_ok()
+        && hour <= 23
+        && minute <= 59
+        // A leap second.
+        && second <= 60
+        && is_zone(without_fraction(zone))
+}
+
+/// What follows the seconds, less a fraction of them; nothing where the fraction has no digits.
+fn without_fraction(zone: &[u8]) -> &[u8] {
+    let Some(fraction) = zone.strip_prefix(b".") else { return zone };
+    let digits = fraction.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    if digits == 0 { &[] } else { &fraction[digits..] }
+}
+
+fn is_zone(zone: &[u8]) -> bool {
+    matches!(
+        zone,
+        [b'Z' | b'z']
+            | [b'+' | b'-', b'0' | b'1', b'0'..=b'9', b':', b'0'..=b'5', b'0'..=b'9']
+            | [b'+' | b'-', b'2', b'0'..=b'3', b':', b'0'..=b'5', b'0'..=b'9']
+    )
 }
 
 #[cfg(test)]
@@ -64,6 +103,50 @@ mod tests {
         assert_eq!(moment.to_string(), "2026-01-31T12:00:00.250Z");
         for text in ["", "tomorrow", "2026-01-31", "1969-12-31T23:59:59Z", "2026-13-01T00:00:00Z"] {
             assert_eq!(text.parse::<Timestamp>(), Err(TimestampFault), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn the_end_of_the_last_year_is_as_late_as_can_be() {
+        let last: Timestamp = "9999-12-31T23:59:59Z".parse().unwrap();
+        assert!(last.to_string().starts_with("9999-12-30T22:00:00.999"));
+        assert!(last > "9999-12-30T00:00:00Z".parse().unwrap());
+    }
+
+    #[test]
+    fn any_year_that_rfc_3339_can_write_is_one() {
+        let good = [
+            "2026-01-31T13:00:00Z",
+            "2026-01-31t13:00:00.123456789z",
+            "2026-01-31T13:00:00.5-08:00",
+            "0000-01-01T00:00:00Z",
+            "0001-01-01T00:00:00Z",
+            "1969-12-31T23:59:59Z",
+            "9999-12-31T23:59:59Z",
+            "2024-02-29T00:00:00+23:59",
+            "2016-12-31T23:59:60Z",
+        ];
+        for text in good {
+            assert!(is_rfc_3339(text), "{text}");
+        }
+        let bad = [
+            "2026-01-31T13:00:00",
+            "2026-01-31 13:00:00Z",
+            "2026-01-31T13:00Z",
+            "2026-01-31T13:00:00+01",
+            "2026-01-31T13:00:00+0100",
+            "2026-01-31T13:00:00+24:00",
+            "2026-01-31T13:00:00.Z",
+            "2026-01-31T13:00:00,5Z",
+            "2026-01-31T13:00:00Z[UTC]",
+            "2025-02-29T00:00:00Z",
+            "2026-01-31T24:00:00Z",
+            "+02026-01-31T13:00:00Z",
+            "2026-01-31T13:00:61Z",
+            "2026-01-3éT13:00:00Z",
+        ];
+        for text in bad {
+            assert!(!is_rfc_3339(text), "{text}");
         }
     }
 }

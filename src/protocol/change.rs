@@ -10,7 +10,10 @@ use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use crate::model::{EntityKey, EntityType, Operation, Timestamp};
+use crate::model::{EntityKey, EntityType, Operation, Timestamp, is_rfc_3339};
+
+/// Where a message says that it is no change but speaks to readers.
+pub const CONTROL: &str = "/headers/control";
 
 /// What is wrong with an envelope: where, which rule, and what to do. Wire: 422.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,11 +61,7 @@ impl<'a> Change<'a> {
         };
         let headers = RawHeaders::of(members(raw_headers.get(), "/headers", "headers is an object of texts")?)?;
         if headers.control.is_some() {
-            return Err(fault(
-                "/headers/control",
-                "not",
-                "control messages are the server's to send on a typed stream",
-            ));
+            return Err(fault(CONTROL, "not", "control messages are the server's to send on a typed stream"));
         }
         let operation = match headers.operation.as_deref() {
             None => return Err(fault("/headers", "required", "headers.operation is missing")),
@@ -83,7 +82,7 @@ impl<'a> Change<'a> {
             return Err(fault("/headers/txid", "minLength", "headers.txid is not empty where it is given"));
         }
         if let Some(timestamp) = &headers.timestamp
-            && timestamp.parse::<Timestamp>().is_err()
+            && !is_rfc_3339(timestamp)
         {
             return Err(fault("/headers/timestamp", "format", "headers.timestamp is an RFC 3339 moment"));
         }

@@ -272,7 +272,7 @@ impl Store for MemoryStore {
         let wanted = |(name, id): &(&StreamName, &StreamId)| {
             name.as_str().starts_with(prefix)
                 && after.is_none_or(|after| name.as_str() > after)
-                && !name.is_internal()
+                && name.is_internal() == StreamName::is_internal_text(prefix)
                 && seen(id)
         };
         world.names.iter().filter(wanted).take(limit).map(|(name, _)| name.clone()).collect()

@@ -155,7 +155,8 @@ pub trait Store: Send + Sync + 'static {
     /// Live streams that do not live for ever, but for soft-deleted ones; each with its last use that reached the log.
     fn limited(&self) -> Vec<(StreamId, Lifetime, Timestamp)>;
 
-    /// Up to `limit` names with that prefix, above `after`, in byte order; none that are internal, or kept for forks.
+    /// Up to `limit` names with that prefix, above `after`, in byte order; none that are kept for forks, and internal
+    /// ones only where the prefix itself is internal.
     fn list(&self, prefix: &str, after: Option<&str>, limit: usize) -> Vec<StreamName>;
 
     /// Whole records of `from..to`, cut to it at both ends, as long as their payloads take at most `bytes_max` together:

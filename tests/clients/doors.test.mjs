@@ -2,7 +2,7 @@
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 
-import { execution, executionId, job, saga } from './entities.mjs'
+import { execution, executionId, job } from './entities.mjs'
 import { materialized, messages, rows, shows, stateSchema, streamDB } from './readers.mjs'
 import { Server } from './server.mjs'
 import { Writers, bind, change, snapshot } from './writers.mjs'
@@ -12,7 +12,6 @@ let server
 beforeAll(async () => {
   server = await Server.start()
   await bind(server, 'workers', 'netscript/workers/**')
-  await bind(server, 'sagas', 'netscript/sagas/**')
 })
 
 afterAll(() => server?.remove())
@@ -90,16 +89,6 @@ it('a StreamDB that reads by long-poll goes on after the server was killed', asy
   db.close()
 })
 
-it.each(['long-poll', 'sse'])('a bound stream never written is empty, and then shows its first write (%s)', async (live) => {
-  const writers = new Writers(server, `netscript/workers/unwritten-${live}`)
-  const db = await streamDB(writers.streamUrl, 'workers', { live })
-  await db.preload()
-  expect({ execution: rows(db, 'execution'), job: rows(db, 'job') }).toEqual({ execution: {}, job: {} })
-  await writers.put('job', 'job-1', job(1))
-  await shows(db, { execution: {}, job: writers.entities('job') })
-  db.close()
-})
-
 it('an optimistic action is confirmed by its transaction\'s id', async () => {
   const writers = new Writers(server, 'netscript/workers/actions')
   const { job: events } = await stateSchema('workers')
@@ -128,25 +117,6 @@ it('a member that a patch removes is gone', async () => {
   await writers.put('job', 'job-1', job(1, { description: 'old' }))
   await writers.patch('job', 'job-1', { description: null, name: 'New' })
   expect((await materialized(writers.streamUrl)).get('job', 'job-1')).toEqual({ id: 'job-1', name: 'New', enabled: true })
-})
-
-it('a saga stays at its newest version when an old one is written again', async () => {
-  const writers = new Writers(server, 'netscript/sagas/checkout')
-  const key = 'checkout:order-42'
-  const upsert = (version, status) => change('saga-instance', key, saga(key, version, status))
-  await writers.post([upsert(1, 'running')])
-  await writers.post([upsert(2, 'compensating')])
-  await writers.post([upsert(3, 'completed')])
-  const again = await fetch(writers.streamUrl, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify([upsert(1, 'running')]),
-  })
-  expect(again.ok).toBe(true)
-  const db = await streamDB(writers.streamUrl, 'sagas', { live: false })
-  await db.preload()
-  expect(rows(db, 'sagaInstance')).toEqual({ [key]: saga(key, 3, 'completed') })
-  expect((await materialized(writers.streamUrl)).get('saga-instance', key)).toEqual(saga(key, 3, 'completed'))
 })
 
 it('a refused batch leaves nothing for any reader', async () => {

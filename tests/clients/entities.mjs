@@ -58,3 +58,15 @@ export const triggerEvent = (id, members = {}) => ({
   updatedAt: '2026-01-02T03:04:05Z',
   ...members,
 })
+
+export const authSession = (id, members = {}) => ({
+  id,
+  userId: 'user-1',
+  state: 'active',
+  subject: 'user-1@example.org',
+  scopes: ['read'],
+  roles: [],
+  issuedAt: '2026-01-02T03:04:05Z',
+  expiresAt: '2026-02-02T03:04:05Z',
+  ...members,
+})

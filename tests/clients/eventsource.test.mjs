@@ -4,6 +4,7 @@ import { EventSource } from 'eventsource'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 
 import { execution, executionId, job } from './entities.mjs'
+import { random } from './random.mjs'
 import { Server } from './server.mjs'
 import { Writers, bind, change, request } from './writers.mjs'
 
@@ -19,16 +20,6 @@ afterEach(() => open.splice(0).forEach((view) => view.close()))
 afterAll(() => server?.remove())
 
 const OFFSET = /^[0-9a-f]{16}_[0-9a-f]{16}$/
-
-/** A seeded generator of numbers below one (mulberry32). */
-function random(seed) {
-  return () => {
-    seed = (seed + 0x6d2b79f5) | 0
-    let t = Math.imul(seed ^ (seed >>> 15), 1 | seed)
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32
-  }
-}
 
 /** What a page would do with an EventSource, and a record of all it was sent. */
 class View {

@@ -9,6 +9,9 @@ const TRIES = 8
 const TIMEOUT_MS = 5_000
 const REPEATED = new Set([408, 429])
 
+/** How long it waits after a try that failed: 12 s in all before the eighth. */
+export const retryMs = (tries) => Math.min(100 * 2 ** tries, 3_000)
+
 export class NetScriptProducer {
   /** What became of every change that was delivered: `{change, status}`. */
   receipts = []
@@ -19,8 +22,8 @@ export class NetScriptProducer {
   #queue = []
   #draining
 
-  constructor(url, id, { retryMs = (attempt) => Math.min(100 * 2 ** attempt, 3_000) } = {}) {
-    Object.assign(this, { url, id, retryMs, epoch: 0, seq: 0 })
+  constructor(url, id, { waitMs = retryMs, timeoutMs = TIMEOUT_MS } = {}) {
+    Object.assign(this, { url, id, waitMs, timeoutMs, epoch: 0, seq: 0 })
   }
 
   /** Buffers a change; false when the buffer is full. */
@@ -31,9 +34,13 @@ export class NetScriptProducer {
     return true
   }
 
-  /** Resolves when the buffer is empty. */
+  /** Resolves when the buffer is empty, or given up. */
   async flush() {
     while (this.#draining) await this.#draining
+  }
+
+  get full() {
+    return this.#queue.length >= BUFFER
   }
 
   get buffered() {
@@ -68,8 +75,8 @@ export class NetScriptProducer {
         this.dead = { status: answer.status, text: await answer.text() }
         return undefined
       }
-      tries++
-      await new Promise((resolve) => setTimeout(resolve, this.retryMs(tries)))
+      if (++tries === TRIES) break
+      await new Promise((resolve) => setTimeout(resolve, this.waitMs(tries)))
       await this.#put().catch(() => {})
     }
     return undefined
@@ -77,7 +84,7 @@ export class NetScriptProducer {
 
   async #put() {
     const init = { method: 'PUT', headers: { 'content-type': 'application/json' } }
-    const answer = await fetch(this.url, { ...init, signal: AbortSignal.timeout(TIMEOUT_MS) })
+    const answer = await fetch(this.url, { ...init, signal: AbortSignal.timeout(this.timeoutMs) })
     if (!answer.ok && answer.status !== 409) throw new Error(`PUT: ${answer.status}`)
   }
 
@@ -92,7 +99,7 @@ export class NetScriptProducer {
         ...headers,
       },
       body,
-      signal: AbortSignal.timeout(TIMEOUT_MS),
+      signal: AbortSignal.timeout(this.timeoutMs),
     })
   }
 

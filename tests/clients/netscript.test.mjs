@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 
 import { execution, executionId } from './entities.mjs'
 import { NetScriptProducer, frameFaults, traced } from './netscript.mjs'
-import { materialized, messages, shows, streamDB } from './readers.mjs'
+import { messages, shows, streamDB } from './readers.mjs'
 import { Server } from './server.mjs'
 import { Writers, bind, change, request } from './writers.mjs'
 
@@ -46,37 +46,6 @@ const asSent = ({ type, key, value, headers }) => ({
 })
 
 describe('a producer', () => {
-  it('that is restarted three times loses nothing, and its receipts are true', async () => {
-    const url = urlOf('restarted')
-    const delivered = []
-    for (let life = 0; life < 4; life++) {
-      const producer = new NetScriptProducer(url, 'workers')
-      for (let n = 0; n < 10; n++) producer.enqueue(upsert(life * 5 + n, { attempt: life }))
-      producer.enqueue(change('execution', executionId(life * 5), undefined, traced()))
-      await producer.flush()
-      expect({ dead: producer.dead, lost: producer.lost }).toEqual({ dead: undefined, lost: [] })
-      expect(producer.receipts.map(({ status }) => status)).toEqual(Array(11).fill(200))
-      delivered.push(...producer.receipts.map(({ change }) => change))
-    }
-    expect((await messages(url)).map(asSent)).toEqual(delivered)
-    expect(Object.fromEntries((await materialized(url)).getType('execution'))).toEqual(folded(delivered))
-  })
-
-  it('delivers what it buffered while the server was killed, in order, once, with its trace headers', async () => {
-    const url = urlOf('killed')
-    const producer = new NetScriptProducer(url, 'workers')
-    const sent = Array.from({ length: 3 }, (_, n) => upsert(n))
-    producer.enqueue(upsert(9))
-    await producer.flush()
-    await server.kill()
-    for (const one of sent) producer.enqueue(one)
-    await sleep(500)
-    await server.startAgain()
-    await producer.flush()
-    expect(producer.lost).toEqual([])
-    expect((await messages(url)).slice(1).map(asSent)).toEqual(sent)
-  })
-
   it('keeps its place when the server is killed again and again while it writes', async () => {
     const url = urlOf('again')
     const producer = new NetScriptProducer(url, 'workers')
@@ -89,18 +58,6 @@ describe('a producer', () => {
     await producer.flush()
     expect({ dead: producer.dead, lost: producer.lost }).toEqual({ dead: undefined, lost: [] })
     expect((await messages(url)).map(asSent)).toEqual(sent)
-  })
-
-  it('delivers 1,000 rows through its buffer', async () => {
-    const url = urlOf('thousand')
-    const producer = new NetScriptProducer(url, 'workers')
-    for (let n = 0; n < 1_000; n++) {
-      while (!producer.enqueue(upsert(n))) await sleep(1)
-    }
-    await producer.flush()
-    expect(producer.receipts).toHaveLength(1_000)
-    const state = (await materialized(url)).getType('execution')
-    expect(state.size).toBe(1_000)
   })
 
   it('lives on when a value is refused, which is kept aside', async () => {
@@ -128,25 +85,6 @@ describe('a producer', () => {
     await one.flush()
     expect([one.dead, other.dead]).toEqual([undefined, undefined])
     expect(await messages(url)).toHaveLength(3)
-  })
-
-  it('twice in two processes is fenced cleanly, and both are visible', async () => {
-    const url = urlOf('twice')
-    const both = [new NetScriptProducer(url, 'workers'), new NetScriptProducer(url, 'workers')]
-    for (let n = 0; n < 10; n++) {
-      for (const [index, producer] of both.entries()) {
-        producer.enqueue(upsert(n * 2 + index))
-        await producer.flush()
-      }
-    }
-    for (const producer of both) {
-      expect(producer.dead).toBeUndefined()
-      expect(producer.receipts).toHaveLength(10)
-    }
-    expect((await materialized(url)).getType('execution').size).toBe(20)
-    const { producers } = (await request(`${server.url}/v1/state/netscript/workers/twice`)).json()
-    expect(producers).toHaveLength(1)
-    expect(producers[0].former.length).toBeGreaterThan(0)
   })
 
   it('feeds a StreamDB', async () => {

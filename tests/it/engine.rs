@@ -18,27 +18,35 @@ use parking_lot::Mutex;
 type Held = (Vec<Staged>, Completion);
 
 /// A store that holds what is appended until its gate is opened, or fails it.
-struct Gated {
+pub struct Gated {
     inner: Arc<MemoryStore>,
     held: Mutex<Option<Vec<Held>>>,
 }
 
 impl Gated {
-    fn new() -> Arc<Self> {
+    pub fn new() -> Arc<Self> {
         Arc::new(Self { inner: MemoryStore::new(Clock::system()), held: Mutex::new(None) })
     }
 
-    fn shut(&self) {
+    pub fn shut(&self) {
         *self.held.lock() = Some(Vec::new());
     }
 
-    fn open(&self) {
+    pub fn open(&self) {
         for (records, done) in self.held.lock().take().unwrap_or_default() {
             self.inner.append(records, done);
         }
     }
 
-    fn fail(&self) {
+    /// Lets through what is held, and holds what comes next.
+    pub fn open_and_shut(&self) {
+        let held = self.held.lock().replace(Vec::new());
+        for (records, done) in held.unwrap_or_default() {
+            self.inner.append(records, done);
+        }
+    }
+
+    pub fn fail(&self) {
         for (_, done) in self.held.lock().take().unwrap_or_default() {
             done(Err(AppendError::Full));
         }

@@ -399,6 +399,7 @@ proptest! {
 /// Forks taken while the source is written, and at last deleted, each see a beginning of it and keep it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn forks_taken_while_the_source_is_written_begin_as_it_does() {
+    // Named, because the directory goes with it.
     let kind = Kind::Directory(tempfile::tempdir().unwrap());
     let engine = open(&kind, &Clock::manual(Timestamp::from_millis(1_000_000)));
     let created = |name: &str, fork: Option<&str>| CreateRequest {

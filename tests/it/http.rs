@@ -339,12 +339,14 @@ async fn nesting_is_bounded() {
 
 #[tokio::test]
 async fn control_messages_are_the_servers() {
-    let world = World::bound(json!({})).await;
-    for control in ["reset", "snapshot-start", "snapshot-end"] {
-        let sent = append("t/a").json(json!([job("a", "done"), { "headers": { "control": control } }]));
-        let (problem, _) = world.refuses("t/a", sent, ProblemType::InvalidChanges).await;
-        assert_eq!(problem["errors"][0]["index"], 1);
-        assert_eq!(problem["errors"][0]["pointer"], "/headers/control");
+    for validation in ["reject", "quarantine", "warn", "off"] {
+        let world = World::bound(json!({ "validation": validation })).await;
+        for control in ["reset", "snapshot-start", "snapshot-end"] {
+            let sent = append("t/a").json(json!([job("a", "done"), { "headers": { "control": control } }]));
+            let (problem, _) = world.refuses("t/a", sent, ProblemType::InvalidChanges).await;
+            assert_eq!(problem["errors"][0]["index"], 1);
+            assert_eq!(problem["errors"][0]["pointer"], "/headers/control");
+        }
     }
 }
 
@@ -520,8 +522,9 @@ async fn what_is_elsewhere_or_not_done_is_told() {
         (call("DELETE", "/v1/schemas"), ProblemType::MethodNotAllowed),
         (call("PUT", "/v1/state/t/a/-/changes").json("[]"), ProblemType::MethodNotAllowed),
         (call("POST", "/v1/state/t/a/-/snapshot").json("[]"), ProblemType::MethodNotAllowed),
-        (get("/v1/stream/__ds/subscriptions/x"), ProblemType::NotImplemented),
-        (call("PUT", "/v1/stream/__ds/subscriptions/x").json("{}"), ProblemType::NotImplemented),
+        (get("/v1/stream/__ds/nothing"), ProblemType::NotFound),
+        (call("PATCH", "/v1/stream/__ds/subscriptions/x"), ProblemType::MethodNotAllowed),
+        (call("PUT", "/v1/stream/__%64s/x").json("[]"), ProblemType::MalformedName),
     ] {
         world.refuses("t/a", sent, kind).await;
     }

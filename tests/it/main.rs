@@ -7,3 +7,5 @@ mod http;
 mod layers;
 mod lifetimes;
 mod storage_contract;
+mod subscriptions;
+mod webhook;

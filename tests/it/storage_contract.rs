@@ -436,6 +436,9 @@ fn names_are_listed_in_pages(backend: Backend) {
     assert_eq!(list("b/", Some("a"), 1), ["b/1"]);
     assert_eq!(list("b/", Some("z"), 9), [""; 0]);
     assert_eq!(list("", None, 0), [""; 0]);
+    // The server's own are listed to the server, and mixed with nobody's.
+    assert_eq!(list("\u{1}", None, 9), ["\u{1}registry"]);
+    assert_eq!(list("\u{1}s", None, 9), [""; 0]);
 }
 
 fn a_stream_that_is_gone_is_not_found_and_nothing_follows_it(backend: Backend) {

@@ -266,7 +266,7 @@ impl Durable {
         names
             .range((from, Bound::Unbounded))
             .take_while(|(name, _)| name.as_str().starts_with(prefix))
-            .filter(|(name, id)| !name.is_internal() && seen(id))
+            .filter(|(name, id)| name.is_internal() == StreamName::is_internal_text(prefix) && seen(id))
             .map(|(name, _)| name)
             .take(limit)
             .cloned()
