@@ -18,6 +18,7 @@ pub mod registry;
 mod stage;
 pub mod subscriptions;
 mod sweep;
+mod timers;
 mod typed;
 mod write;
 
@@ -29,11 +30,12 @@ use std::time::Duration;
 use dashmap::DashMap;
 use tokio::sync::watch;
 
-use crate::model::{Limits, StreamName, Timestamp};
+use crate::model::{Limits, StreamId, StreamName, Timestamp};
 use crate::registry::Binding;
 use crate::runtime::Clock;
 use crate::storage::SharedStore;
 pub use crate::storage::{Health, StoreStats};
+use crate::stream::StreamState;
 
 pub use fault::{ChangeFault, Fault};
 pub use folded::{CollectionSchema, FoldedItem, FoldedPage, Pin, Selection, Start};
@@ -71,6 +73,7 @@ pub struct Inner {
     settings: Settings,
     streams: DashMap<StreamName, Arc<Handle>>,
     registry: registry::RegistryHost,
+    timers: timers::Timers,
     subscriptions: subscriptions::Subscriptions,
     in_flight_bytes: AtomicUsize,
     /// Above every position of every stream that is staged to go.
@@ -101,12 +104,27 @@ impl Counters {
     }
 }
 
-/// Counts a live reader for as long as it is held.
-pub struct LiveReader(Engine);
+/// A live reader, which is a use of the stream for as long as this is held.
+pub struct LiveReader {
+    engine: Engine,
+    handle: Arc<Handle>,
+    stream: Option<StreamId>,
+}
+
+impl LiveReader {
+    /// From now on it reads this stream, which was not there when it came.
+    pub fn begin(&mut self, stream: StreamId) {
+        self.handle.lock().enter(stream);
+        self.stream = Some(stream);
+    }
+}
 
 impl Drop for LiveReader {
     fn drop(&mut self) {
-        self.0.counters.live_readers.fetch_sub(1, Ordering::Relaxed);
+        self.engine.counters.live_readers.fetch_sub(1, Ordering::Relaxed);
+        if let Some(stream) = self.stream {
+            self.handle.lock().leave(stream, self.engine.now());
+        }
     }
 }
 
@@ -131,12 +149,17 @@ impl Engine {
             settings,
             streams: DashMap::new(),
             registry,
+            timers: timers::Timers::default(),
             in_flight_bytes: AtomicUsize::new(0),
             start_floor: AtomicU64::new(0),
             started_at,
             stopping: watch::Sender::new(false),
             counters: Counters::default(),
         }));
+        // Nothing may ever ask for them again, and they end all the same.
+        for (stream, lifetime, used_at) in engine.store.limited() {
+            engine.set_timer(stream, lifetime, used_at.max(started_at));
+        }
         Ok(engine)
     }
 
@@ -145,14 +168,21 @@ impl Engine {
         if let Some(handle) = self.streams.get(name).map(|entry| entry.value().clone()) {
             return handle;
         }
-        let load = || Arc::new(Handle::load(name.clone(), &*self.store, self.started_at));
+        // The log knows uses by when they reached it, which may be a little later.
+        let used_at =
+            |state: &StreamState| self.timers.used_at(state.id).unwrap_or_else(|| state.used_at.max(self.started_at));
+        let load = || Arc::new(Handle::load(name.clone(), &*self.store, used_at));
         self.streams.entry(name.clone()).or_insert_with(load).value().clone()
     }
 
-    /// Counts a live reader until what this gives is dropped.
-    pub fn live_reader(&self) -> LiveReader {
+    /// Counts a live reader until what this gives is dropped. `stream` is `None` where nobody has written it yet.
+    pub fn live_reader(&self, handle: &Arc<Handle>, stream: Option<StreamId>) -> LiveReader {
         self.counters.live_readers.fetch_add(1, Ordering::Relaxed);
-        LiveReader(self.clone())
+        let mut reader = LiveReader { engine: self.clone(), handle: handle.clone(), stream: None };
+        if let Some(stream) = stream {
+            reader.begin(stream);
+        }
+        reader
     }
 
     /// Ends live readers and lets no new ones begin. Writes go on until the server stops sending them.

@@ -98,7 +98,7 @@ pub(super) fn get<'r>(
 impl RegistryHost {
     /// Folds the registry's log.
     pub(super) fn load(store: &dyn Store, started_at: Timestamp) -> Result<Self, Fault> {
-        let handle = Arc::new(Handle::load(StreamName::registry(), store, started_at));
+        let handle = Arc::new(Handle::load(StreamName::registry(), store, |_| started_at));
         let mut registry = Registry::default();
         if let Some(stream) = handle.stream() {
             let mut from = stream.creation.start;

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use keyfold::engine::{AppendRequest, Appended, CreateRequest, Engine, Fault, Settings};
-use keyfold::model::{ContentType, Position, Producer, ProducerEpoch, ProducerId, ProducerSeq, StreamId, StreamName};
+use keyfold::model::{
+    ContentType, Position, Producer, ProducerEpoch, ProducerId, ProducerSeq, StreamId, StreamName, Timestamp,
+};
 use keyfold::runtime::Clock;
 use keyfold::storage::{
     AppendError, Completion, Health, MemoryStore, Place, ReadError, Run, Staged, Store, StoreStats,
@@ -73,6 +75,9 @@ impl Store for Gated {
     }
     fn load(&self, stream: StreamId) -> Option<StreamState> {
         self.inner.load(stream)
+    }
+    fn limited(&self) -> Vec<(StreamId, Lifetime, Timestamp)> {
+        self.inner.limited()
     }
     fn list(&self, prefix: &str, after: Option<&str>, limit: usize) -> Vec<StreamName> {
         self.inner.list(prefix, after, limit)

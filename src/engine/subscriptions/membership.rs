@@ -67,7 +67,7 @@ impl Engine {
         // From here on appends are noted; those before are seen when its streams are looked at.
         self.subscriptions.active.store(true, Ordering::SeqCst);
         let name = StreamName::subscription(id.as_str());
-        let log = Arc::new(Handle::load(name, &*self.store, self.started_at));
+        let log = Arc::new(Handle::load(name, &*self.store, |_| self.started_at));
         let hosted = Arc::new(Hosted { id: id.clone(), log, core: Mutex::new(Core::of(None, 0, 0)) });
         table.insert(id.clone(), hosted.clone());
         Ok(hosted)

@@ -184,7 +184,7 @@ impl Subscriptions {
             for name in names {
                 let id = name.as_str().strip_prefix(&prefix).and_then(SubscriptionId::parse);
                 let id = id.ok_or_else(|| Fault::Storage(format!("subscription log {name:?}")))?;
-                let log = Arc::new(Handle::load(name, store, started_at));
+                let log = Arc::new(Handle::load(name, store, |_| started_at));
                 let (state, base, entries) = log::read(store, log.stream().as_ref())?;
                 if let Some(state) = &state {
                     host.watch(state);
