@@ -27,7 +27,12 @@ pub fn stream_name(raw: &str) -> Result<StreamName, Problem> {
         return Err(malformed("a stream path holds no %2F; write / where a segment ends"));
     }
     let decoded = decode(raw)?;
-    StreamName::parse(&decoded).map_err(|fault| malformed(&fault.to_string()))
+    let name = StreamName::parse(&decoded).map_err(|fault| malformed(&fault.to_string()))?;
+    // As it was read, so that no spelling gets past.
+    match name.is_reserved() {
+        true => Err(malformed("what lies below __ds is the protocol's own, and no stream")),
+        false => Ok(name),
+    }
 }
 
 pub fn decode(raw: &str) -> Result<String, Problem> {
@@ -319,6 +324,8 @@ mod tests {
             ("a//b", ProblemType::MalformedName),
             ("a/%2e%2e/b", ProblemType::MalformedName),
             ("%ff", ProblemType::MalformedName),
+            ("%5F_ds/a", ProblemType::MalformedName),
+            ("__ds/a/-/entities/job/x", ProblemType::MalformedName),
         ] {
             assert_eq!(StatePath::parse(raw).err().map(|p| p.kind), Some(kind), "{raw}");
         }

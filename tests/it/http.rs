@@ -524,6 +524,7 @@ async fn what_is_elsewhere_or_not_done_is_told() {
         (call("POST", "/v1/state/t/a/-/snapshot").json("[]"), ProblemType::MethodNotAllowed),
         (get("/v1/stream/__ds/subscriptions/x"), ProblemType::NotImplemented),
         (call("PUT", "/v1/stream/__ds/subscriptions/x").json("{}"), ProblemType::NotImplemented),
+        (call("PUT", "/v1/stream/%5F%5Fds/subscriptions/x").json("{}"), ProblemType::MalformedName),
     ] {
         world.refuses("t/a", sent, kind).await;
     }
