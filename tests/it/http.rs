@@ -1103,6 +1103,18 @@ async fn a_fork_that_cannot_be_is_refused() {
 }
 
 #[tokio::test]
+async fn a_fork_is_confirmed_only_with_the_schema_that_it_has() {
+    let world = World::bound(json!({})).await;
+    world.ok(call("PUT", "/v1/stream/a").json("1")).await;
+    world.ok(append("t/a").json(job("a", "queued"))).await;
+    world.ok(fork("b", "a")).await;
+    world.refuses("b", fork("b", "a").header("stream-schema", "things"), ProblemType::StreamExists).await;
+    for _ in 0..2 {
+        world.ok(fork("c", "t/a").header("stream-schema", "things@1")).await;
+    }
+}
+
+#[tokio::test]
 async fn a_deleted_source_is_kept_for_its_forks_and_for_nobody_else() {
     let world = World::new();
     world.ok(call("PUT", "/v1/stream/a").json(json!([1, 2, 3]))).await;
