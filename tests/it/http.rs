@@ -1103,6 +1103,20 @@ async fn a_fork_that_cannot_be_is_refused() {
 }
 
 #[tokio::test]
+async fn a_long_poll_is_told_that_its_stream_is_kept_for_its_forks() {
+    let world = World::new();
+    let tail = world.ok(call("PUT", "/v1/stream/a").json("1")).await.header("stream-next-offset").to_owned();
+    world.ok(fork("b", "a")).await;
+    let waiting = world.send(get(format!("/v1/stream/a?offset={tail}&live=long-poll")));
+    let delete = async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        world.ok(call("DELETE", "/v1/stream/a")).await
+    };
+    let (told, _) = tokio::join!(waiting, delete);
+    assert_eq!(told.status, 410);
+}
+
+#[tokio::test]
 async fn a_fork_is_confirmed_only_with_the_schema_that_it_has() {
     let world = World::bound(json!({})).await;
     world.ok(call("PUT", "/v1/stream/a").json("1")).await;
