@@ -9,12 +9,13 @@ use std::sync::Arc;
 use crate::fold::Fold;
 use crate::model::{ContentType, Offset, Position, StreamId, StreamName};
 use crate::protocol::json;
-use crate::registry::Binding;
+use crate::registry::{Binding, Validation};
 use crate::storage::Run;
 use crate::storage::mutant::{self, Mutant};
 use crate::stream::{Body, Creation, Fork, Lifetime, Record, Refusal, SchemaRef, StreamState};
 
 use super::handle::{Core, Handle, PublishedStream, lock_all};
+use super::registry::RegistryFault;
 use super::stage::Step;
 use super::typed::{Birth, Writer, same_binding};
 use super::write::{Content, CreateRequest, Created};
@@ -152,6 +153,7 @@ impl Engine {
         }
         let binding = self.binding(handle);
         self.check_fork_schema(handle, request, &stream, binding.as_deref())?;
+        self.check_fork_data(&source, &stream, at, binding.as_deref()).await?;
         Ok(ForkPlan {
             source,
             source_id: stream.id,
@@ -242,6 +244,30 @@ impl Engine {
         match source.schema.is_some() && handle.name.has_dash_segment() {
             true => Err(Fault::DashSegment),
             false => Ok(()),
+        }
+    }
+
+    /// A source that was bound or re-pinned later was checked as it was then. What it was before, which a fork brings
+    /// back, is checked now.
+    async fn check_fork_data(
+        &self,
+        source: &Arc<Handle>,
+        stream: &PublishedStream,
+        at: Option<Position>,
+        binding: Option<&Binding>,
+    ) -> Result<(), Fault> {
+        let strict = binding.is_none_or(|b| matches!(b.validation, Validation::Reject | Validation::Quarantine));
+        let moved = strict && stream.creation.schema != stream.schema;
+        let Some((schema, at)) = stream.schema.as_ref().zip(at.filter(|at| moved && *at < stream.tail)) else {
+            return Ok(());
+        };
+        let inherited = PublishedStream { tail: at, ..stream.clone() };
+        let compiled = self.compiled(schema)?;
+        let mut faults = self.check_stream(source, &inherited, &compiled, schema.version).await?;
+        faults.truncate(self.limits().faults_max);
+        match faults.is_empty() {
+            true => Ok(()),
+            false => Err(RegistryFault::DataFails(faults).into()),
         }
     }
 

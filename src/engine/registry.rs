@@ -50,8 +50,8 @@ pub enum RegistryFault {
     Bind(#[from] BindFault),
     #[error(transparent)]
     Unbind(#[from] UnbindFault),
-    /// Streams that the binding would govern hold what its schema refuses. 409.
-    #[error("{} entities in bound streams do not fit the schema", .0.len())]
+    /// Streams that the binding would govern, or what a fork would inherit, hold what the schema refuses. 409.
+    #[error("{} stored entities do not fit the schema", .0.len())]
     DataFails(Vec<DataFault>),
 }
 
@@ -366,7 +366,7 @@ impl Engine {
     }
 
     /// Which live entities of a stream a schema version would refuse.
-    async fn check_stream(
+    pub(super) async fn check_stream(
         &self,
         handle: &Arc<Handle>,
         stream: &PublishedStream,

@@ -1103,6 +1103,23 @@ async fn a_fork_that_cannot_be_is_refused() {
 }
 
 #[tokio::test]
+async fn a_fork_brings_nothing_back_that_its_schema_refuses() {
+    let world = World::bound(json!({})).await;
+    world.ok(call("PUT", "/v1/stream/x/a").json(json!([job("a", "lost"), job("b", "queued")]))).await;
+    let bad = world.ok(call("HEAD", "/v1/stream/x/a")).await.header("stream-next-offset").to_owned();
+    let good = world.ok(append("x/a").json(job("a", "done"))).await.header("stream-next-offset").to_owned();
+    world.ok(append("x/a").json(job("b", "done"))).await;
+    world.ok(call("PUT", "/v1/bindings/x").json(json!({ "pattern": "x/**", "subject": "things" }))).await;
+    for name in ["x/b", "b"] {
+        let at = |offset: &str| fork(name, "x/a").header("stream-fork-offset", offset);
+        world.refuses("x/a", at(&bad), ProblemType::DataFails).await;
+        world.refuses("x/a", at(&bad).json(job("a", "done")), ProblemType::DataFails).await;
+        world.ok(at(&good)).await;
+        assert_eq!(snapshot(&world, name).await["jobs"]["b"]["status"], "queued", "{name}");
+    }
+}
+
+#[tokio::test]
 async fn a_long_poll_is_told_that_its_stream_is_kept_for_its_forks() {
     let world = World::new();
     let tail = world.ok(call("PUT", "/v1/stream/a").json("1")).await.header("stream-next-offset").to_owned();
