@@ -156,7 +156,7 @@ impl Drop for Server {
 }
 
 async fn write(url: &str, size: &Size) -> Duration {
-    let client = reqwest::Client::new();
+    let client = reqwest::Client::builder().tls_backend_preconfigured(keyfold::client::no_tls()).build().unwrap();
     let send = async |request: reqwest::RequestBuilder, body: String| {
         let reply = request.header("content-type", "application/json").body(body).send().await.expect("an answer");
         assert!(reply.status().is_success(), "{}", reply.text().await.unwrap_or_default());
@@ -204,7 +204,7 @@ impl Reading {
 
 /// Reads `bench/{stream}` from nothing until up to date, on a new connection.
 async fn read(url: &str, stream: &str, query: &str) -> Reading {
-    let client = reqwest::Client::new();
+    let client = reqwest::Client::builder().tls_backend_preconfigured(keyfold::client::no_tls()).build().unwrap();
     let (mut pages, mut offset, began) = (Vec::new(), "-1".to_owned(), Instant::now());
     loop {
         let page = format!("{url}/v1/stream/bench/{stream}?offset={offset}{query}");

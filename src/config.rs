@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::api::ApiSettings;
 use crate::engine;
+use crate::engine::subscriptions::SubscriptionSettings;
 use crate::model::{Limits, StreamName};
 use crate::telemetry::LogFormat;
 
@@ -93,6 +94,24 @@ pub struct ServeArgs {
     /// Open connections [default: 20000]
     #[arg(long, env = "KEYFOLD_CONNECTIONS_MAX")]
     pub connections_max: Option<usize>,
+    /// Where workers reach the server, such as `https://streams.example`; the listening address if not given [default: none]
+    #[arg(long, value_name = "URL", env = "KEYFOLD_PUBLIC_URL")]
+    pub public_url: Option<String>,
+    /// Subscriptions of the server [default: 10000]
+    #[arg(long, env = "KEYFOLD_SUBSCRIPTIONS_MAX")]
+    pub subscriptions_max: Option<usize>,
+    /// Streams of one subscription [default: 10000]
+    #[arg(long, env = "KEYFOLD_SUBSCRIPTION_STREAMS_MAX")]
+    pub subscription_streams_max: Option<usize>,
+    /// Webhook deliveries at the same time [default: 64]
+    #[arg(long, env = "KEYFOLD_WEBHOOK_DELIVERIES_MAX")]
+    pub webhook_deliveries_max: Option<usize>,
+    /// How long a webhook may take to answer, in milliseconds [default: 10000]
+    #[arg(long, env = "KEYFOLD_WEBHOOK_TIMEOUT_MS")]
+    pub webhook_timeout_ms: Option<u64>,
+    /// Whether webhooks may be on localhost and 127.0.0.x, without TLS; for development [default: false]
+    #[arg(long, env = "KEYFOLD_WEBHOOK_ALLOW_LOCALHOST", num_args = 0..=1, default_missing_value = "true")]
+    pub webhook_allow_localhost: Option<bool>,
     /// Serve streams at the root as well, those below PREFIX, as in `netscript/`; all of them without one [default: none]
     #[arg(long, value_name = "PREFIX", num_args = 0..=1, default_missing_value = "/", env = "KEYFOLD_ROOT_MOUNT")]
     pub root_mount: Option<String>,
@@ -123,6 +142,9 @@ pub struct ServerSettings {
     pub store: StoreKind,
     pub segment_bytes: u64,
     pub write_timeout: Duration,
+    /// The listening address where it is `None`.
+    pub public_url: Option<String>,
+    pub webhook_timeout: Duration,
     pub api: ApiSettings,
     pub engine: engine::Settings,
     pub log: String,
@@ -192,6 +214,12 @@ impl ServeArgs {
             bodies_bytes_max,
             pages_bytes_max,
             connections_max,
+            public_url,
+            subscriptions_max,
+            subscription_streams_max,
+            webhook_deliveries_max,
+            webhook_timeout_ms,
+            webhook_allow_localhost,
             root_mount,
             log,
             log_format,
@@ -228,6 +256,20 @@ impl ServeArgs {
         if self.page_bytes_max == Some(0) || self.request_bytes_max == Some(0) || self.connections_max == Some(0) {
             return bad("page_bytes_max, request_bytes_max, connections_max", "at least 1");
         }
+        if self.webhook_deliveries_max == Some(0) || self.webhook_timeout_ms == Some(0) {
+            return bad("webhook_deliveries_max, webhook_timeout_ms", "at least 1");
+        }
+        let public_url = self.public_url.filter(|url| !url.is_empty());
+        let public_url = public_url.map(|url| url.trim_end_matches('/').to_owned());
+        let is_base = |text: &String| {
+            let url = url::Url::parse(text);
+            url.is_ok_and(|url| {
+                matches!(url.scheme(), "http" | "https") && url.query().is_none() && url.fragment().is_none()
+            })
+        };
+        if public_url.as_ref().is_some_and(|url| !is_base(url)) {
+            return bad("public_url", "an http or https URL without a query");
+        }
         let default = Limits::default();
         let limits = Limits {
             request_bytes_max: self.request_bytes_max.unwrap_or(default.request_bytes_max),
@@ -244,13 +286,26 @@ impl ServeArgs {
         let api = ApiSettings::default();
         let token = self.token.filter(|token| !token.is_empty());
         let engine = engine::Settings::default();
+        let subscriptions = SubscriptionSettings {
+            subscriptions_max: self.subscriptions_max.unwrap_or(engine.subscriptions.subscriptions_max),
+            links_max: self.subscription_streams_max.unwrap_or(engine.subscriptions.links_max),
+            deliveries_max: self.webhook_deliveries_max.unwrap_or(engine.subscriptions.deliveries_max),
+            localhost_allowed: self.webhook_allow_localhost.unwrap_or(false),
+            ..engine.subscriptions
+        };
         Ok(ServerSettings {
             address: SocketAddr::new(self.host.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)), self.port.unwrap_or(4437)),
             data_dir: self.data_dir.unwrap_or_else(|| PathBuf::from("keyfold-data")),
             store: self.store.unwrap_or_default(),
             segment_bytes,
             write_timeout: millis(self.write_timeout_ms, Duration::from_secs(30)),
-            engine: engine::Settings { limits, stream_idle: millis(self.stream_idle_ms, engine.stream_idle) },
+            public_url,
+            webhook_timeout: millis(self.webhook_timeout_ms, Duration::from_secs(10)),
+            engine: engine::Settings {
+                limits,
+                stream_idle: millis(self.stream_idle_ms, engine.stream_idle),
+                subscriptions,
+            },
             api: ApiSettings {
                 token,
                 long_poll: millis(self.long_poll_ms, api.long_poll),
@@ -322,6 +377,20 @@ mod tests {
         let rotating = |millis| ServeArgs { sse_rotation_ms: Some(millis), ..ServeArgs::default() }.checked();
         assert!(rotating(2_000).is_ok());
         assert!(rotating(1_999).is_err());
+    }
+
+    #[test]
+    fn a_public_url_is_what_others_begin_with() {
+        let with = |url: &str| ServeArgs { public_url: Some(url.into()), ..ServeArgs::default() }.checked();
+        assert_eq!(
+            with("https://a.example/keyfold/").unwrap().public_url.as_deref(),
+            Some("https://a.example/keyfold")
+        );
+        assert_eq!(with("").unwrap().public_url, None);
+        for url in ["a.example", "ftp://a.example", "https://a.example/?x", "https://a.example/#x"] {
+            assert!(with(url).is_err(), "{url}");
+        }
+        assert!(ServeArgs { webhook_timeout_ms: Some(0), ..ServeArgs::default() }.checked().is_err());
     }
 
     #[test]

@@ -8,11 +8,11 @@
 //!
 //! | layer | modules | what it is about |
 //! |---|---|---|
-//! | rules | [`model`] [`stream`] [`registry`] [`fold`] | what is true and what is allowed |
+//! | rules | [`model`] [`stream`] [`registry`] [`subscription`] [`fold`] | what is true and what is allowed |
 //! | wire | [`protocol`] | text and JSON forms of the rules' types |
 //! | durability | [`storage`] | bytes that survive a crash |
 //! | motion | [`engine`] | order, ownership, fan-out, shutdown |
-//! | edge | [`api`] [`client`] [`console`] | translating requests and replies |
+//! | edge | [`api`] [`client`] [`console`] [`webhook`] | translating requests and replies |
 //! | program | [`cli`] [`server`] [`config`] [`telemetry`] | putting the parts together |
 
 pub mod api;
@@ -29,4 +29,6 @@ pub mod runtime;
 pub mod server;
 pub mod storage;
 pub mod stream;
+pub mod subscription;
 pub mod telemetry;
+pub mod webhook;

@@ -1,10 +1,14 @@
 //! Time from outside: the one place that asks the machine, and the clock that tests set.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use tokio::sync::watch;
+
 use crate::model::Timestamp;
+
+/// The machine's clock may be set: how long nobody looks at it at most.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// What the time is. Cheap to clone; all clones agree.
 #[derive(Clone, Debug)]
@@ -13,7 +17,7 @@ pub struct Clock(Source);
 #[derive(Clone, Debug)]
 enum Source {
     System,
-    Manual(Arc<AtomicU64>),
+    Manual(Arc<watch::Sender<Timestamp>>),
 }
 
 impl Clock {
@@ -21,22 +25,42 @@ impl Clock {
         Self(Source::System)
     }
 
-    /// A clock that stands still until [`Clock::advance`].
+    /// A clock that stands still until [`Clock::advance`] or [`Clock::set`].
     pub fn manual(start: Timestamp) -> Self {
-        Self(Source::Manual(Arc::new(AtomicU64::new(start.as_millis()))))
+        Self(Source::Manual(Arc::new(watch::Sender::new(start))))
     }
 
     pub fn now(&self) -> Timestamp {
         match &self.0 {
             Source::System => system_now(),
-            Source::Manual(millis) => Timestamp::from_millis(millis.load(Ordering::SeqCst)),
+            Source::Manual(now) => *now.borrow(),
         }
     }
 
     /// Moves a manual clock; the system's cannot be moved.
     pub fn advance(&self, span: Duration) {
-        if let Source::Manual(millis) = &self.0 {
-            millis.fetch_add(span.as_millis() as u64, Ordering::SeqCst);
+        if let Source::Manual(now) = &self.0 {
+            now.send_modify(|now| *now = now.after(span));
+        }
+    }
+
+    /// Sets a manual clock, perhaps back; the system's cannot be set.
+    pub fn set(&self, moment: Timestamp) {
+        if let Source::Manual(now) = &self.0 {
+            now.send_replace(moment);
+        }
+    }
+
+    /// Waits until it is `moment`, also where the clock is set meanwhile.
+    pub async fn reached(&self, moment: Timestamp) {
+        match &self.0 {
+            Source::System => {
+                while self.now() < moment {
+                    tokio::time::sleep(moment.since(self.now()).min(LOOK_AGAIN)).await;
+                }
+            }
+            // The sender lives as long as `self`.
+            Source::Manual(now) => drop(now.subscribe().wait_for(|now| *now >= moment).await),
         }
     }
 }

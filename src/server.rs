@@ -3,7 +3,7 @@
 //! The port opens first and answers 503 until the log is recovered. Stopping goes the other way round: no new
 //! connections, live responses end on a frame, requests in hand are answered, the log is closed.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -24,6 +24,7 @@ use crate::config::{ServerSettings, StoreKind};
 use crate::engine::{Engine, Fault, Health};
 use crate::runtime::Clock;
 use crate::storage::{Journal, JournalOptions, MemoryStore, OpenError, SharedStore};
+use crate::webhook::{KeyError, Postman, PostmanError, SigningKey};
 
 /// Why a server did not start, or could not go on.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +37,10 @@ pub enum ServerError {
     Start(#[from] Fault),
     #[error("a barrier failed: what was being written is stored whole or not at all; restart once the disk is well")]
     BarrierFailed,
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    #[error(transparent)]
+    Postman(#[from] PostmanError),
     #[error("a task of the server failed: {0}")]
     Task(#[from] tokio::task::JoinError),
 }
@@ -47,6 +52,7 @@ pub struct Running {
     connections: TaskTracker,
     stop: watch::Sender<bool>,
     sweeper: tokio::task::JoinHandle<()>,
+    dispatcher: tokio::task::JoinHandle<()>,
 }
 
 /// Requests in hand on one HTTP/2 connection: a page of live views, or a proxy, holds many.
@@ -81,17 +87,29 @@ pub async fn start(settings: ServerSettings) -> Result<Running, ServerError> {
         room: Arc::new(Semaphore::new(settings.engine.limits.connections_max)),
     };
     connections.spawn(accepting.run(listener));
-    let engine_settings = settings.engine.clone();
+    let mut engine_settings = settings.engine.clone();
+    engine_settings.subscriptions.public_url = match &settings.public_url {
+        Some(url) => url.as_str().into(),
+        None => format!("http://{}", reachable(address)).into(),
+    };
+    let postman = Postman {
+        timeout: settings.webhook_timeout,
+        localhost_allowed: engine_settings.subscriptions.localhost_allowed,
+        ..Postman::default()
+    };
     let opened = tokio::task::spawn_blocking(move || -> Result<Engine, ServerError> {
-        let store: SharedStore = match settings.store {
-            StoreKind::Memory => MemoryStore::new(clock.clone()),
+        let (store, key): (SharedStore, SigningKey) = match settings.store {
+            StoreKind::Memory => (MemoryStore::new(clock.clone()), SigningKey::generate()?),
             StoreKind::Journal => {
                 let options =
                     JournalOptions { segment_bytes: settings.segment_bytes, ..JournalOptions::new(clock.clone()) };
-                Journal::open_dir(&settings.data_dir, options)?
+                let journal = Journal::open_dir(&settings.data_dir, options)?;
+                (journal, SigningKey::of_directory(&settings.data_dir)?)
             }
         };
-        Ok(Engine::start(store, clock, engine_settings)?)
+        let engine = Engine::start(store, clock, engine_settings)?;
+        engine.deliver_by(Arc::new(postman.employ(key)?));
+        Ok(engine)
     });
     let engine = match opened.await? {
         Ok(engine) => engine,
@@ -102,7 +120,17 @@ pub async fn start(settings: ServerSettings) -> Result<Running, ServerError> {
     };
     api.serve_from(engine.clone());
     let sweeper = tokio::spawn(engine.clone().sweep(Duration::from_secs(1)));
-    Ok(Running { address, engine, connections, stop, sweeper })
+    let dispatcher = tokio::spawn(engine.clone().dispatch());
+    Ok(Running { address, engine, connections, stop, sweeper, dispatcher })
+}
+
+/// An address that a client can connect to: one that listens everywhere is reached here.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => SocketAddr::new(Ipv4Addr::LOCALHOST.into(), address.port()),
+        IpAddr::V6(ip) if ip.is_unspecified() => SocketAddr::new(Ipv6Addr::LOCALHOST.into(), address.port()),
+        _ => address,
+    }
 }
 
 impl Running {
@@ -126,6 +154,7 @@ impl Running {
             tracing::warn!(connections = self.connections.len(), "connections were cut: they took too long to end");
         }
         self.sweeper.await?;
+        self.dispatcher.await?;
         let engine = self.engine;
         Ok(tokio::task::spawn_blocking(move || engine.close()).await?)
     }

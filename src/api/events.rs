@@ -36,7 +36,8 @@ struct Reader {
     heartbeat: Duration,
     resets: bool,
     state: State,
-    _counted: LiveReader,
+    /// Holds the stream while it is read.
+    counted: LiveReader,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -94,9 +95,11 @@ pub async fn respond(
         _ if unwritten => Start::beginning(),
         _ => Start::from_offset(offset, begins),
     };
+    let id = stream.map(|stream| stream.id);
     let reader = Reader {
         published: handle.subscribe(),
-        id: stream.map(|stream| stream.id),
+        counted: engine.live_reader(&handle, id),
+        id,
         // What stood under this name before may still be held by the reader.
         resets: from != ReadFrom::Tail && offset.position > 0 && (unwritten || offset.position < begins),
         handle,
@@ -105,7 +108,6 @@ pub async fn respond(
         selection,
         heartbeat: api.settings().heartbeat.mul_f64(0.8),
         state: State::Fresh,
-        _counted: engine.live_reader(),
         room: api.page_room().clone(),
         engine,
     };
@@ -148,6 +150,8 @@ impl Reader {
                 Ok(Some((out, self)))
             }
             Ok(None) => Ok(None),
+            // It ended while it was being read.
+            Err(fault) if fault.is_gone() => Ok(None),
             // Others hold the room: tried again, and the reader knows that it is not forgotten.
             Err(Fault::Busy { .. }) => {
                 tokio::time::sleep(BETWEEN_TRIES).await;
@@ -170,7 +174,10 @@ impl Reader {
         match (&stream, self.id) {
             (None, Some(_)) => return Ok(None),
             (Some(stream), Some(id)) if stream.id != id => return Ok(None),
-            (Some(stream), None) => (self.id, self.typed) = (Some(stream.id), stream.schema.is_some()),
+            (Some(stream), None) => {
+                (self.id, self.typed) = (Some(stream.id), stream.schema.is_some());
+                self.counted.begin(stream.id);
+            }
             _ => {}
         }
         let estimate = stream.as_ref().map_or(0, |stream| self.engine.page_estimate(stream, self.at.position));

@@ -38,7 +38,8 @@ struct Reader {
     heartbeat: Duration,
     ends_at: Instant,
     state: State,
-    _counted: LiveReader,
+    /// Holds the stream while it is read.
+    counted: LiveReader,
 }
 
 #[derive(PartialEq, Eq)]
@@ -65,10 +66,12 @@ pub fn respond(
     let text = stream.as_ref().is_none_or(|stream| stream.creation.content_type.is_text());
     // Spread out, so that readers who came together do not leave together.
     let rotation = api.settings().sse_rotation.mul_f64(0.9 + 0.2 * fastrand::f64());
+    let id = stream.map(|stream| stream.id);
     let reader = Reader {
         published: handle.subscribe(),
+        counted: engine.live_reader(&handle, id),
         handle,
-        id: stream.map(|stream| stream.id),
+        id,
         view,
         selection,
         cursor,
@@ -76,7 +79,6 @@ pub fn respond(
         heartbeat: api.settings().heartbeat.mul_f64(0.8),
         ends_at: Instant::now() + rotation,
         state: State::Fresh,
-        _counted: engine.live_reader(),
         room: api.page_room().clone(),
         engine,
     };
@@ -122,6 +124,7 @@ impl Reader {
             Ok(Some((page, share))) => share.hold(self.frames(page)),
             // The stream is gone; a new request will be told so.
             Ok(None) => return Ok(None),
+            Err(fault) if fault.is_gone() => return Ok(None),
             // Others hold the room: the reader is told that it goes on, since one that is cut off may not come back.
             Err(Fault::Busy { .. }) => {
                 tokio::time::sleep(BETWEEN_TRIES).await;
@@ -147,7 +150,10 @@ impl Reader {
         match (&stream, self.id) {
             (Some(stream), Some(id)) if stream.id != id => return Ok(None),
             (None, Some(_)) => return Ok(None),
-            (Some(stream), None) => self.id = Some(stream.id),
+            (Some(stream), None) => {
+                self.id = Some(stream.id);
+                self.counted.begin(stream.id);
+            }
             _ => {}
         }
         let (view, room) = (&mut self.view, &self.room);

@@ -97,9 +97,13 @@ fn collect(engine: &Engine, requests: &Requests) -> Registry {
         ("refused_changes", "Changes in batches that a schema refused", read(&counters.refused_changes)),
         ("quarantined_changes", "Changes kept aside by their binding", read(&counters.quarantined_changes)),
         ("warned_changes", "Changes accepted that a schema refuses", read(&counters.warned_changes)),
+        ("wakes", "Wakes of subscriptions", read(&counters.wakes)),
+        ("wake_deliveries", "Attempts to tell a worker of a wake", read(&counters.wake_deliveries)),
+        ("failed_wake_deliveries", "Attempts that failed", read(&counters.failed_wake_deliveries)),
         ("journal_barriers", "Times that the journal was made durable", stats.barriers),
         ("journal_records", "Records written to the journal", stats.records),
         ("journal_written_bytes", "Bytes written to the journal", stats.bytes_written),
+        ("journal_segments_freed", "Segments given back, since nothing in them was needed", stats.segments_freed),
     ] {
         registry.register(name, help, ConstCounter::new(value));
     }
@@ -107,9 +111,11 @@ fn collect(engine: &Engine, requests: &Requests) -> Registry {
     for (name, help, value) in [
         ("ready", "Whether writes are accepted", ready),
         ("journal_segments", "Live segment files", stats.segments),
+        ("journal_stored_bytes", "Bytes that the journal holds, without what was given back", stats.stored_bytes),
         ("in_flight_bytes", "Bytes staged and not yet durable", stats.in_flight_bytes),
         ("streams_held", "Streams that memory holds something of", engine.handles_held() as u64),
         ("live_readers", "Open live reads", read(&counters.live_readers)),
+        ("subscriptions", "Subscriptions", engine.subscriptions_held() as u64),
     ] {
         registry.register(name, help, ConstGauge::new(value as i64));
     }

@@ -10,7 +10,7 @@ use crate::engine::Engine;
 use crate::model::StreamName;
 
 use super::problem::Problem;
-use super::routes::{changes, entities, inspect, registry, service, stream};
+use super::routes::{changes, entities, inspect, registry, service, stream, subscriptions};
 use super::{metrics, problem};
 
 /// The description that `openapi/keyfold.json` holds.
@@ -24,11 +24,15 @@ use super::{metrics, problem};
         changes::post, super::snapshot::respond, super::events::respond, of_stream,
         registry::subjects, registry::subject, registry::register, registry::versions, registry::version,
         registry::bindings, registry::binding, registry::bind, registry::unbind,
+        subscriptions::create, subscriptions::read, subscriptions::delete, subscriptions::add_streams,
+        subscriptions::remove_stream, subscriptions::callback, subscriptions::claim, subscriptions::ack,
+        subscriptions::release, subscriptions::jwks,
         service::root, service::ready, service::live, metrics::scrape
     ),
     components(schemas(
         problem::ProblemBody, crate::protocol::schema::ChangeMessage, crate::protocol::schema::ControlMessage,
-        crate::protocol::schema::DocumentBody
+        crate::protocol::schema::DocumentBody, crate::protocol::subscription::WakeNotice,
+        crate::protocol::subscription::WakeAnswer, crate::protocol::subscription::WakeEvent
     )),
     modifiers(&BearerToken),
     tags(
@@ -36,6 +40,7 @@ use super::{metrics, problem};
         (name = "entities", description = "Typed reads and writes"),
         (name = "inspection", description = "What there is"),
         (name = "registry", description = "Schemas and bindings"),
+        (name = "subscriptions", description = "Waking workers when streams move"),
         (name = "operations", description = "Running it")
     )
 )]

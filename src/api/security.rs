@@ -1,6 +1,6 @@
 //! What holds for every request: who may ask, from where, and what browsers must know of the answer.
 //!
-//! The token guards everything but health; a missing or wrong one is 401 and never 403, which producers take for a
+//! The token guards everything but health, public keys and what the token of a wake guards; a missing or wrong one is 401 and never 403, which producers take for a
 //! fenced epoch. Sources: PROTOCOL.md §12.7; the Fetch standard for CORS.
 
 use std::time::Duration;
@@ -15,6 +15,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::CorsLayer;
 
 use super::problem::{Problem, ProblemType};
+use super::routes::subscriptions;
 use super::state::Api;
 use super::{encoding, headers as names, multiplex};
 
@@ -56,7 +57,8 @@ async fn finish(State(api): State<Api>, request: Request, next: Next) -> Respons
 
 async fn authorise(State(api): State<Api>, request: Request, next: Next) -> Response {
     let path = request.uri().path();
-    let open = path == "/health" || path.starts_with("/health/");
+    let open =
+        path == "/health" || path.starts_with("/health/") || subscriptions::has_its_own_guard(request.method(), path);
     if let Some(token) = api.settings().token.as_deref().filter(|_| !open) {
         let given = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
         let given =

@@ -71,6 +71,15 @@ pub struct Client {
     authorization: Option<HeaderValue>,
 }
 
+/// What stands for TLS in a client of plain `http`: it trusts nobody. `reqwest` wants something, or looks for the
+/// system's certificates, which a small container does not have.
+pub fn no_tls() -> rustls::ClientConfig {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let versions = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let versions = versions.expect("the provider knows the default versions");
+    versions.with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth()
+}
+
 impl Client {
     /// How long an answer may take as a whole, where the call is not a subscription.
     const CALL_TIMEOUT: Duration = Duration::from_secs(30);
@@ -93,6 +102,7 @@ impl Client {
             .connect_timeout(Self::CONNECT_TIMEOUT)
             .read_timeout(Self::SILENCE_MAX)
             .user_agent(concat!("keyfold/", env!("CARGO_PKG_VERSION")))
+            .tls_backend_preconfigured(no_tls())
             .build()
             .map_err(|cause| ClientError::transport(base, cause))?;
         Ok(Self { http, base: base.into(), authorization: None })

@@ -99,6 +99,13 @@ pub struct ChangeFault {
     pub message: String,
 }
 
+impl Fault {
+    /// Whether it says that the stream is not there, or not any more.
+    pub fn is_gone(&self) -> bool {
+        matches!(self, Self::NoStream(_) | Self::Refused(Refusal::Gone | Refusal::SoftDeleted))
+    }
+}
+
 impl From<AppendError> for Fault {
     fn from(error: AppendError) -> Self {
         match error {

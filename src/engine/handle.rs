@@ -35,6 +35,8 @@ pub(super) struct Core {
     pub fold_generation: u64,
     /// Last use, which for reads only memory knows.
     pub used_at: Timestamp,
+    /// Live readers, and of which stream; those of a former one count no more.
+    live: Option<(StreamId, usize)>,
     /// Steps ever staged here; a decision rests on all of them.
     pub staged_steps: u64,
     pub in_flight: usize,
@@ -110,6 +112,31 @@ impl Core {
         self.fold.take()
     }
 
+    /// A live reader of a stream begins.
+    pub fn enter(&mut self, stream: StreamId) {
+        let (known, count) = self.live.get_or_insert((stream, 0));
+        if *known != stream {
+            (*known, *count) = (stream, 0);
+        }
+        *count += 1;
+    }
+
+    /// A live reader of a stream ends, which it used until now.
+    pub fn leave(&mut self, stream: StreamId, now: Timestamp) {
+        if self.is_read_live(stream) {
+            self.used_at = self.used_at.max(now);
+        }
+        if let Some((_, count)) = self.live.as_mut().filter(|(known, _)| *known == stream) {
+            *count -= 1;
+        }
+    }
+
+    /// Whether the stream stands here, and somebody reads it live.
+    pub fn is_read_live(&self, stream: StreamId) -> bool {
+        self.state.as_ref().is_some_and(|state| state.id == stream)
+            && self.live.is_some_and(|(known, count)| known == stream && count > 0)
+    }
+
     pub fn set_fold(&mut self, fold: Option<Fold>) {
         self.fold = fold;
         self.fold_generation += 1;
@@ -117,17 +144,18 @@ impl Core {
 }
 
 impl Handle {
-    /// Loads what the store knows. `started_at` counts as a use, since uses in memory do not survive a restart.
-    pub(super) fn load(name: StreamName, store: &dyn Store, started_at: Timestamp) -> Self {
+    /// Loads what the store knows. `used_at` says of a stream when it was used at last.
+    pub(super) fn load(name: StreamName, store: &dyn Store, used_at: impl Fn(&StreamState) -> Timestamp) -> Self {
         let state = store.find(&name).and_then(|id| store.load(id));
         let seen = state.as_ref().filter(|state| !state.soft_deleted);
         let published = Published { stream: seen.map(Into::into), landed_steps: 0, last_failed_step: 0 };
-        let used_at = state.as_ref().map_or(started_at, |state| state.used_at.max(started_at));
+        let used_at = state.as_ref().map_or(Timestamp::default(), used_at);
         let core = Core {
             state,
             fold: None,
             fold_generation: 0,
             used_at,
+            live: None,
             staged_steps: 0,
             in_flight: 0,
             in_flight_bytes: 0,
@@ -309,7 +337,7 @@ mod tests {
     fn locking_several_never_waits_for_who_waits_for_one_of_them() {
         let store = MemoryStore::new(Clock::system());
         let handle =
-            |name: &str| Arc::new(Handle::load(StreamName::parse(name).unwrap(), &*store, Timestamp::from_millis(0)));
+            |name: &str| Arc::new(Handle::load(StreamName::parse(name).unwrap(), &*store, |state| state.used_at));
         let (source, fork) = (handle("a"), handle("b"));
         let (tell, told) = channel();
         let ended = tell.clone();

@@ -70,7 +70,10 @@ impl Engine {
         cursor: Option<&str>,
         limit: usize,
     ) -> Result<(Vec<Listed>, Option<String>), Fault> {
-        let names = self.store.list(prefix, cursor, limit + 1);
+        let names = match StreamName::is_internal_text(prefix) {
+            true => Vec::new(),
+            false => self.store.list(prefix, cursor, limit + 1),
+        };
         let next = (names.len() > limit).then(|| names[limit - 1].to_string());
         let mut listed = Vec::with_capacity(names.len().min(limit));
         for name in names.into_iter().take(limit) {

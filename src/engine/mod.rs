@@ -12,11 +12,14 @@ mod handle;
 pub mod ingest;
 pub mod inspect;
 mod judge;
+pub mod live_check;
 mod quarantine;
 mod read;
 pub mod registry;
 mod stage;
+pub mod subscriptions;
 mod sweep;
+mod timers;
 mod typed;
 mod write;
 
@@ -28,11 +31,12 @@ use std::time::Duration;
 use dashmap::DashMap;
 use tokio::sync::watch;
 
-use crate::model::{Limits, StreamName, Timestamp};
+use crate::model::{Limits, StreamId, StreamName, Timestamp};
 use crate::registry::Binding;
 use crate::runtime::Clock;
 use crate::storage::SharedStore;
 pub use crate::storage::{Health, StoreStats};
+use crate::stream::StreamState;
 
 pub use fault::{ChangeFault, Fault};
 pub use folded::{CollectionSchema, FoldedItem, FoldedPage, Pin, Selection, Start};
@@ -47,11 +51,16 @@ pub struct Settings {
     pub limits: Limits,
     /// Streams neither read nor written for so long give their memory back.
     pub stream_idle: Duration,
+    pub subscriptions: subscriptions::SubscriptionSettings,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { limits: Limits::default(), stream_idle: Duration::from_secs(300) }
+        Self {
+            limits: Limits::default(),
+            stream_idle: Duration::from_secs(300),
+            subscriptions: subscriptions::SubscriptionSettings::default(),
+        }
     }
 }
 
@@ -65,6 +74,8 @@ pub struct Inner {
     settings: Settings,
     streams: DashMap<StreamName, Arc<Handle>>,
     registry: registry::RegistryHost,
+    timers: timers::Timers,
+    subscriptions: subscriptions::Subscriptions,
     in_flight_bytes: AtomicUsize,
     /// Above every position of every stream that is staged to go.
     start_floor: AtomicU64,
@@ -83,6 +94,9 @@ pub struct Counters {
     pub quarantined_changes: AtomicU64,
     pub warned_changes: AtomicU64,
     pub live_readers: AtomicU64,
+    pub wakes: AtomicU64,
+    pub wake_deliveries: AtomicU64,
+    pub failed_wake_deliveries: AtomicU64,
 }
 
 impl Counters {
@@ -91,12 +105,27 @@ impl Counters {
     }
 }
 
-/// Counts a live reader for as long as it is held.
-pub struct LiveReader(Engine);
+/// A live reader, which is a use of the stream for as long as this is held.
+pub struct LiveReader {
+    engine: Engine,
+    handle: Arc<Handle>,
+    stream: Option<StreamId>,
+}
+
+impl LiveReader {
+    /// From now on it reads this stream, which was not there when it came.
+    pub fn begin(&mut self, stream: StreamId) {
+        self.handle.lock().enter(stream);
+        self.stream = Some(stream);
+    }
+}
 
 impl Drop for LiveReader {
     fn drop(&mut self) {
-        self.0.counters.live_readers.fetch_sub(1, Ordering::Relaxed);
+        self.engine.counters.live_readers.fetch_sub(1, Ordering::Relaxed);
+        if let Some(stream) = self.stream {
+            self.handle.lock().leave(stream, self.engine.now());
+        }
     }
 }
 
@@ -109,22 +138,29 @@ impl Deref for Engine {
 }
 
 impl Engine {
-    /// Starts on a recovered store; reads the registry's log before it returns.
+    /// Starts on a recovered store; reads the logs of the registry and of the subscriptions before it returns.
     pub fn start(store: SharedStore, clock: Clock, settings: Settings) -> Result<Self, Fault> {
         let started_at = clock.now();
         let registry = registry::RegistryHost::load(&*store, started_at)?;
+        let subscriptions = subscriptions::Subscriptions::load(&*store, started_at, &settings.subscriptions)?;
         let engine = Self(Arc::new(Inner {
             store,
             clock,
+            subscriptions,
             settings,
             streams: DashMap::new(),
             registry,
+            timers: timers::Timers::default(),
             in_flight_bytes: AtomicUsize::new(0),
             start_floor: AtomicU64::new(0),
             started_at,
             stopping: watch::Sender::new(false),
             counters: Counters::default(),
         }));
+        // Nothing may ever ask for them again, and they end all the same.
+        for (stream, lifetime, used_at) in engine.store.limited() {
+            engine.set_timer(stream, lifetime, used_at.max(started_at));
+        }
         Ok(engine)
     }
 
@@ -133,14 +169,21 @@ impl Engine {
         if let Some(handle) = self.streams.get(name).map(|entry| entry.value().clone()) {
             return handle;
         }
-        let load = || Arc::new(Handle::load(name.clone(), &*self.store, self.started_at));
+        // The log knows uses by when they reached it, which may be a little later.
+        let used_at =
+            |state: &StreamState| self.timers.used_at(state.id).unwrap_or_else(|| state.used_at.max(self.started_at));
+        let load = || Arc::new(Handle::load(name.clone(), &*self.store, used_at));
         self.streams.entry(name.clone()).or_insert_with(load).value().clone()
     }
 
-    /// Counts a live reader until what this gives is dropped.
-    pub fn live_reader(&self) -> LiveReader {
+    /// Counts a live reader until what this gives is dropped. `stream` is `None` where nobody has written it yet.
+    pub fn live_reader(&self, handle: &Arc<Handle>, stream: Option<StreamId>) -> LiveReader {
         self.counters.live_readers.fetch_add(1, Ordering::Relaxed);
-        LiveReader(self.clone())
+        let mut reader = LiveReader { engine: self.clone(), handle: handle.clone(), stream: None };
+        if let Some(stream) = stream {
+            reader.begin(stream);
+        }
+        reader
     }
 
     /// Ends live readers and lets no new ones begin. Writes go on until the server stops sending them.

@@ -33,7 +33,9 @@ impl Engine {
         if stream.is_none() && self.binding(&handle).is_none() {
             return Err(Fault::NoStream(name.clone()));
         }
-        self.used(&handle);
+        if let Some(stream) = &stream {
+            self.used(&handle, stream.id);
+        }
         Ok((handle, stream))
     }
 

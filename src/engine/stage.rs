@@ -88,6 +88,8 @@ impl Engine {
                 Ok(placed) => {
                     for ((handle, record), placed) in landing.iter().zip(placed) {
                         handle.land(record, placed.payload.0);
+                        engine.note_lifetime(record);
+                        engine.subscriptions.note(&handle.name, record);
                     }
                     if let Some(then) = then {
                         then();
@@ -107,6 +109,7 @@ fn move_staged(core: &mut Core, record: &Record) {
     match (&record.body, &mut core.state) {
         (Body::Create(_), state) => {
             *state = StreamState::create(record);
+            core.used_at = record.at;
             core.set_fold(None);
         }
         (_, Some(state)) => {
@@ -121,5 +124,7 @@ fn move_staged(core: &mut Core, record: &Record) {
         }
         (_, None) => {}
     }
-    core.used_at = core.used_at.max(record.at);
+    if let Some(state) = &core.state {
+        core.used_at = core.used_at.max(state.used_at);
+    }
 }

@@ -3,12 +3,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::model::StreamId;
-use crate::stream::{Body, Lifetime, Record, Refusal, StreamState};
+use futures_util::future::join_all;
+
+use crate::model::{StreamId, Timestamp};
+use crate::stream::{Body, Expiry, Lifetime, Record, Refusal, StreamState};
 
 use super::handle::{Core, Handle};
 use super::stage::{Landing, Step};
 use super::{Engine, Fault};
+
+/// Streams that end at the same time share a barrier, so many at a time.
+const TOGETHER: usize = 1024;
+/// How long after a failure a stream's end is tried again.
+const RETRY: Duration = Duration::from_secs(1);
 
 impl Engine {
     /// Ends the stream if its lifetime is over; then it is gone, durably, for whoever asked. Refuses one that is kept
@@ -29,7 +36,7 @@ impl Engine {
         let landing = {
             let mut core = handle.lock_fresh(&*self.store)?;
             let now = self.now();
-            if handle.readers() > 0 {
+            if core.state.as_ref().is_some_and(|state| core.is_read_live(state.id)) {
                 // A live reader is a use for as long as it lasts. Source: PROTOCOL.md §5.1, `Stream-TTL`.
                 core.used_at = core.used_at.max(now);
             }
@@ -106,37 +113,87 @@ impl Engine {
         self.stage_ends(steps, &source, &mut source_core, Loss::Fork(id))
     }
 
-    /// Notes a read. Only every tenth of the idle window does it reach the log, and nobody waits for that.
-    pub(super) fn used(&self, handle: &Arc<Handle>) {
+    /// Notes a read of a stream.
+    pub(super) fn used(&self, handle: &Arc<Handle>, stream: StreamId) {
         let mut core = handle.lock();
+        if core.state.as_ref().is_some_and(|state| state.id == stream) {
+            self.note_use(handle, &mut core);
+        }
+    }
+
+    /// Notes a use. Only every tenth of the idle window does it reach the log, and nobody waits for that.
+    pub(super) fn note_use(&self, handle: &Arc<Handle>, core: &mut Core) {
         let now = self.now();
         core.used_at = core.used_at.max(now);
         if let Some(state) = core.state.as_ref().filter(|state| !state.soft_deleted && !core.stale && self.is_ready())
             && state.creation.lifetime.must_journal_use(state.used_at, now)
         {
             let record = Record { body: Body::Renew, ..Record::plain(state.id, state.tail, now) };
-            drop(self.stage(vec![Step::one(handle, &mut core, record)], None));
+            drop(self.stage(vec![Step::one(handle, core, record)], None));
         }
     }
 
-    /// Looks after streams until the engine stops: ends those whose lifetime is over, forgets idle ones.
+    /// A record is durable: the stream has a timer from its creation to its end.
+    pub(super) fn note_lifetime(&self, record: &Record) {
+        match &record.body {
+            Body::Create(creation) => self.set_timer(record.stream, creation.lifetime, record.at),
+            Body::Delete | Body::Expire | Body::SoftDelete => self.timers.remove(record.stream),
+            _ => {}
+        }
+    }
+
+    pub(super) fn set_timer(&self, stream: StreamId, lifetime: Lifetime, used_at: Timestamp) {
+        if let Expiry::At(moment) = lifetime.expiry(used_at) {
+            self.timers.set(stream, moment);
+        }
+    }
+
+    /// Looks after streams until the engine stops: ends each when its lifetime is over, and lets go of idle ones.
     pub async fn sweep(self, every: Duration) {
         let mut stopping = self.stopping();
+        let mut tidy = tokio::time::interval(every);
+        tidy.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            tokio::select! {
+            let is_due = tokio::select! {
                 _ = stopping.wait_for(|stopping| *stopping) => return,
-                () = tokio::time::sleep(every) => {}
+                () = self.timers.wait(&self.clock) => true,
+                _ = tidy.tick() => false,
+            };
+            match is_due {
+                true => self.end_due().await,
+                false => self.forget_idle(),
             }
-            let limited =
-                |h: &Arc<Handle>| h.stream().is_some_and(|stream| stream.creation.lifetime != Lifetime::Unlimited);
-            let held: Vec<Arc<Handle>> = self.streams.iter().map(|entry| entry.value().clone()).collect();
-            for handle in held.iter().filter(|h| limited(h)) {
-                if let Err(fault) = self.end_if_over(handle).await {
-                    tracing::warn!(stream.name = %handle.name, error = %fault, "an expired stream could not be ended");
-                }
-            }
-            drop(held);
-            self.forget_idle();
+        }
+    }
+
+    /// Ends the streams whose timer is due, unless they were used meanwhile.
+    async fn end_due(&self) {
+        for due in self.timers.due(self.now()).chunks(TOGETHER) {
+            join_all(due.iter().map(|stream| self.end_if_due(*stream))).await;
+        }
+    }
+
+    async fn end_if_due(&self, stream: StreamId) {
+        let Some(state) = self.store.load(stream).filter(|state| !state.soft_deleted) else {
+            return self.timers.remove(stream);
+        };
+        let handle = self.handle(&state.creation.name);
+        let outcome = self.end_if_over(&handle).await;
+        let now = self.now();
+        if let Err(fault) = outcome {
+            tracing::warn!(stream.name = %handle.name, error = %fault, "an expired stream could not be ended: {fault}");
+            return self.timers.set(stream, now.after(RETRY));
+        }
+        let expiry = {
+            let core = handle.lock();
+            let state = core.state.as_ref().filter(|state| state.id == stream && !state.soft_deleted);
+            state.map(|state| state.creation.lifetime.expiry(core.used_at))
+        };
+        match expiry {
+            Some(Expiry::At(moment)) => self.timers.set(stream, moment.max(now.after(Duration::from_millis(1)))),
+            // Staged to go by somebody else, which may fail.
+            None if self.store.load(stream).is_some() => self.timers.set(stream, now.after(RETRY)),
+            Some(Expiry::Never) | None => self.timers.remove(stream),
         }
     }
 
@@ -146,11 +203,15 @@ impl Engine {
         self.streams.retain(|_, handle| {
             // Somebody who holds it may be about to look up another handle, which this walk has locked.
             let Some(core) = handle.try_lock() else { return true };
-            // Timers live in memory: a stream with a window is kept, so that its uses are not forgotten.
-            let timed = core.state.as_ref().is_some_and(|state| state.creation.lifetime != Lifetime::Unlimited);
             let idle = now.since(core.used_at) >= self.settings.stream_idle || core.state.is_none();
             let held = Arc::strong_count(handle) > 1 || core.in_flight > 0;
-            held || timed || !idle
+            if idle
+                && !held
+                && let Some(state) = &core.state
+            {
+                self.timers.remember(state.id, core.used_at);
+            }
+            held || !idle
         });
     }
 }

@@ -160,7 +160,11 @@ impl Engine {
                 payload: Bytes::new(),
             };
             let admission = admit(state, &probe, self.append_policy(binding.as_deref()), self.now());
-            (admission, handle.basis(&core))
+            let basis = handle.basis(&core);
+            if matches!(admission, Admission::Duplicate { .. }) {
+                self.note_use(handle, &mut core);
+            }
+            (admission, basis)
         };
         self.settle(handle, basis).await?;
         Ok(Some(admission))
@@ -301,6 +305,8 @@ impl Engine {
             Admission::Refuse(refusal) => return Ok(Locked::Refused { fault: refusal.into(), basis }),
             other => Decided::Other(other),
         };
+        // Also where it is a repeat, or took no position: it was a write.
+        self.note_use(handle, core);
         let state = core.state.as_ref();
         let tail = state.map_or(Offset::BEGINNING, |state| Offset::at(state.tail));
         let tail = (tail, state.is_some_and(|state| state.closed.is_some()));

@@ -343,7 +343,13 @@ impl Engine {
                     let step = Step::one(handle, &mut core, *record);
                     Decided::Staged(self.stage(vec![step], None))
                 }
-                (other, _) => Decided::Other(other),
+                (other, _) => {
+                    // A repeat is a write that was made; what is refused is none.
+                    if matches!(other, Admission::Duplicate { .. } | Admission::AlreadyClosed) {
+                        self.note_use(handle, &mut core);
+                    }
+                    Decided::Other(other)
+                }
             };
             let tail = core.state.as_ref().map_or(Offset::BEGINNING, |state| Offset::at(state.tail));
             (decided, basis, (tail, core.state.as_ref().is_some_and(|state| state.closed.is_some())))

@@ -16,7 +16,7 @@ impl fmt::Display for StreamId {
 /// Path of a stream below the stream root, percent-decoded once: segments joined by `/`, without a leading slash.
 ///
 /// 1 to 1,024 bytes of UTF-8; no empty, `.` or `..` segment and no control character. Names that start with
-/// U+0001 are the server's own (the registry, quarantines); [`StreamName::parse`] never yields one.
+/// U+0001 are the server's own (the registry, quarantines, subscriptions); [`StreamName::parse`] never yields one.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct StreamName(Arc<str>);
 
@@ -60,6 +60,16 @@ impl StreamName {
         Self(format!("{}registry", Self::INTERNAL).into())
     }
 
+    /// The stream that holds a subscription's own log.
+    pub fn subscription(id: &str) -> Self {
+        Self(format!("{}{id}", Self::subscriptions()).into())
+    }
+
+    /// What the names of all subscriptions' logs begin with.
+    pub fn subscriptions() -> String {
+        format!("{}subscription/", Self::INTERNAL)
+    }
+
     /// The companion stream that keeps what `self` refused under `quarantine`.
     pub fn quarantine_of(&self) -> Self {
         Self(format!("{}quarantine/{}", Self::INTERNAL, self.0).into())
@@ -71,7 +81,12 @@ impl StreamName {
     }
 
     pub fn is_internal(&self) -> bool {
-        self.0.starts_with(Self::INTERNAL)
+        Self::is_internal_text(&self.0)
+    }
+
+    /// Whether names that begin with this text are the server's own.
+    pub fn is_internal_text(text: &str) -> bool {
+        text.starts_with(Self::INTERNAL)
     }
 
     /// Whether it lies where the protocol's own paths are. Source: PROTOCOL.md §6.
@@ -127,7 +142,7 @@ mod tests {
     #[test]
     fn internal_names_cannot_be_asked_for() {
         let name = StreamName::parse("a/b").unwrap();
-        for internal in [StreamName::registry(), name.quarantine_of()] {
+        for internal in [StreamName::registry(), name.quarantine_of(), StreamName::subscription("s")] {
             assert!(internal.is_internal());
             assert!(StreamName::parse(internal.as_str()).is_err());
         }

@@ -11,3 +11,4 @@ pub mod json;
 pub mod registry;
 pub mod schema;
 pub mod sse;
+pub mod subscription;

@@ -4,8 +4,9 @@
 //! is missing, damaged, of another version or ahead of the journal is built again from the journal. sled promises no
 //! durability that we need: an older catalogue is as good, only slower. Every value carries a CRC32C.
 //!
-//! Keys: `m` what holds for all; `s` stream: its state; `p` stream, first position: where up to [`CHUNK`] of its
-//! records lie; `n` name: above every position that former streams of that name have handed out. `c` is kept for pointers to fold checkpoints.
+//! Keys: `m` what holds for all; `s` stream: where it was created, and its state; `p` stream, first position: where up
+//! to [`CHUNK`] of its records lie; `n` name: above every position that former streams of that name have handed out.
+//! `c` is kept for pointers to fold checkpoints.
 
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
@@ -15,12 +16,11 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use crate::model::{Position, StreamId, StreamName, Timestamp};
-use crate::stream::StreamState;
 
 use super::codec::{Reader, decode_state, encode_state, put_varint};
-use super::journal::durable::{Changes, Posting};
+use super::journal::durable::{Changes, Living, Posting};
 
-const VERSION: u64 = 2;
+const VERSION: u64 = 3;
 /// Postings in one value.
 const CHUNK: usize = 2048;
 /// Chunks kept decoded: some 3 MiB.
@@ -52,6 +52,8 @@ pub(crate) struct Facts {
     pub next_id: u64,
     /// See [`crate::storage::Store::start_position`].
     pub start: Position,
+    /// Names may have handed out positions below it that nothing tells of: the catalogue was lost once.
+    pub former_floor: Position,
     pub last_time: Timestamp,
 }
 
@@ -71,13 +73,13 @@ struct Cache {
 
 impl Catalogue {
     /// Opens the catalogue in `dir`, with all it knows of streams. A new one knows nothing.
-    pub fn open(dir: &Path) -> Result<(Self, Facts, Vec<StreamState>), CatalogueFault> {
+    pub fn open(dir: &Path) -> Result<(Self, Facts, Vec<Living>), CatalogueFault> {
         // sled panics on some damage instead of reporting it.
         let opened = std::panic::catch_unwind(AssertUnwindSafe(|| Self::open_and_read(dir)));
         opened.unwrap_or(Err(CatalogueFault::Panicked))
     }
 
-    fn open_and_read(dir: &Path) -> Result<(Self, Facts, Vec<StreamState>), CatalogueFault> {
+    fn open_and_read(dir: &Path) -> Result<(Self, Facts, Vec<Living>), CatalogueFault> {
         let config = sled::Config::new().path(dir).cache_capacity(SLED_CACHE_BYTES).flush_every_ms(None);
         let db = config.open()?;
         let facts = match db.get(b"m")? {
@@ -85,12 +87,12 @@ impl Catalogue {
             None if db.is_empty() => Facts::default(),
             None => return Err(CatalogueFault::Damaged),
         };
-        let mut states = Vec::new();
+        let mut streams = Vec::new();
         for pair in db.scan_prefix(b"s") {
             let (_, value) = pair?;
-            states.push(decode_state(unsealed(&value)?).ok_or(CatalogueFault::Damaged)?);
+            streams.push(decode_living(unsealed(&value)?).ok_or(CatalogueFault::Damaged)?);
         }
-        Ok((Self { db, cache: Mutex::default() }, facts, states))
+        Ok((Self { db, cache: Mutex::default() }, facts, streams))
     }
 
     /// Moves a catalogue that cannot be used aside, to where the next one that cannot be used replaces it.
@@ -128,11 +130,11 @@ impl Catalogue {
             batch.insert(name_key(name), sealed(end.to_le_bytes().to_vec()));
         }
         for change in &changes.streams {
-            let Some(state) = &change.state else {
+            let Some(living) = &change.living else {
                 self.remove(change.stream, &mut batch)?;
                 continue;
             };
-            batch.insert(&state_key(change.stream)[..], sealed(encode_state(state)));
+            batch.insert(&state_key(change.stream)[..], sealed(encode_living(living)));
             for chunk in change.postings.chunks(CHUNK) {
                 batch.insert(&posting_key(change.stream, chunk[0].first)[..], sealed(encode_postings(chunk)));
             }
@@ -260,7 +262,8 @@ fn unsealed(value: &[u8]) -> Result<&[u8], CatalogueFault> {
 
 fn encode_facts(facts: Facts) -> Vec<u8> {
     let mut out = Vec::new();
-    for value in [VERSION, facts.journal, facts.through, facts.next_id, facts.start, facts.last_time.as_millis()] {
+    let Facts { journal, through, next_id, start, former_floor, last_time } = facts;
+    for value in [VERSION, journal, through, next_id, start, former_floor, last_time.as_millis()] {
         put_varint(&mut out, value);
     }
     out
@@ -277,8 +280,18 @@ fn decode_facts(bytes: &[u8]) -> Result<Facts, CatalogueFault> {
         through: next()?,
         next_id: next()?,
         start: next()?,
+        former_floor: next()?,
         last_time: Timestamp::from_millis(next()?),
     })
+}
+
+fn encode_living((state, created_at): &Living) -> Vec<u8> {
+    [&created_at.to_le_bytes()[..], &encode_state(state)].concat()
+}
+
+fn decode_living(bytes: &[u8]) -> Option<Living> {
+    let (created_at, state) = bytes.split_first_chunk()?;
+    Some((decode_state(state)?, u64::from_le_bytes(*created_at)))
 }
 
 /// Each as its distance from the one before.
@@ -319,8 +332,9 @@ mod tests {
         (first..first + count).map(|first| Posting { first, count: 1, len: 100, at: first * 300 }).collect()
     }
 
-    fn state(id: u64) -> StreamState {
+    fn living(id: u64) -> Living {
         use crate::model::ContentType;
+        use crate::stream::StreamState;
         use crate::stream::{Body, Creation, Lifetime, Record};
         let creation = Creation {
             name: StreamName::from_log("a"),
@@ -342,7 +356,7 @@ mod tests {
             txid: None,
             body: Body::Create(creation),
         };
-        StreamState::create(&record).unwrap()
+        (StreamState::create(&record).unwrap(), 5)
     }
 
     #[test]
@@ -353,7 +367,7 @@ mod tests {
         let stream = StreamId(7);
         let all = postings(10, 3 * CHUNK as u64);
         for part in [&all[..5000], &all[5000..]] {
-            let change = Change { stream, state: Some(state(7)), postings: part.to_vec() };
+            let change = Change { stream, living: Some(living(7)), postings: part.to_vec() };
             let changes = Changes { streams: vec![change], former: Vec::new() };
             catalogue.commit(Facts { through: 1, ..Facts::default() }, &changes).unwrap();
         }
@@ -363,7 +377,7 @@ mod tests {
         }
         assert_eq!(catalogue.postings(stream, 10, 6100, 250).unwrap().len(), 3);
         assert!(catalogue.postings(StreamId(6), 0, 9, 100).unwrap().is_empty());
-        let gone = Change { stream, state: None, postings: Vec::new() };
+        let gone = Change { stream, living: None, postings: Vec::new() };
         let former = |end| vec![(StreamName::from_log("a"), end)];
         catalogue.commit(Facts::default(), &Changes { streams: vec![gone], former: former(9) }).unwrap();
         catalogue.commit(Facts::default(), &Changes { streams: Vec::new(), former: former(7) }).unwrap();

@@ -9,7 +9,8 @@
 //! key, which nobody outside knows: what a client has sent never passes for a record, nor does a record of another
 //! journal. The header is varints: where and when the record was written ([`Placement`]), then what it says. The body
 //! is `Stream-Seq`, txid, the packed table of message lengths and the payload. Strings without a bound lie in the body,
-//! so a header always fits its length.
+//! so a header always fits its length. The payload of a stream's end is where in the journal the stream was created,
+//! as 8 bytes: while that record is there, the end must stay ([`Header::created_at`]).
 //!
 //! A record is encoded by its writer but for the placement, which only the committer knows. Numbers 8 and 10 of the
 //! kinds are kept for what clustering will write; a store that meets a kind it does not know refuses to start.
@@ -34,6 +35,8 @@ pub const PREFIX: usize = 16;
 pub const ALIGN: usize = 4;
 /// The format written; every lower one is read.
 pub const FORMAT: u8 = 1;
+/// Where a stream was created of which that is not known: as if written before ends said it.
+const NOWHERE: [u8; 8] = [0xff; 8];
 /// Most bytes a [`Placement`] takes.
 const PLACEMENT_MAX: usize = 10 + 5 + 5 + 10 + 10;
 
@@ -136,8 +139,8 @@ impl Encoded {
                     (Kind::Fork, Bytes::new(), [encode_creation(creation), encode_fork(fork)].concat().into())
                 }
             },
-            Body::Delete => (Kind::Delete, Bytes::new(), Bytes::new()),
-            Body::Expire => (Kind::Expire, Bytes::new(), Bytes::new()),
+            Body::Delete => (Kind::Delete, Bytes::new(), Bytes::from_static(&NOWHERE)),
+            Body::Expire => (Kind::Expire, Bytes::new(), Bytes::from_static(&NOWHERE)),
             Body::Renew => (Kind::Renew, Bytes::new(), Bytes::new()),
             Body::Rebind(schema) => (Kind::Rebind, Bytes::new(), encode_schema(schema).into()),
             Body::Pin { fork, at } => (Kind::Pin, Bytes::new(), varints(&[fork.0, *at]).into()),
@@ -155,11 +158,14 @@ impl Encoded {
     }
 
     fn with(kind: Kind, logical: Vec<u8>, front: Vec<u8>, lengths: Bytes, payload: Bytes) -> Self {
-        let mut body_crc = 0;
-        for part in [&front[..], &lengths, &payload] {
-            body_crc = crc32c::crc32c_append(body_crc, part);
-        }
+        let body_crc = checksum([&front, &lengths, &payload]);
         Self { kind, logical, front, lengths, payload, body_crc }
+    }
+
+    /// Says of a stream's end where in the journal the stream was created.
+    pub fn set_created_at(&mut self, position: u64) {
+        self.payload = Bytes::copy_from_slice(&position.to_le_bytes());
+        self.body_crc = checksum([&self.front, &self.lengths, &self.payload]);
     }
 
     fn body_len(&self) -> usize {
@@ -202,6 +208,10 @@ impl Encoded {
         record[4..8].copy_from_slice(&header_crc.to_le_bytes());
         (len, payload_at)
     }
+}
+
+fn checksum(parts: [&[u8]; 3]) -> u32 {
+    parts.into_iter().fold(0, crc32c::crc32c_append)
 }
 
 /// Over the prefix but for the checksum itself, and the header.
@@ -370,6 +380,13 @@ impl<'a> Header<'a> {
         let lengths_at = self.lengths_at().unwrap_or(self.len);
         let payload_at = self.payload_at().unwrap_or(self.len);
         (lengths_at..payload_at, payload_at..self.len)
+    }
+
+    /// Of a stream's end: where in the journal the stream was created; `None` where it does not say. The body's
+    /// checksum must have held.
+    pub fn created_at(&self, record: &[u8]) -> Option<u64> {
+        let said: &[u8; 8] = record.get(self.parts().1)?.first_chunk()?;
+        (*said != NOWHERE).then(|| u64::from_le_bytes(*said))
     }
 
     /// The record itself; `None` for a mark. `bytes` begin with the record whose header this is.

@@ -14,10 +14,10 @@ use parking_lot::{Mutex, RwLock};
 
 use crate::model::{Position, StreamId, StreamName, Timestamp};
 use crate::runtime::Clock;
-use crate::stream::{Body, Creation, Lengths, Record, StreamState, StreamVersion};
+use crate::stream::{Body, Creation, Lengths, Lifetime, Record, StreamState, StreamVersion};
 
 use super::stitch::{self, OwnRecords};
-use super::{AppendError, Completion, Health, Place, Placed, ReadError, Run, Staged, Store, StoreStats};
+use super::{AppendError, Completion, Health, Place, Placed, ReadError, Run, Staged, Store, StoreStats, limited};
 
 /// Streams in memory. Dropping it stops its thread.
 pub struct MemoryStore {
@@ -39,8 +39,9 @@ struct Shared {
 struct World {
     streams: HashMap<StreamId, Stored>,
     names: BTreeMap<StreamName, StreamId>,
-    /// Every payload, one after another, by where it begins.
+    /// The payloads of live streams, by where they begin.
     payloads: BTreeMap<u64, Bytes>,
+    stored_bytes: u64,
     end: u64,
     start: Position,
     /// Above every position of the streams that had a name and are gone.
@@ -125,7 +126,10 @@ impl World {
         self.records += 1;
         // Each record takes at least one, so that no two have the same place.
         self.end += bytes.len() as u64 + 1;
-        self.payloads.insert(place, bytes);
+        if !bytes.is_empty() {
+            self.stored_bytes += bytes.len() as u64;
+            self.payloads.insert(place, bytes);
+        }
         match &record.body {
             Body::Create(creation) => {
                 self.names.insert(creation.name.clone(), record.stream);
@@ -151,6 +155,9 @@ impl World {
             return;
         };
         self.start = self.start.max(stored.state.tail + 1);
+        for payload in stored.data.iter().filter_map(|data| self.payloads.remove(&data.place)) {
+            self.stored_bytes -= payload.len() as u64;
+        }
         let former = self.former.entry(stored.state.creation.name.clone()).or_default();
         *former = (*former).max(stored.state.tail + 1);
         if self.names.get(&stored.state.creation.name) == Some(&id) {
@@ -254,13 +261,18 @@ impl Store for MemoryStore {
         self.shared.world.read().streams.get(&stream).map(|stored| stored.state.clone())
     }
 
+    fn limited(&self) -> Vec<(StreamId, Lifetime, Timestamp)> {
+        let world = self.shared.world.read();
+        world.streams.values().filter_map(|stored| limited(&stored.state)).collect()
+    }
+
     fn list(&self, prefix: &str, after: Option<&str>, limit: usize) -> Vec<StreamName> {
         let world = self.shared.world.read();
         let seen = |id: &StreamId| world.streams.get(id).is_some_and(|stored| !stored.state.soft_deleted);
         let wanted = |(name, id): &(&StreamName, &StreamId)| {
             name.as_str().starts_with(prefix)
                 && after.is_none_or(|after| name.as_str() > after)
-                && !name.is_internal()
+                && name.is_internal() == StreamName::is_internal_text(prefix)
                 && seen(id)
         };
         world.names.iter().filter(wanted).take(limit).map(|(name, _)| name.clone()).collect()
@@ -280,7 +292,12 @@ impl Store for MemoryStore {
         };
         messages
             .iter()
-            .map(|message| fetch(message).ok_or_else(|| ReadError::Damaged(format!("nothing lies at {message:?}"))))
+            .map(|message| match fetch(message) {
+                Some(bytes) => Ok(bytes),
+                // It was a stream's that is gone.
+                None if message.0.0 < world.end => Err(ReadError::NotFound),
+                None => Err(ReadError::Damaged(format!("nothing lies at {message:?}"))),
+            })
             .collect()
     }
 
@@ -298,6 +315,8 @@ impl Store for MemoryStore {
             records: world.records,
             bytes_written: world.end,
             segments: 0,
+            segments_freed: 0,
+            stored_bytes: world.stored_bytes,
             in_flight_bytes: self.shared.in_flight.load(Ordering::Relaxed),
         }
     }

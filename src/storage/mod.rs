@@ -20,7 +20,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::model::{Position, StreamId, StreamName, Timestamp};
-use crate::stream::{Lengths, Record, StreamState, StreamVersion};
+use crate::stream::{Lengths, Lifetime, Record, StreamState, StreamVersion};
 
 /// A record to append, and the version of its stream that it was decided on.
 #[derive(Clone, Debug)]
@@ -107,7 +107,12 @@ pub struct StoreStats {
     pub barriers: u64,
     pub records: u64,
     pub bytes_written: u64,
+    /// Segments that hold something now.
     pub segments: u64,
+    /// Segments given back since start.
+    pub segments_freed: u64,
+    /// Bytes that the log takes now, without what was given back.
+    pub stored_bytes: u64,
     /// Bytes staged and not yet durable.
     pub in_flight_bytes: u64,
 }
@@ -118,6 +123,8 @@ pub struct StoreStats {
 /// - A record counts as durable once it survives power loss. Nothing else is ever returned by `find`, `load`, `list`,
 ///   `read` or `fetch`, and completions run only then.
 /// - A failure also fails everything staged after it on the same streams.
+/// - What streams took that are gone is given back in time, without anything being appended; their numbers and
+///   positions stay taken.
 /// - After a restart, exactly the durable records are there, whole; of the others, each is whole or absent, and
 ///   none is there without those staged before it.
 pub trait Store: Send + Sync + 'static {
@@ -145,7 +152,11 @@ pub trait Store: Send + Sync + 'static {
     /// What is known of a stream. Waits for nothing: records in flight are not in it.
     fn load(&self, stream: StreamId) -> Option<StreamState>;
 
-    /// Up to `limit` names with that prefix, above `after`, in byte order; none that are internal, or kept for forks.
+    /// Live streams that do not live for ever, but for soft-deleted ones; each with its last use that reached the log.
+    fn limited(&self) -> Vec<(StreamId, Lifetime, Timestamp)>;
+
+    /// Up to `limit` names with that prefix, above `after`, in byte order; none that are kept for forks, and internal
+    /// ones only where the prefix itself is internal.
     fn list(&self, prefix: &str, after: Option<&str>, limit: usize) -> Vec<StreamName>;
 
     /// Whole records of `from..to`, cut to it at both ends, as long as their payloads take at most `bytes_max` together:
@@ -153,7 +164,8 @@ pub trait Store: Send + Sync + 'static {
     /// nothing lies there. What a fork inherits is read as if it had written it, records cut where it left its source.
     fn read(&self, stream: StreamId, from: Position, to: Position, bytes_max: usize) -> Result<Vec<Run>, ReadError>;
 
-    /// Single messages by where they lie, each with its length in bytes.
+    /// Single messages by where they lie, each with its length in bytes. [`ReadError::NotFound`] once the stream is gone
+    /// and its bytes were given back.
     fn fetch(&self, messages: &[(Place, u32)]) -> Result<Vec<Bytes>, ReadError>;
 
     fn health(&self) -> Health;
@@ -166,3 +178,9 @@ pub trait Store: Send + Sync + 'static {
 
 /// A store that anyone may hold.
 pub type SharedStore = Arc<dyn Store>;
+
+/// What [`Store::limited`] says of a stream.
+fn limited(state: &StreamState) -> Option<(StreamId, Lifetime, Timestamp)> {
+    let lifetime = state.creation.lifetime;
+    (lifetime != Lifetime::Unlimited && !state.soft_deleted).then_some((state.id, lifetime, state.used_at))
+}

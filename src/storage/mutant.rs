@@ -14,6 +14,12 @@ pub enum Mutant {
     ReuseOffset,
     /// A restart loses what is known of producers.
     ForgetProducer,
+    /// A segment that a live stream needs is given back.
+    FreeNeeded,
+    /// The end of a stream is given back before its beginning.
+    FreeEnds,
+    /// Stream numbers and positions are forgotten with the segments that told them.
+    ForgetFloor,
     /// The engine answers refusals before what they rest on is durable.
     RefuseBeforeBarrier,
     /// A fork does not hold on to its source.
@@ -21,11 +27,14 @@ pub enum Mutant {
 }
 
 impl Mutant {
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 9] = [
         Self::AckBeforeBarrier,
         Self::SkipDirSync,
         Self::ReuseOffset,
         Self::ForgetProducer,
+        Self::FreeNeeded,
+        Self::FreeEnds,
+        Self::ForgetFloor,
         Self::RefuseBeforeBarrier,
         Self::LoseForkPin,
     ];
@@ -37,6 +46,9 @@ impl Mutant {
             Self::SkipDirSync => "skip_dir_sync",
             Self::ReuseOffset => "reuse_offset",
             Self::ForgetProducer => "forget_producer",
+            Self::FreeNeeded => "free_needed",
+            Self::FreeEnds => "free_ends",
+            Self::ForgetFloor => "forget_floor",
             Self::RefuseBeforeBarrier => "refuse_before_barrier",
             Self::LoseForkPin => "lose_fork_pin",
         }

@@ -11,7 +11,6 @@ import { fileURLToPath } from 'node:url'
 
 import { Server } from '../clients/server.mjs'
 import { check } from './check.mjs'
-import { LEFT_OUT } from './left-out.mjs'
 
 const HERE = fileURLToPath(new URL('.', import.meta.url))
 const LONG_POLL_MS = '500'
@@ -28,7 +27,7 @@ function run(program, args, env = {}) {
 }
 
 async function conformance(store) {
-  const server = await Server.start({ store, args: ['--long-poll-ms', LONG_POLL_MS] })
+  const server = await Server.start({ store, args: ['--long-poll-ms', LONG_POLL_MS, '--webhook-allow-localhost'] })
   const reports = await mkdtemp(path.join(tmpdir(), 'keyfold-conformance-'))
   const report = path.join(reports, 'report.json')
   try {
@@ -54,7 +53,6 @@ if (!existsSync(path.join(HERE, 'node_modules'))) {
 }
 const stores = process.argv.length > 2 ? process.argv.slice(2) : ['journal', 'memory']
 const total = { passed: 0, failed: 0, skipped: 0 }
-for (const { group, cases, why } of LEFT_OUT) console.log(`left out: ${cases} cases of ${group}: ${why}`)
 for (const store of stores) {
   const { passed, failed, skipped, faults } = await conformance(store)
   console.log(`${store}: ${passed} passed, ${failed} failed, ${skipped} skipped`)

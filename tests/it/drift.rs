@@ -92,7 +92,7 @@ fn the_schemas_accept_what_they_describe() {
     assert!(!accepts("config", &serde_json::json!({ "prot": 1 })));
 }
 
-const PROSE: [&str; 9] = [
+const PROSE: [&str; 10] = [
     "README.md",
     "docs/architecture.md",
     "docs/cli.md",
@@ -101,6 +101,7 @@ const PROSE: [&str; 9] = [
     "docs/metrics.md",
     "docs/problems.md",
     "docs/protocol.md",
+    "docs/subscriptions.md",
     "docs/deploy/README.md",
 ];
 
@@ -204,6 +205,7 @@ fn the_defaults_that_are_told_are_those_that_apply() {
         .filter(|setting| !setting.key.is_empty() && setting.default != "none")
         .map(|Setting { key, default, .. }| match default.parse::<u64>() {
             Ok(number) => format!("{key} = {number}\n"),
+            Err(_) if default.parse::<bool>().is_ok() => format!("{key} = {default}\n"),
             Err(_) => format!("{key} = \"{default}\"\n"),
         })
         .collect();

@@ -12,6 +12,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
+use keyfold::client::no_tls;
 use keyfold::config::{ServeArgs, StoreKind};
 use keyfold::server::{self, Running};
 use reqwest::{Method, RequestBuilder, Response};
@@ -35,7 +36,8 @@ impl Served {
         };
         let running = server::start(settings.settings().unwrap()).await.unwrap();
         let url = running.url();
-        Self { running, url, client: reqwest::Client::builder().no_proxy().build().unwrap() }
+        let client = reqwest::Client::builder().no_proxy().tls_backend_preconfigured(no_tls());
+        Self { running, url, client: client.build().unwrap() }
     }
 
     /// With the root mounted at `prefix`.

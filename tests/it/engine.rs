@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use keyfold::engine::{AppendRequest, Appended, CreateRequest, Engine, Fault, Settings};
-use keyfold::model::{ContentType, Position, Producer, ProducerEpoch, ProducerId, ProducerSeq, StreamId, StreamName};
+use keyfold::model::{
+    ContentType, Position, Producer, ProducerEpoch, ProducerId, ProducerSeq, StreamId, StreamName, Timestamp,
+};
 use keyfold::runtime::Clock;
 use keyfold::storage::{
     AppendError, Completion, Health, MemoryStore, Place, ReadError, Run, Staged, Store, StoreStats,
@@ -16,27 +18,35 @@ use parking_lot::Mutex;
 type Held = (Vec<Staged>, Completion);
 
 /// A store that holds what is appended until its gate is opened, or fails it.
-struct Gated {
+pub struct Gated {
     inner: Arc<MemoryStore>,
     held: Mutex<Option<Vec<Held>>>,
 }
 
 impl Gated {
-    fn new() -> Arc<Self> {
+    pub fn new() -> Arc<Self> {
         Arc::new(Self { inner: MemoryStore::new(Clock::system()), held: Mutex::new(None) })
     }
 
-    fn shut(&self) {
+    pub fn shut(&self) {
         *self.held.lock() = Some(Vec::new());
     }
 
-    fn open(&self) {
+    pub fn open(&self) {
         for (records, done) in self.held.lock().take().unwrap_or_default() {
             self.inner.append(records, done);
         }
     }
 
-    fn fail(&self) {
+    /// Lets through what is held, and holds what comes next.
+    pub fn open_and_shut(&self) {
+        let held = self.held.lock().replace(Vec::new());
+        for (records, done) in held.unwrap_or_default() {
+            self.inner.append(records, done);
+        }
+    }
+
+    pub fn fail(&self) {
         for (_, done) in self.held.lock().take().unwrap_or_default() {
             done(Err(AppendError::Full));
         }
@@ -65,6 +75,9 @@ impl Store for Gated {
     }
     fn load(&self, stream: StreamId) -> Option<StreamState> {
         self.inner.load(stream)
+    }
+    fn limited(&self) -> Vec<(StreamId, Lifetime, Timestamp)> {
+        self.inner.limited()
     }
     fn list(&self, prefix: &str, after: Option<&str>, limit: usize) -> Vec<StreamName> {
         self.inner.list(prefix, after, limit)

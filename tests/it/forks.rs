@@ -259,7 +259,10 @@ impl World {
         }
         self.begins(name, copy);
         if !self.former.contains_key(&name) {
-            assert_eq!(self.span(name).0, start, "a fork goes on with its source's offsets");
+            let begins = self.span(name).0;
+            // Without a catalogue a restart may not know whose the positions were that were freed.
+            let may_shift = matches!(self.kind, Kind::Simulated(_)) && begins > start;
+            assert!(begins == start || may_shift, "a fork goes on with its source's offsets: {begins}, {start}");
         }
         // Asked again, it is there.
         assert!(!self.create(name, Some(asked), Vec::new()).unwrap());

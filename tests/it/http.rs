@@ -522,9 +522,9 @@ async fn what_is_elsewhere_or_not_done_is_told() {
         (call("DELETE", "/v1/schemas"), ProblemType::MethodNotAllowed),
         (call("PUT", "/v1/state/t/a/-/changes").json("[]"), ProblemType::MethodNotAllowed),
         (call("POST", "/v1/state/t/a/-/snapshot").json("[]"), ProblemType::MethodNotAllowed),
-        (get("/v1/stream/__ds/subscriptions/x"), ProblemType::NotImplemented),
-        (call("PUT", "/v1/stream/__ds/subscriptions/x").json("{}"), ProblemType::NotImplemented),
-        (call("PUT", "/v1/stream/%5F%5Fds/subscriptions/x").json("{}"), ProblemType::MalformedName),
+        (get("/v1/stream/__ds/nothing"), ProblemType::NotFound),
+        (call("PATCH", "/v1/stream/__ds/subscriptions/x"), ProblemType::MethodNotAllowed),
+        (call("PUT", "/v1/stream/__%64s/x").json("[]"), ProblemType::MalformedName),
     ] {
         world.refuses("t/a", sent, kind).await;
     }
@@ -745,7 +745,7 @@ async fn quarantine_keeps_the_change_aside_and_advances_the_producer() {
     assert_eq!(kept["entries"][0]["change"]["key"], "b");
     assert_eq!(kept["entries"][0]["errors"][0]["pointer"], "/status");
     assert_eq!(world.ok(get("/v1/state/t/a")).await.json()["quarantined"], 1);
-    let mixed = json!([job("c", "done"), { "type": "nobody", "key": "x" }, { "headers": { "control": "reset" } }]);
+    let mixed = json!([job("c", "done"), { "type": "nobody", "key": "x" }, { "headers": {} }]);
     let reply = world.ok(call("POST", "/v1/state/t/a/-/changes").json(mixed).producer("p", 0, 1)).await.json();
     assert_eq!((&reply["quarantined"], &reply["applied"]), (&json!(2), &json!(false)), "{reply}");
     assert!(reply["offsets"][0].is_string() && reply["offsets"][1].is_null(), "{reply}");

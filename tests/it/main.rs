@@ -5,4 +5,7 @@ mod fixtures;
 mod forks;
 mod http;
 mod layers;
+mod lifetimes;
 mod storage_contract;
+mod subscriptions;
+mod webhook;

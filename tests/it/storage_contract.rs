@@ -5,6 +5,7 @@
 //! which keeps nothing: those cases are listed apart, for the journals.
 
 mod crash;
+mod space;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -19,7 +20,7 @@ use keyfold::model::{
 use keyfold::runtime::Clock;
 use keyfold::storage::disk::SimDisk;
 use keyfold::storage::{
-    AppendError, Journal, JournalOptions, MemoryStore, OpenError, Placed, Run, SharedStore, Staged, Store,
+    AppendError, Journal, JournalOptions, MemoryStore, OpenError, Placed, ReadError, Run, SharedStore, Staged, Store,
 };
 use keyfold::stream::{Body, Creation, Fork, Lengths, Lifetime, Record, SchemaRef, StreamState, StreamVersion};
 
@@ -456,6 +457,9 @@ fn names_are_listed_in_pages(backend: Backend) {
     assert_eq!(list("b/", Some("a"), 1), ["b/1"]);
     assert_eq!(list("b/", Some("z"), 9), [""; 0]);
     assert_eq!(list("", None, 0), [""; 0]);
+    // The server's own are listed to the server, and mixed with nobody's.
+    assert_eq!(list("\u{1}", None, 9), ["\u{1}registry"]);
+    assert_eq!(list("\u{1}s", None, 9), [""; 0]);
 }
 
 fn a_stream_that_is_gone_is_not_found_and_nothing_follows_it(backend: Backend) {
@@ -488,6 +492,33 @@ fn new_streams_begin_above_all_that_is_gone(backend: Backend) {
     store.say(again, &["4"]);
     assert_eq!(store.everything(again), ["4"]);
     assert_eq!(store.read(again, 0, 9, 100).unwrap()[0].first, 4);
+}
+
+fn what_a_gone_stream_took_is_given_back(backend: Backend) {
+    let store = backend.store();
+    let kept = store.make("kept");
+    let before = store.say(kept, &["1"]);
+    let gone = store.make("gone");
+    let text = format!("\"{}\"", "g".repeat(SEGMENT as usize / 4));
+    let placed: Vec<Placed> = (0..24).map(|_| store.say(gone, &[&text])).collect();
+    let after = store.say(kept, &["2"]);
+    let most = store.stats().stored_bytes;
+    assert!(most > 24 * text.len() as u64);
+    store.remove(gone);
+    // The first segment has something of the other, and the open one has the end.
+    eventually(|| store.stats().stored_bytes < 3 * SEGMENT);
+    eventually(|| matches!(store.fetch(&[(placed[12].payload, 1)]), Err(ReadError::NotFound)));
+    assert!(matches!(store.read(gone, 0, 24, usize::MAX), Err(ReadError::NotFound)));
+    assert_eq!(store.everything(kept), ["1", "2"]);
+    assert_eq!(store.fetch(&[(before.payload, 1), (after.payload, 1)]).unwrap(), ["1", "2"]);
+}
+
+fn eventually(holds: impl Fn() -> bool) {
+    let patience = std::time::Instant::now();
+    while !holds() {
+        assert!(patience.elapsed() < Duration::from_secs(10), "it takes too long");
+        std::thread::sleep(Duration::from_millis(2));
+    }
 }
 
 fn time_never_runs_backwards(mut backend: Backend) {
@@ -639,6 +670,34 @@ fn a_record_may_be_larger_than_a_segment(mut backend: Backend) {
     assert_eq!(backend.store().everything(id), texts);
 }
 
+fn freed_segments_stay_freed_and_the_rest_is_there(mut backend: Backend) {
+    let text = format!("\"{}\"", "g".repeat(SEGMENT as usize / 4));
+    let kept = backend.store().make("kept");
+    let mut expected = Vec::new();
+    for round in 0..6 {
+        let store = backend.store();
+        let gone = store.make("gone");
+        (0..12).for_each(|_| _ = store.say(gone, &[&text]));
+        let end = store.load(gone).unwrap().tail;
+        store.remove(gone);
+        store.say(kept, &[&round.to_string()]);
+        expected.push(round.to_string());
+        // The last segment, those with something of the other stream, and ends of streams that began in these.
+        eventually(|| backend.store().stats().segments <= 2 + 2 * round);
+        let before = backend.store().stats();
+        match round % 2 {
+            0 => backend.reopen(),
+            _ => backend.kill(),
+        }
+        let store = backend.store();
+        assert!(
+            store.stats().segments <= before.segments + 1 && store.stats().stored_bytes <= before.stored_bytes + 200
+        );
+        assert_eq!((store.everything(kept), store.find(&StreamName::from_log("gone"))), (expected.clone(), None));
+        assert!(store.start_position() > end && store.next_id() > gone);
+    }
+}
+
 fn a_second_server_is_kept_out(mut backend: Backend) {
     assert!(matches!(backend.try_open_second(), Err(OpenError::Locked)));
     backend.close();
@@ -681,6 +740,7 @@ contract! {
         names_are_listed_in_pages
         a_stream_that_is_gone_is_not_found_and_nothing_follows_it
         new_streams_begin_above_all_that_is_gone
+        what_a_gone_stream_took_is_given_back
         time_never_runs_backwards
         a_closed_store_says_so
         many_writers_are_all_heard;
@@ -693,5 +753,6 @@ contract! {
         ids_are_never_used_again
         opening_many_times_costs_no_space
         a_record_may_be_larger_than_a_segment
+        freed_segments_stay_freed_and_the_rest_is_there
         a_second_server_is_kept_out;
 }

@@ -8,6 +8,7 @@ pub mod root;
 pub mod service;
 pub mod state;
 pub mod stream;
+pub mod subscriptions;
 
 use axum::Router;
 use axum::routing::{any, get, post, put};
@@ -18,6 +19,8 @@ use super::state::Api;
 /// Every route of the API.
 pub fn all() -> Router<Api> {
     Router::new()
+        .route("/v1/stream/__ds", any(subscriptions::dispatch))
+        .route("/v1/stream/__ds/{*path}", any(subscriptions::dispatch))
         .route("/v1/stream/{*path}", any(stream::dispatch))
         .route("/v1/state", get(inspect::list))
         .route("/v1/state/{*path}", any(state::dispatch))

@@ -340,6 +340,7 @@ async fn long_poll(
     let deadline = tokio::time::Instant::now() + api.settings().long_poll;
     let mut published = handle.subscribe();
     let mut id = stream.map(|stream| stream.id);
+    let mut counted = engine.live_reader(&handle, id);
     loop {
         let stream = handle.stream();
         match (&stream, id) {
@@ -349,7 +350,10 @@ async fn long_poll(
                 return Err(Fault::NoStream(handle.name.clone()).into());
             }
             (Some(stream), Some(id)) if stream.id != id => return Err(Fault::NoStream(handle.name.clone()).into()),
-            (Some(stream), None) => id = Some(stream.id),
+            (Some(stream), None) => {
+                id = Some(stream.id);
+                counted.begin(stream.id);
+            }
             _ => {}
         }
         let (page, share) =

@@ -5,19 +5,21 @@
 //! drives it in production, tests drive it by hand. Invariants: positions are contiguous; a segment is synced before
 //! the next one is written; after a barrier has failed nothing is written or synced again.
 
+use std::collections::HashMap;
 use std::io;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use crate::model::Timestamp;
+use crate::model::{StreamId, Timestamp};
 use crate::storage::codec::{Encoded, Placement};
 use crate::storage::mutant::{self, Mutant};
 use crate::storage::{AppendError, Completion, Place, Placed};
+use crate::stream::Body;
 
 use super::Shared;
 use super::manifest::Live;
-use super::queue::{Batch, Entry, What};
+use super::queue::{Batch, Entry, Pending, What, ends};
 use super::segment::{SLACK, Segment, Spare};
 
 /// A buffer larger than this is not kept for the next group.
@@ -38,6 +40,8 @@ pub(super) struct Committer {
     /// The last barrier is proven by a record behind it.
     marked: bool,
     buffer: Vec<u8>,
+    /// Where streams are created that are not durable yet.
+    created: HashMap<StreamId, u64>,
 }
 
 /// Where a record was written.
@@ -66,6 +70,7 @@ impl Committer {
             dirty: false,
             marked: true,
             buffer: Vec::new(),
+            created: HashMap::new(),
         }
     }
 
@@ -75,6 +80,10 @@ impl Committer {
 
     pub fn last_time(&self) -> Timestamp {
         self.last_time
+    }
+
+    pub fn position(&self) -> u64 {
+        self.position
     }
 
     /// Bytes that records may still take in the open segment.
@@ -119,6 +128,7 @@ impl Committer {
                 }
                 for pending in &mut batch.records {
                     pending.record.at = at;
+                    self.note_creation(shared, pending);
                     outcome.written.push(self.place(&pending.encoded, at, &mut buffer));
                 }
             }
@@ -129,6 +139,18 @@ impl Committer {
             self.buffer = buffer;
         }
         Ok(outcomes)
+    }
+
+    /// The end of a stream says where it was created, so that nobody frees it while that could bring the stream back.
+    fn note_creation(&mut self, shared: &Shared, pending: &mut Pending) {
+        let id = pending.record.stream;
+        if matches!(pending.record.body, Body::Create(_)) {
+            self.created.insert(id, self.position);
+        } else if ends(&pending.record)
+            && let Some(position) = self.created.get(&id).copied().or_else(|| shared.durable.created_at(id))
+        {
+            pending.encoded.set_created_at(position);
+        }
     }
 
     fn place(&mut self, encoded: &Encoded, at: Timestamp, buffer: &mut Vec<u8>) -> Written {
@@ -185,7 +207,7 @@ impl Committer {
 
     /// Moves the durable state, then tells everyone.
     fn publish(&mut self, shared: &Shared, entries: Vec<Entry>, outcomes: Vec<Outcome>, at: Timestamp) {
-        let mut records = 0;
+        let (mut records, mut ended) = (0, false);
         for (entry, outcome) in entries.iter().zip(&outcomes) {
             let What::Write(batch) = &entry.what else {
                 continue;
@@ -196,13 +218,16 @@ impl Committer {
             for (pending, written) in batch.records.iter().zip(&outcome.written) {
                 shared.durable.apply(&pending.record, written.at, written.len);
                 records += 1;
+                ended |= ends(&pending.record);
             }
         }
+        self.created.clear();
         self.marked &= records == 0;
+        shared.counters.published.store(self.position, Ordering::Release);
         shared.counters.last_time.store(at.as_millis(), Ordering::Relaxed);
         shared.counters.records.fetch_add(records, Ordering::Relaxed);
         self.settle(shared, &entries);
-        if outcomes.iter().any(|outcome| outcome.rolled.is_some()) {
+        if ended || outcomes.iter().any(|outcome| outcome.rolled.is_some()) {
             shared.jobs.notify();
         }
         for (entry, outcome) in entries.into_iter().zip(outcomes) {

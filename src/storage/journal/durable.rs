@@ -4,15 +4,17 @@
 //! [`Cut`] keeps what streams were like where a segment ended, although they move on while it is written.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use dashmap::DashMap;
 use parking_lot::{Mutex, RwLock};
 
-use crate::model::{Position, StreamId, StreamName};
+use crate::model::{Position, StreamId, StreamName, Timestamp};
+use crate::storage::limited;
 use crate::storage::mutant::{self, Mutant};
-use crate::stream::{Body, Creation, Record, StreamState, StreamVersion};
+use crate::stream::{Body, Creation, Lifetime, Record, StreamState, StreamVersion};
 
 /// Where one record with data lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +36,8 @@ impl Posting {
 
 struct Entry {
     state: StreamState,
+    /// Journal position of the record that created it.
+    created_at: u64,
     /// Records that the catalogue does not cover, in order.
     postings: Vec<Posting>,
 }
@@ -49,6 +53,8 @@ pub(super) struct Durable {
     start: AtomicU64,
     /// By name, above every position of the streams that had it and are gone; what a catalogue does not know.
     former: Mutex<HashMap<StreamName, Former>>,
+    /// Below it, a name may have had positions that nothing tells of any more.
+    former_floor: AtomicU64,
     tracker: Mutex<Tracker>,
 }
 
@@ -74,9 +80,12 @@ struct Cut {
     through: u64,
     /// Not yet taken.
     touched: HashSet<StreamId>,
-    /// States at the cut, of those that have moved on since; `None` where it was gone already.
-    saved: HashMap<StreamId, Option<StreamState>>,
+    /// What they were at the cut, of those that have moved on since; `None` where it was gone already.
+    saved: HashMap<StreamId, Option<Living>>,
 }
+
+/// A live stream's state, and the journal position of the record that created it.
+pub(crate) type Living = (StreamState, u64);
 
 /// What a catalogue learns of a sealed segment.
 #[derive(Default)]
@@ -90,7 +99,7 @@ pub(crate) struct Changes {
 pub(crate) struct Change {
     pub stream: StreamId,
     /// `None`: gone.
-    pub state: Option<StreamState>,
+    pub living: Option<Living>,
     /// Its records in the sealed segment.
     pub postings: Vec<Posting>,
 }
@@ -101,14 +110,28 @@ impl Durable {
     }
 
     /// Takes over what a catalogue knows.
-    pub fn restore(&self, states: Vec<StreamState>, next_id: u64, start: Position) {
+    pub fn restore(&self, streams: Vec<Living>) {
         let mut names = self.names.write();
-        for state in states {
+        for (state, created_at) in streams {
             names.insert(state.creation.name.clone(), state.id);
-            self.streams.insert(state.id, Entry { state, postings: Vec::new() });
+            self.streams.insert(state.id, Entry { state, created_at, postings: Vec::new() });
         }
+    }
+
+    /// Numbers and positions below these were given to streams that nothing else may tell of any more.
+    pub fn raise(&self, next_id: u64, start: Position) {
         self.next_id.fetch_max(next_id, Ordering::SeqCst);
         self.start.fetch_max(start, Ordering::SeqCst);
+    }
+
+    /// Lets go of streams created where the journal has been freed: a catalogue that knows them is older than that.
+    pub fn forget_created_in(&self, freed: &[Range<u64>]) {
+        let is_freed = |at: u64| freed.iter().any(|gap| gap.contains(&at));
+        let gone: Vec<_> = self.streams.iter().filter(|entry| is_freed(entry.created_at)).map(|e| *e.key()).collect();
+        for id in gone {
+            self.tracker.lock().touched.insert(id);
+            self.remove(id);
+        }
     }
 
     pub fn clear(&self) {
@@ -117,6 +140,7 @@ impl Durable {
         self.next_id.store(0, Ordering::SeqCst);
         self.start.store(0, Ordering::SeqCst);
         self.former.lock().clear();
+        self.former_floor.store(0, Ordering::SeqCst);
         let mut tracker = self.tracker.lock();
         tracker.touched.clear();
         tracker.cuts.clear();
@@ -127,19 +151,19 @@ impl Durable {
         let id = record.stream;
         let mut tracker = self.tracker.lock();
         if tracker.on {
-            tracker.note(id, || self.streams.get(&id).map(|entry| entry.state.clone()));
+            tracker.note(id, || self.streams.get(&id).map(|entry| (entry.state.clone(), entry.created_at)));
         }
         self.next_id.fetch_max(id.0 + 1, Ordering::SeqCst);
         match &record.body {
             Body::Create(creation) => {
                 if let Some(state) = StreamState::create(record) {
-                    self.streams.insert(id, Entry { state, postings: Vec::new() });
+                    self.streams.insert(id, Entry { state, created_at: at, postings: Vec::new() });
                     self.names.write().insert(creation.name.clone(), id);
                 }
             }
             Body::Delete | Body::Expire => self.forget(id, record.first, at),
             _ => {
-                // A record of a stream that is not there was followed by the stream's end, which a catalogue knew of.
+                // A record of a stream that is not there: a catalogue knew of the stream's end, or its creation was freed.
                 let Some(mut entry) = self.streams.get_mut(&id) else {
                     return;
                 };
@@ -154,19 +178,23 @@ impl Durable {
 
     fn forget(&self, id: StreamId, tail: Position, at: u64) {
         self.start.fetch_max(tail + 1, Ordering::SeqCst);
-        if let Some((_, entry)) = self.streams.remove(&id) {
-            let mut names = self.names.write();
-            let name = &entry.state.creation.name;
-            if !name.is_internal() {
-                let mut former = self.former.lock();
-                let end = former.get(name).map_or(0, |former| former.end).max(tail + 1);
-                former.insert(name.clone(), Former { end, at });
-            }
-            // The name may have been given again before its former stream went.
-            if names.get(name) == Some(&id) {
-                names.remove(name);
-            }
+        if let Some(name) = self.remove(id).filter(|name| !name.is_internal()) {
+            let mut former = self.former.lock();
+            let end = former.get(&name).map_or(0, |former| former.end).max(tail + 1);
+            former.insert(name, Former { end, at });
         }
+    }
+
+    /// Takes a stream out, whose name it gives.
+    fn remove(&self, id: StreamId) -> Option<StreamName> {
+        let (_, entry) = self.streams.remove(&id)?;
+        let name = entry.state.creation.name.clone();
+        let mut names = self.names.write();
+        // The name may have been given again before its former stream went.
+        if names.get(&name) == Some(&id) {
+            names.remove(&name);
+        }
+        Some(name)
     }
 
     pub fn next_id(&self) -> StreamId {
@@ -186,7 +214,16 @@ impl Durable {
 
     /// As [`crate::storage::Store::former_end`], of what a catalogue does not know.
     pub fn former_end(&self, name: &StreamName) -> Position {
-        self.former.lock().get(name).map_or(0, |former| former.end)
+        let known = self.former.lock().get(name).map_or(0, |former| former.end);
+        known.max(self.former_floor())
+    }
+
+    pub fn former_floor(&self) -> Position {
+        self.former_floor.load(Ordering::SeqCst)
+    }
+
+    pub fn raise_former_floor(&self, floor: Position) {
+        self.former_floor.fetch_max(floor, Ordering::SeqCst);
     }
 
     pub fn find(&self, name: &StreamName) -> Option<StreamId> {
@@ -197,12 +234,25 @@ impl Durable {
         self.streams.get(&id).map(|entry| entry.state.clone())
     }
 
+    pub fn is_live(&self, id: StreamId) -> bool {
+        self.streams.contains_key(&id)
+    }
+
+    /// Journal position of the record that created a live stream.
+    pub fn created_at(&self, id: StreamId) -> Option<u64> {
+        self.streams.get(&id).map(|entry| entry.created_at)
+    }
+
     pub fn creation(&self, id: StreamId) -> Option<Arc<Creation>> {
         self.streams.get(&id).map(|entry| entry.state.creation.clone())
     }
 
     pub fn version(&self, id: StreamId) -> StreamVersion {
         self.streams.get(&id).map_or(StreamVersion(0), |entry| entry.state.version)
+    }
+
+    pub fn limited(&self) -> Vec<(StreamId, Lifetime, Timestamp)> {
+        self.streams.iter().filter_map(|entry| limited(&entry.state)).collect()
     }
 
     pub fn list(&self, prefix: &str, after: Option<&str>, limit: usize) -> Vec<StreamName> {
@@ -216,7 +266,7 @@ impl Durable {
         names
             .range((from, Bound::Unbounded))
             .take_while(|(name, _)| name.as_str().starts_with(prefix))
-            .filter(|(name, id)| !name.is_internal() && seen(id))
+            .filter(|(name, id)| name.is_internal() == StreamName::is_internal_text(prefix) && seen(id))
             .map(|(name, _)| name)
             .take(limit)
             .cloned()
@@ -273,11 +323,11 @@ impl Durable {
         let tracker = self.tracker.lock();
         let saved = tracker.cuts.first().and_then(|cut| cut.saved.get(&id)).cloned();
         let entry = self.streams.get(&id);
-        let state = saved.unwrap_or_else(|| entry.as_ref().map(|entry| entry.state.clone()));
+        let living = saved.unwrap_or_else(|| entry.as_ref().map(|entry| (entry.state.clone(), entry.created_at)));
         let postings = entry.map_or(Vec::new(), |entry| {
             entry.postings.iter().take_while(|posting| posting.at < through).copied().collect()
         });
-        Change { stream: id, state, postings }
+        Change { stream: id, living, postings }
     }
 
     /// The oldest cut is in the catalogue: memory lets go of the postings that it covers.
@@ -315,10 +365,10 @@ pub(super) struct Known {
 
 impl Tracker {
     /// A stream is about to move: cuts that have not taken it keep what it was.
-    fn note(&mut self, id: StreamId, state: impl Fn() -> Option<StreamState>) {
+    fn note(&mut self, id: StreamId, living: impl Fn() -> Option<Living>) {
         for cut in &mut self.cuts {
             if cut.touched.contains(&id) && !cut.saved.contains_key(&id) {
-                cut.saved.insert(id, state());
+                cut.saved.insert(id, living());
             }
         }
         self.touched.insert(id);

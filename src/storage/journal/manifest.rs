@@ -1,26 +1,35 @@
 //! Which segment files make up the journal, in a small text file that is replaced whole.
 //!
 //! ```text
-//! keyfold-journal 1
+//! keyfold-journal 2
 //! id 7203685477580712345
 //! term 5
 //! next_life 12
 //! next_file 7
 //! live 3 life=4 base=0 size=67108864
-//! live 5 life=9 base=67000000 size=67108864
+//! live 5 life=9 base=201000000 size=67108864
+//! freed 67000000 end=201000000
+//! floor 310 start=9000 time=1790000000000
 //! ready 6 life=11 size=67108864
 //! free 2
 //! crc32c 9f3a0c21
 //! ```
 //!
-//! A live segment ends where the next one begins; the last is open. A ready one holds zeros until the committer moves
-//! on to it, which it does without telling the manifest: on the way to a barrier nothing else is written. Recovery
-//! finds out by the first record of the ready file, which says its position and life.
+//! A live segment ends where the next one begins, or where a freed part of the journal does; the last is open. A ready
+//! one holds zeros until the committer moves on to it, which it does without telling the manifest: on the way to a
+//! barrier nothing else is written. Recovery finds out by the first record of the ready file, which says its position
+//! and life.
+//!
+//! The floor is what else was told by the segments that are freed: the next stream's number, where new streams'
+//! positions begin, and the last commit time. Until something is freed neither line is there, and the version is 1.
 
 use std::fmt::Write as _;
 use std::io;
+use std::ops::Range;
 
 use parking_lot::Mutex;
+
+use crate::model::{Position, Timestamp};
 
 use crate::storage::disk::{Disk, read_all};
 use crate::storage::mutant::{self, Mutant};
@@ -28,7 +37,8 @@ use crate::storage::mutant::{self, Mutant};
 const NAME: &str = "MANIFEST";
 const NEW: &str = "MANIFEST.new";
 const HEAD: &str = "keyfold-journal";
-const VERSION: u32 = 1;
+/// The version written once something was freed; before that it is 1.
+const VERSION: u32 = 2;
 
 /// The journal's files at one moment.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
@@ -41,9 +51,21 @@ pub(super) struct Manifest {
     pub next_file: u64,
     /// In the order of the journal.
     pub live: Vec<Live>,
+    /// Parts of the journal that are not there any more: in order, and none touches the next.
+    pub freed: Vec<Range<u64>>,
+    pub floor: Floor,
     pub ready: Vec<Ready>,
     /// Files that hold nothing that is needed, to be zeroed and used again.
     pub free: Vec<u64>,
+}
+
+/// What must not be forgotten with the segments that told it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub(super) struct Floor {
+    pub next_id: u64,
+    /// See [`crate::storage::Store::start_position`].
+    pub start: Position,
+    pub last_time: Timestamp,
 }
 
 /// A segment that holds a part of the journal.
@@ -62,6 +84,13 @@ pub(super) struct Ready {
     pub file: u64,
     pub life: u32,
     pub size: u64,
+}
+
+/// Where a segment of `live` ends; `None` for the last, which is open.
+pub(super) fn end_of(live: &[Live], freed: &[Range<u64>], index: usize) -> Option<u64> {
+    let (base, next) = (live[index].base, live.get(index + 1)?.base);
+    let part = freed.iter().find(|part| part.start >= base);
+    Some(part.map_or(next, |part| part.start.min(next)))
 }
 
 /// Why a manifest cannot be used.
@@ -84,19 +113,23 @@ pub(super) fn segment_name(file: u64) -> String {
 }
 
 impl Manifest {
-    /// `None` where there is none.
+    /// `None` where there is none. Comes before the first [`Manifest::store`] of a process.
     pub fn load(disk: &dyn Disk) -> Result<Option<Self>, ManifestFault> {
         let file = match disk.open(NAME) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             opened => opened?,
         };
         let bytes = read_all(&*file)?;
+        // After a crash while it was replaced both names may lead to one file: that must not be written to.
+        if disk.open(NEW).and_then(|file| read_all(&*file)).is_ok_and(|new| new.iter().any(|byte| *byte != 0)) {
+            disk.unlink(NEW)?;
+        }
         let text = std::str::from_utf8(&bytes).map_err(|_| ManifestFault::Damaged("it is not text"))?;
         Self::parse(text).map(Some)
     }
 
     fn encode(&self) -> String {
-        let mut out = format!("{HEAD} {VERSION}\n");
+        let mut out = format!("{HEAD} {}\n", if self.freed.is_empty() { 1 } else { VERSION });
         let _ = writeln!(
             out,
             "id {}\nterm {}\nnext_life {}\nnext_file {}",
@@ -104,6 +137,13 @@ impl Manifest {
         );
         for Live { file, life, base, size } in &self.live {
             let _ = writeln!(out, "live {file} life={life} base={base} size={size}");
+        }
+        for Range { start, end } in &self.freed {
+            let _ = writeln!(out, "freed {start} end={end}");
+        }
+        if self.floor != Floor::default() {
+            let Floor { next_id, start, last_time } = self.floor;
+            let _ = writeln!(out, "floor {next_id} start={start} time={}", last_time.as_millis());
         }
         for Ready { file, life, size } in &self.ready {
             let _ = writeln!(out, "ready {file} life={life} size={size}");
@@ -126,7 +166,7 @@ impl Manifest {
         let mut lines = body.lines();
         let version = lines.next().and_then(|line| line.strip_prefix(HEAD)?.trim().parse().ok());
         match version {
-            Some(VERSION) => {}
+            Some(1..=VERSION) => {}
             Some(version) if version > VERSION => return Err(ManifestFault::Newer(version)),
             _ => {
                 return Err(ManifestFault::Damaged("it does not begin as a manifest does"));
@@ -136,7 +176,11 @@ impl Manifest {
         for line in lines {
             manifest.take_line(line).ok_or(ManifestFault::Damaged("it has a line that is not understood"))?;
         }
-        match manifest.live.windows(2).all(|pair| pair[0].base <= pair[1].base) {
+        let in_order = manifest.live.windows(2).all(|pair| pair[0].base <= pair[1].base)
+            && manifest.freed.windows(2).all(|pair| pair[0].end < pair[1].start)
+            && manifest.freed.iter().all(|part| part.start < part.end)
+            && !manifest.live.iter().any(|live| manifest.freed.iter().any(|part| part.contains(&live.base)));
+        match in_order {
             true => Ok(manifest),
             false => Err(ManifestFault::Damaged("its segments are not in order")),
         }
@@ -157,6 +201,14 @@ impl Manifest {
                 base: field("base")?,
                 size: field("size")?,
             }),
+            "freed" => self.freed.push(number.parse().ok()?..field("end")?),
+            "floor" => {
+                self.floor = Floor {
+                    next_id: number.parse().ok()?,
+                    start: field("start")?,
+                    last_time: Timestamp::from_millis(field("time")?),
+                }
+            }
             "ready" => self.ready.push(Ready {
                 file: number.parse().ok()?,
                 life: field("life")?.try_into().ok()?,
@@ -166,6 +218,28 @@ impl Manifest {
             _ => return None,
         }
         Some(())
+    }
+
+    /// Takes out a sealed segment, which holds `part` of the journal; what it told is in `floor`.
+    pub fn give_up(&mut self, file: u64, part: Range<u64>, floor: Floor) {
+        self.live.retain(|live| live.file != file);
+        self.floor = Floor {
+            next_id: self.floor.next_id.max(floor.next_id),
+            start: self.floor.start.max(floor.start),
+            last_time: self.floor.last_time.max(floor.last_time),
+        };
+        if part.is_empty() {
+            return;
+        }
+        self.freed.push(part);
+        self.freed.sort_unstable_by_key(|part| part.start);
+        self.freed.dedup_by(|next, before| {
+            let touch = before.end == next.start;
+            if touch {
+                before.end = next.end;
+            }
+            touch
+        });
     }
 
     /// Where the checksums of this journal's records start from.
@@ -261,7 +335,34 @@ mod tests {
             ],
             ready: vec![Ready { file: 6, life: 11, size: 4096 }],
             free: vec![2],
+            ..Manifest::default()
         }
+    }
+
+    /// The same after a segment in the middle was given up.
+    fn with_a_gap() -> Manifest {
+        let mut manifest = manifest();
+        manifest.live.push(Live { file: 8, life: 13, base: 8000, size: 4096 });
+        let floor = Floor { next_id: 17, start: 90, last_time: Timestamp::from_millis(1234) };
+        manifest.give_up(5, 4000..8000, floor);
+        manifest
+    }
+
+    #[test]
+    fn what_was_freed_is_one_part_where_it_is_contiguous() {
+        let mut manifest = Manifest::default();
+        for part in [10..20, 30..40, 20..30, 50..60, 60..60] {
+            manifest.give_up(0, part, Floor::default());
+        }
+        assert_eq!(manifest.freed, [10..40, 50..60]);
+    }
+
+    #[test]
+    fn a_segment_ends_where_the_next_or_a_gap_begins() {
+        let Manifest { live, freed, .. } = with_a_gap();
+        assert_eq!([0, 1].map(|index| end_of(&live, &freed, index)), [Some(4000), None]);
+        let Manifest { live, freed, .. } = manifest();
+        assert_eq!([0, 1].map(|index| end_of(&live, &freed, index)), [Some(4000), None]);
     }
 
     #[test]
@@ -272,11 +373,14 @@ mod tests {
         manifest().store(&disk).unwrap();
         disk.power_loss(1);
         assert_eq!(Manifest::load(&disk).unwrap(), Some(manifest()));
+        with_a_gap().store(&disk).unwrap();
+        assert_eq!(Manifest::load(&disk).unwrap(), Some(with_a_gap()));
     }
 
     #[test]
     fn any_change_to_it_is_noticed() {
-        let text = manifest().encode();
+        assert!(manifest().encode().starts_with("keyfold-journal 1\n"), "older versions read it");
+        let text = with_a_gap().encode();
         for at in 0..text.len() {
             let mut bytes = text.clone().into_bytes();
             bytes[at] ^= 1;
@@ -288,8 +392,8 @@ mod tests {
 
     #[test]
     fn a_later_version_is_named() {
-        let body = format!("{HEAD} 2\n");
+        let body = format!("{HEAD} 3\n");
         let text = format!("{body}crc32c {:08x}\n", crc32c::crc32c(body.as_bytes()));
-        assert!(matches!(Manifest::parse(&text), Err(ManifestFault::Newer(2))));
+        assert!(matches!(Manifest::parse(&text), Err(ManifestFault::Newer(3))));
     }
 }

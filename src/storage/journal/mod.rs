@@ -2,14 +2,14 @@
 //!
 //! What is appended is encoded by its writer, takes its place in the `queue`, and is made durable by the
 //! `committer` together with everything staged beside it. `durable` is what readers see, `read` how bytes are
-//! found again, `recovery` how a journal comes up, `space` when a disk counts as full, `manifest` which files
-//! there are. Decides nothing about streams: [`crate::stream::StreamState`] moves itself.
+//! found again, `recovery` how a journal comes up, `space` when a disk counts as full, `reclaim` which segments are
+//! given back, `manifest` which files there are. Decides nothing about streams: [`crate::stream::StreamState`] moves itself.
 //!
 //! Invariant: a byte is shown to anyone only after the barrier that made it durable; positions are contiguous from the
-//! first segment to the last; what the committer has synced never changes.
+//! first segment to the last, but for what was freed; what the committer has synced never changes.
 //!
 //! Three threads: the committer; one that fills spare segments with zeros, since syncing a file that grows costs a
-//! second journal; one that tells the catalogue of sealed segments. A journal driven by hand has none and does the
+//! second journal; one that tells the catalogue of sealed segments and gives back those that nobody needs. A journal driven by hand has none and does the
 //! same in the caller's.
 
 mod committer;
@@ -18,6 +18,7 @@ mod error;
 mod manifest;
 mod queue;
 mod read;
+mod reclaim;
 mod recovery;
 mod segment;
 mod space;
@@ -35,9 +36,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use parking_lot::{Condvar, Mutex, MutexGuard, RwLock};
 
-use crate::model::{Position, StreamId, StreamName};
+use crate::model::{Position, StreamId, StreamName, Timestamp};
 use crate::runtime::Clock;
-use crate::stream::StreamState;
+use crate::stream::{Lifetime, StreamState};
 
 use super::catalogue::{Catalogue, Facts};
 use super::codec::Encoded;
@@ -48,6 +49,7 @@ use committer::Committer;
 use durable::Durable;
 use manifest::{Ready, Registry};
 use queue::{Batch, Entry, Pending, Phase, Queue, What, frees_space};
+use reclaim::Reclaim;
 use segment::{SLACK, Segments, Spare, zeroed};
 use space::{Room, Space};
 
@@ -112,6 +114,7 @@ struct Shared {
     segments: Segments,
     registry: Registry,
     catalogue: RwLock<Option<Arc<Catalogue>>>,
+    reclaim: Mutex<Reclaim>,
     counters: Counters,
     lock: Mutex<Option<Box<dyn Any + Send + Sync>>>,
 }
@@ -121,8 +124,11 @@ struct Counters {
     barriers: AtomicU64,
     records: AtomicU64,
     bytes_written: AtomicU64,
+    segments_freed: AtomicU64,
     /// Commit time of the last group, in milliseconds.
     last_time: AtomicU64,
+    /// Journal position up to which the durable state has moved.
+    published: AtomicU64,
 }
 
 /// Something to do for a thread that has no queue of its own.
@@ -163,7 +169,11 @@ impl Journal {
         })?;
         let recovered = recovery::recover(&*disk, &options)?;
         let space = Space::new(options.segment_bytes, recovered.committer.left(), recovered.spares);
-        let last_time = recovered.committer.last_time().as_millis();
+        let counters = Counters {
+            last_time: AtomicU64::new(recovered.committer.last_time().as_millis()),
+            published: AtomicU64::new(recovered.committer.position()),
+            ..Counters::default()
+        };
         let shared = Arc::new(Shared {
             disk,
             journal_id: recovered.manifest.id,
@@ -178,7 +188,8 @@ impl Journal {
             segments: recovered.segments,
             registry: Registry::new(recovered.manifest),
             catalogue: RwLock::new(recovered.catalogue.map(Arc::new)),
-            counters: Counters { last_time: AtomicU64::new(last_time), ..Counters::default() },
+            reclaim: Mutex::default(),
+            counters,
             lock: Mutex::new(Some(lock)),
             options,
         });
@@ -206,6 +217,7 @@ impl Journal {
         committer.step(&self.shared, entries, self.shared.options.clock.now());
         drop(committer);
         self.shared.write_catalogue();
+        self.shared.reclaim();
         count
     }
 
@@ -328,7 +340,8 @@ impl Shared {
                 through,
                 next_id: self.durable.ids_given(),
                 start: self.durable.start_position(),
-                last_time: crate::model::Timestamp::from_millis(self.counters.last_time.load(Ordering::Relaxed)),
+                former_floor: self.durable.former_floor(),
+                last_time: self.last_time(),
             };
             // The journal has it all: a catalogue that cannot be written only makes the next start slower.
             if let Err(fault) = catalogue.commit(facts, &changes) {
@@ -337,6 +350,10 @@ impl Shared {
             }
             self.durable.settle(&changes);
         }
+    }
+
+    fn last_time(&self) -> Timestamp {
+        Timestamp::from_millis(self.counters.last_time.load(Ordering::Relaxed))
     }
 
     fn former_end(&self, name: &StreamName) -> Position {
@@ -405,6 +422,10 @@ impl Store for Journal {
         self.shared.durable.load(stream)
     }
 
+    fn limited(&self) -> Vec<(StreamId, Lifetime, Timestamp)> {
+        self.shared.durable.limited()
+    }
+
     fn list(&self, prefix: &str, after: Option<&str>, limit: usize) -> Vec<StreamName> {
         self.shared.durable.list(prefix, after, limit)
     }
@@ -433,6 +454,8 @@ impl Store for Journal {
             records: counters.records.load(Ordering::Relaxed),
             bytes_written: counters.bytes_written.load(Ordering::Relaxed),
             segments: self.shared.segments.len() as u64,
+            segments_freed: counters.segments_freed.load(Ordering::Relaxed),
+            stored_bytes: self.shared.segments.bytes(),
             in_flight_bytes: self.shared.queue.lock().in_flight_bytes,
         }
     }

@@ -137,7 +137,7 @@ impl Queue {
 impl Ahead {
     fn advance(&mut self, record: &Record) {
         self.version = self.version.next();
-        self.gone |= matches!(record.body, Body::Delete | Body::Expire);
+        self.gone |= ends(record);
     }
 }
 
@@ -148,11 +148,16 @@ fn follows(ahead: Ahead, staged: &Staged) -> bool {
 }
 
 /// Whether a record ends a stream, or is a part of that.
-fn ends(body: &Body) -> bool {
+fn frees(body: &Body) -> bool {
     matches!(body, Body::Delete | Body::Expire | Body::SoftDelete | Body::Unpin { .. })
 }
 
 /// Whether appending them makes room in the end.
 pub(super) fn frees_space(records: &[Staged]) -> bool {
-    !records.is_empty() && records.iter().all(|s| ends(&s.record.body))
+    !records.is_empty() && records.iter().all(|staged| frees(&staged.record.body))
+}
+
+/// Whether a stream ends with a record.
+pub(super) fn ends(record: &Record) -> bool {
+    matches!(record.body, Body::Delete | Body::Expire)
 }

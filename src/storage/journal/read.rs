@@ -55,7 +55,13 @@ impl OwnRecords for Shared {
                 if page.full {
                     break;
                 }
-                self.read_group(stream, group, &mut page)?;
+                match self.read_group(stream, group, &mut page) {
+                    // No record of a live stream is ever freed.
+                    Err(ReadError::NotFound) if self.durable.is_live(stream) => {
+                        return Err(self.catalogue_is_damaged(format!("stream {stream} has records where none are")));
+                    }
+                    outcome => outcome?,
+                }
             }
         }
         Ok(page.runs)
@@ -93,13 +99,16 @@ impl Shared {
         Ok(())
     }
 
-    /// The segment that holds `begin..end`, checked.
+    /// The segment that holds `begin..end`, checked. Not found where what lay there was freed.
     fn segment(&self, begin: u64, end: u64) -> Result<Arc<Segment>, ReadError> {
-        let segment = self.segments.at(begin).filter(|segment| end <= segment.end());
-        let segment =
-            segment.ok_or_else(|| ReadError::Damaged(format!("nothing lies at journal position {begin}")))?;
-        segment.verify()?;
-        Ok(segment)
+        match self.segments.at(begin) {
+            Some(segment) if end <= segment.end() => {
+                segment.verify()?;
+                Ok(segment)
+            }
+            None if begin < self.segments.span().end => Err(ReadError::NotFound),
+            _ => Err(ReadError::Damaged(format!("nothing lies at journal position {begin}"))),
+        }
     }
 
     pub(super) fn fetch_messages(&self, messages: &[(Place, u32)]) -> Result<Vec<Bytes>, ReadError> {

@@ -31,7 +31,8 @@ use crate::storage::mutant::{self, Mutant};
 
 use super::committer::Committer;
 use super::durable::Durable;
-use super::manifest::{Live, Manifest, ManifestFault, Ready, segment_name};
+use super::manifest::{Live, Manifest, ManifestFault, Ready, end_of, segment_name};
+use super::queue::ends;
 use super::segment::{self, Found, SLACK, Scan, Segment, Segments, Spare, first_position, proven_by_any, zeroed};
 use super::{JournalOptions, OpenError, segment_size};
 
@@ -177,8 +178,10 @@ fn load_manifest(disk: &dyn Disk, segment_bytes: u64) -> Result<Manifest, OpenEr
 impl Recovery<'_> {
     fn open_catalogue(&mut self, dir: &std::path::Path) -> Result<(), OpenError> {
         match Catalogue::open(dir) {
-            Ok((catalogue, facts, states)) if facts.through == 0 || facts.journal == self.manifest.id => {
-                self.durable.restore(states, facts.next_id, facts.start);
+            Ok((catalogue, facts, streams)) if facts.through == 0 || facts.journal == self.manifest.id => {
+                self.durable.restore(streams);
+                self.durable.raise(facts.next_id, facts.start);
+                self.durable.raise_former_floor(facts.former_floor);
                 self.durable.track();
                 (self.catalogue, self.covered, self.last_time) = (Some(catalogue), facts, facts.last_time);
                 Ok(())
@@ -210,18 +213,26 @@ impl Recovery<'_> {
     fn walk(&mut self) -> Result<Walked, OpenError> {
         self.live = self.manifest.live.clone();
         self.load_ready()?;
+        let floor = self.manifest.floor;
+        self.durable.raise(floor.next_id, floor.start);
+        self.last_time = self.last_time.max(floor.last_time);
+        self.durable.forget_created_in(&self.manifest.freed);
+        if self.manifest.freed.last().is_some_and(|freed| freed.end > self.covered.through) {
+            // Which names ended there was told by what is freed, and by a catalogue that is not here any more.
+            self.durable.raise_former_floor(floor.start);
+        }
         let through = self.covered.through;
         let begin = self.live.partition_point(|live| live.base <= through).saturating_sub(1);
-        for live in &self.live[..begin] {
+        for (index, live) in self.live[..begin].iter().enumerate() {
             let file = self.open_segment(live.file)?;
-            let end = self.live[self.live.partition_point(|other| other.base <= live.base)].base;
+            let end = self.end_of(index).unwrap_or(live.base);
             self.segments.push(Arc::new(Segment::new(self.spare(live, file), live.base, end, false)));
         }
         let mut at = begin;
         loop {
             let live = self.live[at];
             let file = self.open_segment(live.file)?;
-            let known_end = self.live.get(at + 1).map(|next| next.base);
+            let known_end = self.end_of(at);
             let len = known_end.map_or(live.size, |end| end - live.base);
             let bytes = read_up_to(&*file, len).map_err(|error| self.reading(live.file, error))?;
             let scan = segment::scan(self.manifest.key(), &bytes, live.base, live.life);
@@ -240,6 +251,10 @@ impl Recovery<'_> {
             self.seal(end)?;
             at += 1;
         }
+    }
+
+    fn end_of(&self, index: usize) -> Option<u64> {
+        end_of(&self.live, &self.manifest.freed, index)
     }
 
     /// Whether a ready segment begins at the break; it is one of the live ones then.
@@ -342,6 +357,7 @@ impl Recovery<'_> {
             through: end,
             next_id: self.durable.ids_given(),
             start: self.durable.start_position(),
+            former_floor: self.durable.former_floor(),
             last_time: self.last_time,
         };
         catalogue.commit(facts, &changes).map_err(|fault| OpenError::Catalogue(fault.to_string()))?;
@@ -426,11 +442,11 @@ impl Recovery<'_> {
             self.segments.push(Arc::new(sealed));
             self.seal(tail.proven)?;
         }
-        let (records, most) = self.in_flight(&tail)?;
+        let (mut records, most) = self.in_flight(&tail)?;
         let copying = |error| OpenError::io("copy what was in flight", error);
         let new = self.take_spare(spares, most).map_err(copying)?;
         let live = Live { file: new.number, life: new.life, base: tail.proven, size: new.size };
-        let bytes = self.copy(&live, &records);
+        let bytes = self.copy(&live, &mut records);
         new.file.write_at(&bytes, 0).and_then(|()| new.file.sync_data()).map_err(copying)?;
         self.live.push(live);
         if kept == 0 {
@@ -474,9 +490,14 @@ impl Recovery<'_> {
     }
 
     /// The bytes of a segment with those records and a mark that proves them; moves the durable state.
-    fn copy(&mut self, live: &Live, records: &[(Encoded, InFlight)]) -> Vec<u8> {
+    fn copy(&mut self, live: &Live, records: &mut [(Encoded, InFlight)]) -> Vec<u8> {
         let mut bytes = Vec::new();
         for (encoded, InFlight { record }) in records {
+            if ends(record)
+                && let Some(position) = self.durable.created_at(record.stream)
+            {
+                encoded.set_created_at(position);
+            }
             let at = live.base + bytes.len() as u64;
             let placement = self.placement(live.life, at, live.base, record.at);
             let (len, _) = encoded.write(self.manifest.key(), &placement, &mut bytes);

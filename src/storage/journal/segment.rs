@@ -1,6 +1,7 @@
 //! One file of the journal: where its bytes lie in the journal, and which records in it verify.
 
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -141,6 +142,29 @@ impl Segments {
 
     pub fn len(&self) -> usize {
         self.0.read().len()
+    }
+
+    /// Bytes of the journal that are there.
+    pub fn bytes(&self) -> u64 {
+        self.0.read().iter().map(|segment| segment.end() - segment.base).sum()
+    }
+
+    /// Journal position of the oldest byte, and of the first that is not durable.
+    pub fn span(&self) -> Range<u64> {
+        let segments = self.0.read();
+        let (first, last) = (segments.first(), segments.last());
+        first.map_or(0, |segment| segment.base)..last.map_or(0, |segment| segment.end())
+    }
+
+    /// The sealed segments that end at or before a journal position, oldest first.
+    pub fn sealed(&self, through: u64) -> Vec<Arc<Segment>> {
+        let segments = self.0.read();
+        let sealed = segments.len().saturating_sub(1);
+        segments[..sealed].iter().filter(|segment| segment.end() <= through).cloned().collect()
+    }
+
+    pub fn remove(&self, segment: &Segment) {
+        self.0.write().retain(|other| other.number != segment.number);
     }
 
     /// The segment that holds a journal position.

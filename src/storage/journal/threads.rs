@@ -12,7 +12,7 @@ use super::queue::Phase;
 
 /// How often a spare is tried again that could not be made.
 const RETRY: Duration = Duration::from_secs(1);
-/// How often the catalogue is tried again that could not be written.
+/// How often the catalogue is tried again that could not be written, and segments are that could not be given back.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 const COMMITTER: &str = "committer";
@@ -22,7 +22,7 @@ pub(super) fn start(shared: &Arc<Shared>) -> io::Result<Vec<JoinHandle<()>>> {
         let shared = shared.clone();
         Builder::new().name(name.into()).spawn(move || run(&shared))
     };
-    Ok(vec![spawn(COMMITTER, commit)?, spawn("segments", prepare)?, spawn("catalogue", catalogue)?])
+    Ok(vec![spawn(COMMITTER, commit)?, spawn("segments", prepare)?, spawn("upkeep", upkeep)?])
 }
 
 /// Lives as long as the journal, even when that is shut: someone has to tell later callers.
@@ -85,15 +85,16 @@ fn prepare(shared: &Shared) {
     }
 }
 
-fn catalogue(shared: &Shared) {
+fn upkeep(shared: &Shared) {
     loop {
-        shared.jobs.wait(PATIENCE);
         let queue = shared.queue.lock();
         if queue.phase != Phase::Open || queue.ended {
             return;
         }
         drop(queue);
         shared.write_catalogue();
+        shared.reclaim();
+        shared.jobs.wait(PATIENCE);
     }
 }
 

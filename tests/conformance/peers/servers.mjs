@@ -104,7 +104,7 @@ function keyfold(store) {
     store,
     longPollMs: 500,
     start: async () => {
-      const server = await Server.start({ store, args: ['--long-poll-ms', '500'] })
+      const server = await Server.start({ store, args: ['--long-poll-ms', '500', '--webhook-allow-localhost'] })
       return { url: server.url, typed: await typedSpace(server), stop: () => server.remove() }
     },
   }
