@@ -17,7 +17,7 @@ use crate::registry::{
 use crate::storage::Store;
 use crate::stream::{Body, Creation, Lifetime, Record, SchemaRef};
 
-use super::handle::{Core, Handle, PublishedStream};
+use super::handle::{Core, Handle, PublishedStream, lock_all};
 use super::live_check::DataFault;
 use super::stage::{Landing, Step};
 use super::write::Content;
@@ -49,8 +49,8 @@ pub enum RegistryFault {
     Bind(#[from] BindFault),
     #[error(transparent)]
     Unbind(#[from] UnbindFault),
-    /// Streams that the binding would govern hold what its schema refuses. 409.
-    #[error("{} entities in bound streams do not fit the schema", .0.len())]
+    /// Streams that the binding would govern, or what a fork would inherit, hold what the schema refuses. 409.
+    #[error("{} stored entities do not fit the schema", .0.len())]
     DataFails(Vec<DataFault>),
 }
 
@@ -265,8 +265,9 @@ impl Engine {
         let mut core = host.lock_fresh(&*self.store)?;
         let text = write_entry(&entry);
         let records = self.entry_records(&core, Content::of_messages(std::iter::once(text.as_bytes())));
-        // In name order, after the registry's own: nobody else locks two streams that are not companions.
-        let mut locked: Vec<_> = governed.iter().map(|g| (g, g.handle.lock())).collect();
+        // After the registry's own, which nobody takes while holding a stream's.
+        let handles: Vec<&Handle> = governed.iter().map(|g| &*g.handle).collect();
+        let mut locked: Vec<_> = governed.iter().zip(lock_all(&handles)).collect();
         let moved = |(g, core): &(&Governed, _)| {
             let core: &parking_lot::MutexGuard<'_, Core> = core;
             let same = |state: &crate::stream::StreamState| {
