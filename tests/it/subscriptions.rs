@@ -294,8 +294,10 @@ async fn requests_that_mean_nothing_are_refused() {
     let ack = json!({ "wake_id": "w", "generation": 1 });
     world.refused("POST", &format!("{}/ack", sub("p")), "", ack.clone(), 401, "TOKEN_INVALID").await;
     world.refused("POST", &format!("{}/ack", sub("p")), "x", ack.clone(), 401, "TOKEN_INVALID").await;
-    world.refused("POST", &format!("{}/ack", sub("h")), "x", ack.clone(), 400, "INVALID_REQUEST").await;
-    world.refused("POST", &format!("{}/callback", sub("p")), "x", ack, 400, "INVALID_REQUEST").await;
+    // Without a token of it, nobody learns whether there is a subscription, nor of which type.
+    for path in [format!("{}/callback", sub("p")), format!("{}/ack", sub("h")), format!("{id}/release")] {
+        world.refused("POST", &path, "x", ack.clone(), 401, "TOKEN_INVALID").await;
+    }
     let worker = json!({ "worker": "w" });
     world.refused("POST", &format!("{}/claim", sub("h")), "", worker.clone(), 400, "INVALID_REQUEST").await;
     world.refused("POST", &format!("{}/claim", sub("p")), "", worker, 409, "NO_PENDING_WORK").await;
@@ -402,6 +404,10 @@ async fn every_stale_part_is_fenced_and_a_forged_token_is_none() {
     assert_eq!(generation, "1");
     for forged in [format!("2.{rest}"), format!("{}x", token(&wake)), "nonsense".into(), "1.w.".into()] {
         world.refused("POST", &callback, &forged, good.clone(), 401, "TOKEN_INVALID").await;
+    }
+    for other in ["ack", "release"] {
+        let other = format!("{}/{other}", sub("s"));
+        world.refused("POST", &other, token(&wake), good.clone(), 400, "INVALID_REQUEST").await;
     }
     let elsewhere = format!("{}/callback", sub("other"));
     world.refused("POST", &elsewhere, token(&wake), good.clone(), 401, "TOKEN_INVALID").await;
@@ -800,6 +806,17 @@ async fn nothing_leaves_and_nothing_is_told_before_it_is_durable() {
         status == 200
     })
     .await;
+}
+
+#[tokio::test]
+async fn who_has_no_token_makes_the_server_hold_nothing() {
+    let world = World::new();
+    for action in ["callback", "ack", "release"] {
+        let endless = Body::from_stream(futures_util::stream::pending::<Result<Bytes, std::io::Error>>());
+        let request = Request::post(format!("/v1/stream/{}/{action}", sub("s"))).body(endless).unwrap();
+        let answer = tokio::time::timeout(Duration::from_secs(5), world.router.clone().oneshot(request));
+        assert_eq!(answer.await.expect("the body was waited for").unwrap().status(), 401, "{action}");
+    }
 }
 
 #[tokio::test]

@@ -191,16 +191,27 @@ impl Engine {
         Ok(format!("{generation}.{wake_id}.{seal}"))
     }
 
-    fn check_speaker(&self, state: &Subscription, speaker: &Speaker) -> Result<(), SubscriptionFault> {
-        let mut parts = speaker.token.splitn(3, '.');
+    /// Generation and wake id of a token that this server made for a subscription of that name; whether that is
+    /// there, and the wake not over, is another question.
+    pub fn token_content<'t>(
+        &self,
+        id: &SubscriptionId,
+        token: &'t str,
+    ) -> Result<(u64, &'t str), SubscriptionFault> {
+        let mut parts = token.splitn(3, '.');
         let (Some(generation), Some(wake_id), Some(_)) = (parts.next(), parts.next(), parts.next()) else {
             return Err(SubscriptionFault::Token);
         };
-        let token_generation: u64 = generation.parse().map_err(|_| SubscriptionFault::Token)?;
-        let expected = self.token(&state.id, token_generation, wake_id)?;
-        if !bool::from(expected.as_bytes().ct_eq(speaker.token.as_bytes())) {
-            return Err(SubscriptionFault::Token);
+        let generation: u64 = generation.parse().map_err(|_| SubscriptionFault::Token)?;
+        let expected = self.token(id, generation, wake_id)?;
+        match bool::from(expected.as_bytes().ct_eq(token.as_bytes())) {
+            true => Ok((generation, wake_id)),
+            false => Err(SubscriptionFault::Token),
         }
+    }
+
+    fn check_speaker(&self, state: &Subscription, speaker: &Speaker) -> Result<(), SubscriptionFault> {
+        let (token_generation, wake_id) = self.token_content(&state.id, &speaker.token)?;
         let fence = Fence {
             token_generation,
             token_wake_id: wake_id,
