@@ -808,6 +808,75 @@ async fn nothing_leaves_and_nothing_is_told_before_it_is_durable() {
     .await;
 }
 
+/// A store that can be made to wait, with a subscription `s` that has been woken once for a stream of one change.
+async fn woken_once() -> (Arc<Gated>, World, Value, String) {
+    let store = Gated::new();
+    let clock = Clock::manual(Timestamp::from_millis(1_800_000_000_000));
+    let settings = SubscriptionSettings { subscriptions_max: 1, ..SubscriptionSettings::default() };
+    let world = World::on(store.clone(), clock, settings, None);
+    world.webhook("s", "events/*").await;
+    let tail = world.append("events/a", 1).await;
+    let wake = world.delivery(1).await;
+    (store, world, wake, tail)
+}
+
+impl World {
+    /// Sends a request whose client goes away while the disk is waited for.
+    async fn abandoned(&self, method: &str, path: &str, token: &str, body: Value) {
+        let request = Request::builder().method(method).uri(format!("/v1/stream/{path}"));
+        let request = request.header("authorization", format!("Bearer {token}")).body(Body::from(body.to_string()));
+        let answer = tokio::spawn(self.router.clone().oneshot(request.unwrap()));
+        a_while().await;
+        assert!(!answer.is_finished(), "{method} {path} did not wait");
+        answer.abort();
+        assert!(answer.await.unwrap_err().is_cancelled());
+    }
+}
+
+#[tokio::test]
+async fn what_a_client_began_goes_on_without_it() {
+    let (store, world, wake, tail) = woken_once().await;
+    world.append("events/a", 1).await;
+    store.shut();
+    let callback = format!("{}/callback", sub("s"));
+    world.abandoned("POST", &callback, token(&wake), done(&wake, &[("events/a", &tail)])).await;
+    store.open();
+    let next = world.delivery(2).await;
+    assert_eq!((&next["generation"], &next["streams"][0]["acked_offset"]), (&json!(2), &json!(tail)));
+}
+
+#[tokio::test]
+async fn what_a_client_began_and_the_disk_refused_has_not_happened() {
+    let (store, world, wake, tail) = woken_once().await;
+    store.shut();
+    let callback = format!("{}/callback", sub("s"));
+    world.abandoned("POST", &callback, token(&wake), done(&wake, &[("events/a", &tail)])).await;
+    store.fail();
+    world.clock.advance(Duration::from_secs(1));
+    a_while().await;
+    world.clock.advance(Duration::from_secs(30));
+    assert_eq!(world.delivery(2).await["generation"], 2, "the lease ran out unseen");
+}
+
+#[tokio::test]
+async fn an_id_that_came_to_nothing_takes_no_place() {
+    let (store, world, ..) = woken_once().await;
+    let gone = async || {
+        world.clock.advance(Duration::from_secs(1));
+        world.engine.subscriptions_held() == 0
+    };
+    store.shut();
+    world.abandoned("DELETE", &sub("s"), "", Value::Null).await;
+    store.open();
+    eventually("the end of what was deleted", gone).await;
+    store.shut();
+    let body = json!({ "type": "webhook", "pattern": "a", "webhook": { "url": "https://worker.example/" } });
+    world.abandoned("PUT", &sub("t"), "", body.clone()).await;
+    store.fail();
+    eventually("the end of what was never made", gone).await;
+    world.ok("PUT", &sub("u"), "", body).await;
+}
+
 #[tokio::test]
 async fn who_has_no_token_makes_the_server_hold_nothing() {
     let world = World::new();

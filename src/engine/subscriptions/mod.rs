@@ -152,7 +152,21 @@ struct Core {
 impl Core {
     fn of(state: Option<Subscription>, base: Position, entries: usize) -> Self {
         let behind = state.is_some();
-        Self { state, pending: BTreeSet::new(), base, entries, delivering: false, due: None, behind, retired: false }
+        let (delivering, due, retired) = (false, None, false);
+        Self { state, pending: BTreeSet::new(), base, entries, delivering, due, behind, retired }
+    }
+}
+
+/// Has a subscription looked at when this goes: however a request ends, also where its client has gone away while it
+/// waited for the disk. What it staged goes on without it, and nobody else would see what follows from that.
+struct LooksAgain<'e> {
+    subscriptions: &'e Subscriptions,
+    id: &'e SubscriptionId,
+}
+
+impl Drop for LooksAgain<'_> {
+    fn drop(&mut self) {
+        self.subscriptions.kick(self.id);
     }
 }
 
@@ -242,8 +256,14 @@ impl Subscriptions {
         self.bell.notify_one();
     }
 
+    fn looks_again<'e>(&'e self, id: &'e SubscriptionId) -> LooksAgain<'e> {
+        LooksAgain { subscriptions: self, id }
+    }
+
     /// Has a subscription looked at later, and not at the moment set before.
     fn schedule(&self, hosted: &Hosted, core: &mut Core, at: Option<Timestamp>) {
+        // Nobody would find it, nor take its moment away again.
+        let at = at.filter(|_| !core.retired);
         if core.due == at {
             return;
         }

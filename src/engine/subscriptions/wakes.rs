@@ -56,6 +56,7 @@ impl Engine {
     pub async fn claim(&self, id: &SubscriptionId, worker: &str) -> Result<Claimed, SubscriptionFault> {
         self.courier()?;
         let hosted = self.known(id)?;
+        let _again = self.subscriptions.looks_again(id);
         self.catch_up().await;
         let (decided, claimed) = {
             let mut core = self.fresh(&hosted)?;
@@ -67,7 +68,6 @@ impl Engine {
             (decided, claimed)
         };
         self.told(&hosted, decided).await?;
-        self.subscriptions.kick(id);
         claimed.ok_or(SubscriptionFault::NothingPending)
     }
 
@@ -112,6 +112,7 @@ impl Engine {
         request: &AckRequest,
     ) -> Result<bool, SubscriptionFault> {
         let hosted = self.known(id)?;
+        let _again = self.subscriptions.looks_again(id);
         self.catch_up().await;
         let (decided, next_wake) = {
             let mut core = self.fresh(&hosted)?;
@@ -121,7 +122,6 @@ impl Engine {
             (decided, request.done && !core.pending.is_empty())
         };
         self.told(&hosted, decided).await?;
-        self.subscriptions.kick(id);
         Ok(next_wake)
     }
 
@@ -144,6 +144,7 @@ impl Engine {
     /// Gives the wake back without acks.
     pub async fn release(&self, id: &SubscriptionId, speaker: &Speaker) -> Result<(), SubscriptionFault> {
         let hosted = self.known(id)?;
+        let _again = self.subscriptions.looks_again(id);
         self.catch_up().await;
         let decided = {
             let mut core = self.fresh(&hosted)?;
@@ -153,7 +154,6 @@ impl Engine {
             self.stage_decision(&hosted, &mut core, decision)?
         };
         self.told(&hosted, decided).await?;
-        self.subscriptions.kick(id);
         Ok(())
     }
 
