@@ -878,6 +878,32 @@ async fn an_id_that_came_to_nothing_takes_no_place() {
 }
 
 #[tokio::test]
+async fn who_waited_for_longer_than_the_lease_is_not_put_behind_the_others() {
+    let clock = Clock::manual(Timestamp::from_millis(1_800_000_000_000));
+    let settings = SubscriptionSettings { deliveries_max: 1, ..SubscriptionSettings::default() };
+    let world = World::on(MemoryStore::new(clock.clone()), clock, settings, None);
+    for (id, lease_ttl_ms) in [("first", 600_000), ("second", 1_000), ("third", 600_000)] {
+        let body = json!({ "type": "webhook", "streams": [id], "lease_ttl_ms": lease_ttl_ms,
+            "webhook": { "url": "https://worker.example/" } });
+        world.ok("PUT", &sub(id), "", body).await;
+    }
+    world.post.gate.forget_permits(1_000);
+    for (id, sent) in [("first", 1), ("second", 1), ("third", 1)] {
+        world.append(id, 1).await;
+        eventually("a place, or a wait", async || world.post.sent().len() == sent).await;
+        a_while().await;
+    }
+    world.clock.advance(Duration::from_secs(5));
+    a_while().await;
+    world.post.gate.add_permits(1);
+    let wake = world.delivery(2).await;
+    assert_eq!(wake["subscription_id"], "second");
+    world.ok("POST", &format!("{}/callback", sub("second")), token(&wake), done(&wake, &[])).await;
+    world.post.gate.add_permits(2);
+    assert_eq!(world.delivery(3).await["subscription_id"], "third");
+}
+
+#[tokio::test]
 async fn who_has_no_token_makes_the_server_hold_nothing() {
     let world = World::new();
     for action in ["callback", "ack", "release"] {

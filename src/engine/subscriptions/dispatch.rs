@@ -274,8 +274,11 @@ impl Engine {
 
     /// What to deliver now, and what that rests on; `None` where there is nothing any more.
     fn parcel(&self, hosted: &Arc<Hosted>) -> Result<Option<(Parcel, Basis)>, SubscriptionFault> {
-        let core = self.fresh(hosted)?;
+        let mut core = self.fresh(hosted)?;
         let now = self.now();
+        // It may have waited for longer than the lease of its wake. The next wake takes its place now: behind the
+        // others once more, it might wait for ever.
+        self.move_with_time(hosted, &mut core, true, now)?;
         let Some(state) = core.state.as_ref().filter(|state| state.wants_delivery(now)) else { return Ok(None) };
         let Some(wake) = &state.wake else { return Ok(None) };
         let (wake_id, id) = (wake.id.clone(), &hosted.id);
