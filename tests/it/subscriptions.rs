@@ -904,6 +904,22 @@ async fn who_waited_for_longer_than_the_lease_is_not_put_behind_the_others() {
 }
 
 #[tokio::test]
+async fn a_worker_that_was_done_has_been_reached_whatever_it_answers() {
+    let world = World::new();
+    world.webhook("s", "events/*").await;
+    world.post.gate.forget_permits(1_000);
+    world.post.answers([Err("the webhook answered 502")]);
+    let tail = world.append("events/a", 1).await;
+    let wake = world.delivery(1).await;
+    world.append("events/a", 1).await;
+    let callback = format!("{}/callback", sub("s"));
+    world.ok("POST", &callback, token(&wake), done(&wake, &[("events/a", &tail)])).await;
+    world.post.gate.add_permits(1_000);
+    assert_eq!(world.delivery(2).await["generation"], 2);
+    assert_eq!(world.get("s").await["status"], "active");
+}
+
+#[tokio::test]
 async fn who_has_no_token_makes_the_server_hold_nothing() {
     let world = World::new();
     for action in ["callback", "ack", "release"] {

@@ -312,6 +312,7 @@ impl Engine {
             }
         };
         let basis = hosted.log.basis(&hosted.log.lock());
+        core.heard = false;
         Ok(Some((Parcel { wake_id, tails, target }, basis)))
     }
 
@@ -369,8 +370,8 @@ impl Engine {
                 let news = state.retry.is_some() || current.is_some_and(|wake| !wake.delivered);
                 news.then_some(Event::Delivered)
             }
-            // A worker that has spoken was reached, whatever its answer was.
-            Err(_) if current.is_some_and(|wake| wake.delivered) => None,
+            // A worker that has spoken was reached, whatever its answer was; also where it has ended the wake.
+            Err(_) if core.heard || current.is_some_and(|wake| wake.delivered) => None,
             Err(reason) => Some(Event::Failed(self.retry_of(state.retry.as_ref(), reason, now))),
         }
     }

@@ -247,6 +247,8 @@ impl Engine {
                     self.subscriptions.unwatch(id, state.links.keys());
                     self.subscriptions.schedule(&hosted, &mut core, None);
                     core.pending.clear();
+                    // What is on its way says nothing about the next one of the name.
+                    core.heard = true;
                     let record = Record { body: Body::Delete, ..Record::plain(stored.id, stored.tail, self.now()) };
                     Ok(self.stage(vec![Step::one(&hosted.log, &mut log, record)], None))
                 }

@@ -141,6 +141,8 @@ struct Core {
     entries: usize,
     /// A task is delivering its wake.
     delivering: bool,
+    /// The worker has spoken since that delivery left, so it was reached.
+    heard: bool,
     /// Its entry in [`Subscriptions::due`].
     due: Option<Timestamp>,
     /// Streams may have moved without a note: after a start, a failure, a creation. Looked at before anything else.
@@ -152,8 +154,8 @@ struct Core {
 impl Core {
     fn of(state: Option<Subscription>, base: Position, entries: usize) -> Self {
         let behind = state.is_some();
-        let (delivering, due, retired) = (false, None, false);
-        Self { state, pending: BTreeSet::new(), base, entries, delivering, due, behind, retired }
+        let (delivering, heard, due, retired) = (false, false, None, false);
+        Self { state, pending: BTreeSet::new(), base, entries, delivering, heard, due, behind, retired }
     }
 }
 
@@ -333,8 +335,8 @@ impl Engine {
             if let Some(state) = &state {
                 self.subscriptions.watch(state);
             }
-            let (delivering, due) = (core.delivering, core.due);
-            *core = Core { delivering, due, ..Core::of(state, base, entries) };
+            let (delivering, heard, due) = (core.delivering, core.heard, core.due);
+            *core = Core { delivering, heard, due, ..Core::of(state, base, entries) };
         }
         Ok(())
     }

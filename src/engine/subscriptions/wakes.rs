@@ -164,7 +164,11 @@ impl Engine {
         decision: Result<Vec<Event>, SubscriptionFault>,
     ) -> Result<Decided, SubscriptionFault> {
         Ok(match decision {
-            Ok(events) => Ok(self.commit(hosted, core, &events)?),
+            Ok(events) => {
+                let landing = self.commit(hosted, core, &events)?;
+                core.heard = true;
+                Ok(landing)
+            }
             Err(fault) => Err((fault, hosted.log.basis(&hosted.log.lock()))),
         })
     }
