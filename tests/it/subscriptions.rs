@@ -837,12 +837,30 @@ impl World {
 async fn what_a_client_began_goes_on_without_it() {
     let (store, world, wake, tail) = woken_once().await;
     world.append("events/a", 1).await;
+    a_while().await;
     store.shut();
     let callback = format!("{}/callback", sub("s"));
     world.abandoned("POST", &callback, token(&wake), done(&wake, &[("events/a", &tail)])).await;
     store.open();
     let next = world.delivery(2).await;
     assert_eq!((&next["generation"], &next["streams"][0]["acked_offset"]), (&json!(2), &json!(tail)));
+}
+
+#[tokio::test]
+async fn a_claim_whose_worker_went_away_runs_out() {
+    let store = Gated::new();
+    let clock = Clock::manual(Timestamp::from_millis(1_800_000_000_000));
+    let world = World::on(store.clone(), clock, SubscriptionSettings::default(), None);
+    world.pull("s", "events/*").await;
+    world.append("events/a", 1).await;
+    eventually("the event", async || world.wake_events().await.len() == 1).await;
+    a_while().await;
+    store.shut();
+    world.abandoned("POST", &format!("{}/claim", sub("s")), "", json!({ "worker": "w" })).await;
+    store.open();
+    a_while().await;
+    world.clock.advance(Duration::from_secs(31));
+    eventually("the next event", async || world.wake_events().await.len() == 2).await;
 }
 
 #[tokio::test]
