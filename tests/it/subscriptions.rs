@@ -864,6 +864,25 @@ async fn a_claim_whose_worker_went_away_runs_out() {
 }
 
 #[tokio::test]
+async fn a_clock_that_is_set_back_holds_nothing_up_for_ever() {
+    let world = World::new();
+    world.webhook("held", "held/*").await;
+    world.webhook("failing", "failing/*").await;
+    world.append("held/a", 1).await;
+    world.delivery(1).await;
+    world.post.answers([Err("the webhook answered 500")]);
+    world.append("failing/a", 1).await;
+    eventually("the failure", async || world.get("failing").await["status"] == "failed").await;
+    a_while().await;
+    // A year back: the manual clock counts modulo 2^64.
+    let year = 365 * 24 * 3_600_000;
+    world.clock.advance(Duration::from_millis(u64::MAX - year + 1));
+    eventually("both", async || world.post.sent().len() >= 4).await;
+    let again: Vec<Value> = world.post.sent()[2..4].iter().map(|wake| wake["subscription_id"].clone()).collect();
+    assert!(again.contains(&json!("held")) && again.contains(&json!("failing")), "{again:?}");
+}
+
+#[tokio::test]
 async fn what_a_client_began_and_the_disk_refused_has_not_happened() {
     let (store, world, wake, tail) = woken_once().await;
     store.shut();

@@ -58,9 +58,10 @@ impl Engine {
     pub async fn dispatch(self) {
         let mut stopping = self.stopping();
         let mut deliveries = JoinSet::new();
+        let mut looked_at = self.now();
         loop {
             self.catch_up().await;
-            for id in self.to_look_at() {
+            for id in self.to_look_at(&mut looked_at) {
                 if let Some(hosted) = self.look_at(&id) {
                     deliveries.spawn(self.clone().deliver(hosted));
                 }
@@ -89,11 +90,14 @@ impl Engine {
         }
     }
 
-    fn to_look_at(&self) -> Vec<SubscriptionId> {
+    /// `last` is when this was asked before, and becomes the present.
+    fn to_look_at(&self, last: &mut Timestamp) -> Vec<SubscriptionId> {
         let mut ids = std::mem::take(&mut *self.subscriptions.kicked.lock());
         let now = self.now();
+        // Where the clock was set back, no moment means what it did.
+        let set_back = now < std::mem::replace(last, now);
         let due = self.subscriptions.due.lock();
-        ids.extend(due.iter().take_while(|(at, _)| *at <= now).map(|(_, id)| id.clone()));
+        ids.extend(due.iter().take_while(|(at, _)| set_back || *at <= now).map(|(_, id)| id.clone()));
         ids.into_iter().collect()
     }
 
