@@ -270,7 +270,14 @@ impl Engine {
                     closes: false,
                     body: event.clone(),
                 };
-                self.append(name, request).await.map(|_| false).map_err(|fault| format!("wake stream: {fault}"))
+                match self.append(name, request).await {
+                    // Accepted, but no reader of the stream sees it.
+                    Ok(appended) if appended.quarantined > 0 => {
+                        Err("wake stream: it quarantines the event".to_owned())
+                    }
+                    Ok(_) => Ok(false),
+                    Err(fault) => Err(format!("wake stream: {fault}")),
+                }
             }
         };
         Ok(Some((parcel, outcome)))
