@@ -1035,6 +1035,40 @@ async fn typed_streams_wake_as_others_do() {
 }
 
 #[tokio::test]
+async fn a_wake_stream_that_hides_the_event_is_a_failure() {
+    let world = World::new();
+    let document = json!({ "collections": { "things": { "type": "thing", "primaryKey": "id",
+        "schema": { "type": "object", "required": ["id"], "properties": { "id": { "type": "string" } } } } } });
+    world.ok("POST", "/v1/schemas/things/versions", "", document).await;
+    let binding = json!({ "pattern": "wake/*", "subject": "things", "validation": "quarantine" });
+    world.ok("PUT", "/v1/bindings/w", "", binding).await;
+    let body = json!({ "type": "pull-wake", "streams": ["a"], "wake_stream": "wake/pool" });
+    world.ok("PUT", &sub("s"), "", body).await;
+    world.append("a", 1).await;
+    eventually("the failure", async || world.get("s").await["status"] == "failed").await;
+    let failed = world.get("s").await;
+    assert!(failed["last_error"].as_str().unwrap().contains("quarantine"), "{failed}");
+}
+
+#[tokio::test]
+async fn a_full_disk_lets_a_subscription_go() {
+    let store = Gated::new();
+    let clock = Clock::manual(Timestamp::from_millis(1_800_000_000_000));
+    let world = World::on(store.clone(), clock, SubscriptionSettings::default(), None);
+    world.webhook("s", "events/*").await;
+    world.engine.begin_stop();
+    while !world.dispatcher.is_finished() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    world.append("events/new", 1).await;
+    store.fill();
+    let world = world.restarted().await;
+    assert_eq!(world.call("POST", &format!("{}/streams", sub("s")), "", json!({ "streams": ["a"] })).await.0, 507);
+    world.ok("DELETE", &sub("s"), "", Value::Null).await;
+    world.refused("GET", &sub("s"), "", Value::Null, 404, "SUBSCRIPTION_NOT_FOUND").await;
+}
+
+#[tokio::test]
 async fn a_fork_is_news_from_where_it_leaves_its_source() {
     let world = World::new();
     let source = world.append("source", 3).await;

@@ -237,7 +237,8 @@ impl Engine {
         // Where it fails, the subscription goes on.
         let _again = self.subscriptions.looks_again(id);
         let decided = {
-            let mut core = self.fresh(&hosted)?;
+            // On a full disk, what its streams did could not be written, and it could not go either.
+            let mut core = self.staged(&hosted)?;
             let mut log = hosted.log.lock();
             if log.stale {
                 return Err(Fault::Busy { retry_after: Duration::from_secs(1) }.into());

@@ -316,14 +316,20 @@ impl Engine {
 
     /// The staged state, read again where a failure has made it stale, and with nothing left unlooked at.
     fn fresh<'h>(&self, hosted: &'h Arc<Hosted>) -> Result<MutexGuard<'h, Core>, SubscriptionFault> {
+        let mut core = self.staged(hosted)?;
+        if core.behind {
+            self.resync(hosted, &mut core)?;
+        }
+        Ok(core)
+    }
+
+    /// As [`Engine::fresh`], for who does not ask which streams have moved: it writes nothing.
+    fn staged<'h>(&self, hosted: &'h Arc<Hosted>) -> Result<MutexGuard<'h, Core>, SubscriptionFault> {
         let mut core = hosted.core.lock();
         if core.retired {
             return Err(SubscriptionFault::NotFound(hosted.id.clone()));
         }
         self.reload_if_stale(hosted, &mut core)?;
-        if core.behind {
-            self.resync(hosted, &mut core)?;
-        }
         Ok(core)
     }
 
