@@ -32,12 +32,15 @@ pub struct SigningKey {
     pair: Ed25519KeyPair,
     seals: hmac::Key,
     public: PublicKey,
+    former: Option<PublicKey>,
 }
 
 const SEED_BYTES: usize = 32;
 
 impl SigningKey {
     const FILE: &str = "webhook-key";
+    /// Where the key is moved to be rotated: it signs no more, and its public half stays known.
+    const FORMER: &str = "webhook-key.former";
 
     /// A key that goes with the process.
     pub fn generate() -> Result<Self, KeyError> {
@@ -47,20 +50,16 @@ impl SigningKey {
     /// The key of a data directory; made if it is missing. The caller holds the directory.
     pub fn of_directory(directory: &Path) -> Result<Self, KeyError> {
         let path = directory.join(Self::FILE);
-        match fs::read_to_string(&path) {
-            Ok(text) => {
-                let seed = URL_SAFE_NO_PAD.decode(text.trim()).ok().and_then(|seed| seed.try_into().ok());
-                let seed: [u8; SEED_BYTES] = seed.ok_or_else(|| KeyError::Content { path: path.clone() })?;
-                guard(&path).map_err(|source| KeyError::File { path, source })?;
-                Ok(Self::of_seed(&seed))
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+        let key = match read(&path)? {
+            Some(seed) => Self::of_seed(&seed),
+            None => {
                 let seed = new_seed()?;
                 write(directory, &path, &seed).map_err(|source| KeyError::File { path, source })?;
-                Ok(Self::of_seed(&seed))
+                Self::of_seed(&seed)
             }
-            Err(source) => Err(KeyError::File { path, source }),
-        }
+        };
+        let former = read(&directory.join(Self::FORMER))?;
+        Ok(Self { former: former.map(|seed| Self::of_seed(&seed).public), ..key })
     }
 
     fn of_seed(seed: &[u8; SEED_BYTES]) -> Self {
@@ -69,11 +68,15 @@ impl SigningKey {
         let derived = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, seed), b"keyfold tokens of wakes");
         let bytes: [u8; 32] = pair.public_key().as_ref().try_into().expect("a public key has 32 bytes");
         let public = PublicKey { kid: format!("ds_{}", thumbprint(&bytes)), bytes };
-        Self { pair, seals: hmac::Key::new(hmac::HMAC_SHA256, derived.as_ref()), public }
+        Self { pair, seals: hmac::Key::new(hmac::HMAC_SHA256, derived.as_ref()), public, former: None }
     }
 
     pub fn public(&self) -> &PublicKey {
         &self.public
+    }
+
+    pub fn former(&self) -> Option<&PublicKey> {
+        self.former.as_ref()
     }
 
     /// The value of `Webhook-Signature` for a body. Source: PROTOCOL.md §7.1.
@@ -98,6 +101,18 @@ fn new_seed() -> Result<[u8; SEED_BYTES], KeyError> {
     let mut seed = [0; SEED_BYTES];
     SystemRandom::new().fill(&mut seed).map_err(|_| KeyError::Random)?;
     Ok(seed)
+}
+
+/// `None` where there is no such file.
+fn read(path: &Path) -> Result<Option<[u8; SEED_BYTES]>, KeyError> {
+    let text = match fs::read_to_string(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        text => text.map_err(|source| KeyError::File { path: path.to_owned(), source })?,
+    };
+    let seed = URL_SAFE_NO_PAD.decode(text.trim()).ok().and_then(|seed| seed.try_into().ok());
+    let seed = seed.ok_or_else(|| KeyError::Content { path: path.to_owned() })?;
+    guard(path).map_err(|source| KeyError::File { path: path.to_owned(), source })?;
+    Ok(Some(seed))
 }
 
 /// Whole or not at all: half a key would be none.
@@ -141,6 +156,18 @@ mod tests {
         assert_eq!((made.public(), made.seal("x"), mode()), (again.public(), again.seal("x"), 0o600));
         fs::write(&path, "not a key").unwrap();
         assert!(matches!(SigningKey::of_directory(directory.path()), Err(KeyError::Content { .. })));
+    }
+
+    #[test]
+    fn a_key_that_is_rotated_away_stays_known() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name| directory.path().join(name);
+        let made = SigningKey::of_directory(directory.path()).unwrap();
+        assert_eq!(made.former(), None);
+        fs::rename(path(SigningKey::FILE), path(SigningKey::FORMER)).unwrap();
+        let rotated = SigningKey::of_directory(directory.path()).unwrap();
+        assert_eq!(rotated.former(), Some(made.public()));
+        assert!(rotated.public() != made.public() && rotated.seal("x") != made.seal("x"));
     }
 
     #[test]

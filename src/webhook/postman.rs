@@ -95,6 +95,10 @@ impl Courier for Hired {
         self.key.public()
     }
 
+    fn former_key(&self) -> Option<&PublicKey> {
+        self.key.former()
+    }
+
     fn seal(&self, text: &str) -> String {
         self.key.seal(text)
     }

@@ -256,16 +256,17 @@ pub(in crate::api) async fn release(
 #[utoipa::path(get, path = "/v1/stream/__ds/jwks.json", tag = "subscriptions",
     responses((status = 200, body = JwksReply, content_type = "application/jwk-set+json")))]
 pub(in crate::api) async fn jwks(engine: Engine) -> Answer {
-    let PublicKey { kid, bytes } = engine.courier()?.key().clone();
-    let key = JwkReply {
+    let jwk = |PublicKey { kid, bytes }: &PublicKey| JwkReply {
         kty: "OKP".to_owned(),
         crv: "Ed25519".to_owned(),
-        kid,
+        kid: kid.clone(),
         r#use: "sig".to_owned(),
         alg: "EdDSA".to_owned(),
         x: URL_SAFE_NO_PAD.encode(bytes),
     };
-    let mut response = Json(JwksReply { keys: vec![key] }).into_response();
+    let courier = engine.courier()?;
+    let keys = [courier.key()].into_iter().chain(courier.former_key()).map(jwk).collect();
+    let mut response = Json(JwksReply { keys }).into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/jwk-set+json"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=300"));

@@ -25,6 +25,11 @@ pub struct DeliveryFault(pub String);
 pub trait Courier: Send + Sync + 'static {
     fn key(&self) -> &PublicKey;
 
+    /// A key that signed until it was rotated away, which receivers may still meet. Source: PROTOCOL.md §6.5.
+    fn former_key(&self) -> Option<&PublicKey> {
+        None
+    }
+
     /// A code over a text that nobody else can make; unpadded base64url.
     fn seal(&self, text: &str) -> String;
 
