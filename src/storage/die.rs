@@ -1,8 +1,12 @@
 //! Named points at which a debug build can be made to die, so that a test can kill the program exactly there.
 //!
 //! The environment variable `KEYFOLD_DIE_AT` says `name` or `name:n`: the program aborts when it comes to that point for
-//! the first or n-th time, and runs no destructor and flushes nothing. Without debug assertions all of it is constant,
-//! and the compiler removes the calls. Decides nothing.
+//! the first or n-th time, and runs no destructor and flushes nothing. `KEYFOLD_FAIL_AT` says the same of points at which
+//! a call to the disk may fail: the n-th does, and the program aborts if it ever comes there again, since what failed
+//! must not be repeated. Without debug assertions all of it is constant, and the compiler removes the calls. Decides
+//! nothing.
+
+use std::io;
 
 macro_rules! points {
     ($($(#[$doc:meta])* $point:ident = $name:literal,)*) => {
@@ -104,6 +108,9 @@ points! {
 /// Environment variable that names the point, and which passage of it.
 pub const VARIABLE: &str = "KEYFOLD_DIE_AT";
 
+/// The same for the point at which a call to the disk fails.
+pub const FAIL_VARIABLE: &str = "KEYFOLD_FAIL_AT";
+
 /// Dies here, if it is the chosen passage of the chosen point.
 #[cfg(debug_assertions)]
 pub fn at(point: Point) {
@@ -113,23 +120,42 @@ pub fn at(point: Point) {
 /// As [`at`], but does one last thing first.
 #[cfg(debug_assertions)]
 pub fn after<T>(point: Point, last: impl FnOnce() -> T) {
-    use std::io::Write as _;
-    if chosen::is_due(point) {
+    if chosen::TO_DIE.passes(point) == Some(0) {
         last();
-        // Whether anybody reads it makes no difference.
-        let _ = writeln!(std::io::stderr(), "died at {}", point.name());
-        std::process::abort();
+        die(point);
     }
 }
 
 /// As [`at`], at a point that takes some work to tell.
 #[cfg(debug_assertions)]
 pub fn at_some(point: impl FnOnce() -> Option<Point>) {
-    if chosen::is_any()
+    if chosen::TO_DIE.is_set()
         && let Some(point) = point()
     {
         at(point);
     }
+}
+
+/// As [`at`]; or fails here, if it is the chosen passage of the point to fail at.
+///
+/// # Errors
+/// That one passage.
+#[cfg(debug_assertions)]
+pub fn or_fail(point: Point) -> io::Result<()> {
+    at(point);
+    match chosen::TO_FAIL.passes(point) {
+        Some(0) => Err(io::Error::other(format!("made to fail at {}", point.name()))),
+        Some(left) if left < 0 => die(point),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(debug_assertions)]
+fn die(point: Point) -> ! {
+    use std::io::Write as _;
+    // Whether anybody reads it makes no difference.
+    let _ = writeln!(io::stderr(), "died at {}", point.name());
+    std::process::abort()
 }
 
 #[cfg(not(debug_assertions))]
@@ -138,47 +164,59 @@ pub const fn at(_: Point) {}
 
 #[cfg(not(debug_assertions))]
 #[inline(always)]
+pub fn after<T>(_: Point, _: impl FnOnce() -> T) {}
+
+#[cfg(not(debug_assertions))]
+#[inline(always)]
 pub fn at_some(_: impl FnOnce() -> Option<Point>) {}
 
 #[cfg(not(debug_assertions))]
 #[inline(always)]
-pub fn after<T>(_: Point, _: impl FnOnce() -> T) {}
+pub const fn or_fail(_: Point) -> io::Result<()> {
+    Ok(())
+}
 
 #[cfg(debug_assertions)]
 mod chosen {
     use std::sync::OnceLock;
-    use std::sync::atomic::{AtomicU64, Ordering};
+    use std::sync::atomic::{AtomicI64, Ordering};
 
-    use super::{Point, VARIABLE};
+    use super::{FAIL_VARIABLE, Point, VARIABLE};
 
-    struct Chosen {
-        point: Point,
-        /// Passages until then.
-        left: AtomicU64,
+    /// What an environment variable says, read when it is first asked for.
+    pub struct Chosen {
+        variable: &'static str,
+        /// The point, and how many passages are left.
+        read: OnceLock<Option<(Point, AtomicI64)>>,
     }
 
-    static CHOSEN: OnceLock<Option<Chosen>> = OnceLock::new();
+    pub static TO_DIE: Chosen = Chosen { variable: VARIABLE, read: OnceLock::new() };
+    pub static TO_FAIL: Chosen = Chosen { variable: FAIL_VARIABLE, read: OnceLock::new() };
 
-    fn chosen() -> Option<&'static Chosen> {
-        let read = || {
-            let text = std::env::var(VARIABLE).ok()?;
-            Some(parse(&text).unwrap_or_else(|| panic!("{VARIABLE}={text} names no point")))
-        };
-        CHOSEN.get_or_init(read).as_ref()
+    impl Chosen {
+        fn get(&self) -> Option<&(Point, AtomicI64)> {
+            let read = || {
+                let text = std::env::var(self.variable).ok()?;
+                Some(parse(&text).unwrap_or_else(|| panic!("{}={text} names no point", self.variable)))
+            };
+            self.read.get_or_init(read).as_ref()
+        }
+
+        pub fn is_set(&self) -> bool {
+            self.get().is_some()
+        }
+
+        /// Passages left after this one; below 0 behind the chosen one. `None` where another point is chosen, or none.
+        pub fn passes(&self, point: Point) -> Option<i64> {
+            let (chosen, left) = self.get()?;
+            (*chosen == point).then(|| left.fetch_sub(1, Ordering::SeqCst) - 1)
+        }
     }
 
-    pub fn is_any() -> bool {
-        chosen().is_some()
-    }
-
-    pub fn is_due(point: Point) -> bool {
-        chosen().is_some_and(|chosen| chosen.point == point && chosen.left.fetch_sub(1, Ordering::SeqCst) == 1)
-    }
-
-    fn parse(text: &str) -> Option<Chosen> {
+    fn parse(text: &str) -> Option<(Point, AtomicI64)> {
         let (name, passage) = text.split_once(':').unwrap_or((text, "1"));
         let point = Point::ALL.iter().copied().find(|point| point.name() == name)?;
         let passage = passage.parse().ok().filter(|passage| *passage > 0)?;
-        Some(Chosen { point, left: AtomicU64::new(passage) })
+        Some((point, AtomicI64::new(passage)))
     }
 }

@@ -188,7 +188,7 @@ impl Committer {
         if !self.dirty {
             return Ok(());
         }
-        die::at(Point::BetweenWriteAndBarrier);
+        die::or_fail(Point::BetweenWriteAndBarrier)?;
         self.segment.file.sync_data()?;
         die::at(Point::AfterBarrier);
         self.dirty = false;
