@@ -187,21 +187,26 @@ impl Story {
         assert!(server.died_at(point) == Some(true), "{status} instead of {}:{passage}", point.name());
     }
 
-    /// Dies at each of the points, `rounds` times at passages that differ, and compares after each.
-    async fn visit(mut self, points: &[Point], rounds: usize) {
-        for round in 0..rounds {
-            for point in points {
-                let before = before(*point);
-                self.compare(before).await;
-                let passage = match before {
-                    Before::Nothing if round > 0 => self.seed.rng.usize(1..6),
-                    _ => 1,
-                };
-                self.die(*point, passage).await;
-            }
+    /// Dies at each of the points, at passages that differ from round to round, and compares after each.
+    async fn visit(&mut self, points: &[Point], round: usize) {
+        for point in points {
+            let before = before(*point);
+            self.compare(before).await;
+            let passage = match before {
+                Before::Nothing if round > 0 => self.seed.rng.usize(1..6),
+                _ => 1,
+            };
+            self.die(*point, passage).await;
         }
         self.compare(Before::Nothing).await;
-        println!("{}: {} points, each reached {rounds} times", self.seed.case(), points.len());
+    }
+}
+
+/// Visits all points so many times, each time on a fresh directory.
+async fn dies_at_each(case: &'static str, points: &[Point], rounds: usize, writers: fn() -> Vec<Box<dyn Writer>>) {
+    for round in 0..rounds {
+        Story::begin(case, writers()).await.visit(points, round).await;
+        println!("{case}: {} deaths so far, each at its point", (round + 1) * points.len());
     }
 }
 
@@ -229,28 +234,25 @@ fn points(chosen: impl Fn(Point, usize) -> bool) -> Vec<Point> {
 #[tokio::test(flavor = "multi_thread")]
 async fn death_at_any_step_of_the_journal_loses_nothing() {
     let all = points(|point, part| part == 0 && before(point) == Before::Nothing && !FREEING.contains(&point));
-    let story = Story::begin("death_at_any_step_of_the_journal_loses_nothing", writers::all()).await;
-    story.visit(&all, rounds(1)).await;
+    dies_at_each("death_at_any_step_of_the_journal_loses_nothing", &all, rounds(1), writers::all).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn death_at_any_step_of_recovery_loses_nothing() {
     let all = points(|point, _| !matches!(before(point), Before::Nothing | Before::Fresh));
-    let story = Story::begin("death_at_any_step_of_recovery_loses_nothing", writers::all()).await;
-    story.visit(&all, rounds(1)).await;
+    dies_at_each("death_at_any_step_of_recovery_loses_nothing", &all, rounds(1), writers::all).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn death_at_either_side_of_any_decision_loses_nothing() {
     let all = points(|_, part| part > 0);
-    let story = Story::begin("death_at_either_side_of_any_decision_loses_nothing", writers::all()).await;
-    story.visit(&all, rounds(1)).await;
+    dies_at_each("death_at_either_side_of_any_decision_loses_nothing", &all, rounds(1), writers::all).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn death_while_segments_are_given_back_loses_nothing() {
-    let story = Story::begin("death_while_segments_are_given_back_loses_nothing", writers::fleeting()).await;
-    story.visit(&FREEING, rounds(2)).await;
+    let case = "death_while_segments_are_given_back_loses_nothing";
+    dies_at_each(case, &FREEING, rounds(2), writers::fleeting).await;
 }
 
 /// A first start that dies leaves a directory that the next one makes whole.

@@ -16,10 +16,6 @@ impl Seed {
             given.map_or_else(|| fastrand::u64(..), |text| text.parse().expect("KEYFOLD_CRASH_SEED is a number"));
         Self { case, seed, rng: fastrand::Rng::with_seed(seed) }
     }
-
-    pub fn case(&self) -> &'static str {
-        self.case
-    }
 }
 
 impl Drop for Seed {

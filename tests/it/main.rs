@@ -1,3 +1,4 @@
+mod disk;
 mod drift;
 mod edge;
 mod engine;
