@@ -326,7 +326,7 @@ impl ServeArgs {
 fn root_prefix(given: &str) -> Option<String> {
     match given.trim_matches('/') {
         "" => Some(String::new()),
-        path => StreamName::parse(path).ok().filter(|name| name.as_str() != "__ds").map(|name| format!("{name}/")),
+        path => StreamName::parse(path).ok().filter(|name| !name.is_reserved()).map(|name| format!("{name}/")),
     }
 }
 
@@ -367,7 +367,7 @@ mod tests {
         {
             assert_eq!(mount(given).unwrap().as_deref(), prefix, "{given:?}");
         }
-        for given in ["a//b", "a/../b", "__ds"] {
+        for given in ["a//b", "a/../b", "__ds", "__ds/a"] {
             assert!(mount(given).is_err(), "{given:?}");
         }
     }

@@ -64,6 +64,9 @@ const CONNECTION_WINDOW_BYTES: u32 = 1 << 20;
 /// What a connection takes of one response beyond what its socket took.
 const STREAM_SEND_BYTES: usize = 64 << 10;
 
+/// How long a client may take to say which HTTP it speaks, and then for the head of a request.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// How long requests in hand may take once the server stops.
 const GRACE: Duration = Duration::from_secs(10);
 
@@ -201,7 +204,7 @@ impl Accepting {
             // Small frames must leave at once; where the socket cannot, they leave a little later.
             let _ = socket.set_nodelay(true);
             let mut builder = auto::Builder::new(Streams { timeout: write_timeout });
-            builder.http1().timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(30));
+            builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
             let mut http2 = builder.http2();
             http2
                 .timer(TokioTimer::new())
@@ -210,7 +213,8 @@ impl Accepting {
                 .initial_stream_window_size(STREAM_WINDOW_BYTES)
                 .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
                 .max_send_buf_size(STREAM_SEND_BYTES);
-            let io = TokioIo::new(Timed { socket, timeout: write_timeout, stuck: None });
+            let greeting = Greeting::within(HEAD_TIMEOUT);
+            let io = TokioIo::new(Timed { socket, timeout: write_timeout, stuck: None, greeting: Some(greeting) });
             let connection = builder.serve_connection(io, service);
             tokio::pin!(connection);
             tokio::select! {
@@ -239,11 +243,35 @@ where
     }
 }
 
+/// What an HTTP/2 client says first. Source: RFC 9113 §3.4.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// Until a client has said which HTTP it speaks, nobody else watches how long it takes: it would keep its place for ever.
+struct Greeting {
+    said: usize,
+    over: Pin<Box<Sleep>>,
+}
+
+impl Greeting {
+    fn within(timeout: Duration) -> Self {
+        Self { said: 0, over: Box::pin(tokio::time::sleep(timeout)) }
+    }
+
+    /// Whether it is still not known, after these bytes.
+    fn goes_on(&mut self, bytes: &[u8]) -> bool {
+        let from = self.said;
+        self.said += bytes.len();
+        !bytes.is_empty() && self.said < PREFACE.len() && bytes == &PREFACE[from..self.said]
+    }
+}
+
 /// A socket whose writes fail once one has been stuck for too long: the only reason to close a slow reader.
 struct Timed {
     socket: TcpStream,
     timeout: Duration,
     stuck: Option<Pin<Box<Sleep>>>,
+    /// `None` once the client has said what it speaks.
+    greeting: Option<Greeting>,
 }
 
 impl Timed {
@@ -262,8 +290,21 @@ impl Timed {
 }
 
 impl AsyncRead for Timed {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.socket).poll_read(cx, buf)
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
+        let this = self.get_mut();
+        let known = buf.filled().len();
+        let read = Pin::new(&mut this.socket).poll_read(cx, buf);
+        let Some(greeting) = &mut this.greeting else { return read };
+        match &read {
+            Poll::Ready(Ok(())) => {
+                if !greeting.goes_on(&buf.filled()[known..]) {
+                    this.greeting = None;
+                }
+                read
+            }
+            Poll::Ready(Err(_)) => read,
+            Poll::Pending => greeting.over.as_mut().poll(cx).map(|()| Err(std::io::ErrorKind::TimedOut.into())),
+        }
     }
 }
 
@@ -292,5 +333,38 @@ impl AsyncWrite for Timed {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
         Pin::new(&mut self.socket).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    /// What is read of a client that says `said` and then nothing, where 50 ms are allowed for a greeting.
+    async fn read_of(said: &[u8]) -> std::io::Result<usize> {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (socket, _) = listener.accept().await.unwrap();
+        let (timeout, greeting) = (Duration::from_secs(60), Some(Greeting::within(Duration::from_millis(50))));
+        let mut server = Timed { socket, timeout, stuck: None, greeting };
+        client.write_all(said).await.unwrap();
+        let mut buffer = [0; 64];
+        if !said.is_empty() {
+            assert_eq!(server.read(&mut buffer).await?, said.len());
+        }
+        tokio::time::timeout(Duration::from_millis(500), server.read(&mut buffer)).await.unwrap_or(Ok(0))
+    }
+
+    #[tokio::test]
+    async fn a_client_that_never_says_what_it_speaks_is_not_waited_for() {
+        for silent in [&b""[..], b"P", &PREFACE[..23]] {
+            let error = read_of(silent).await.expect_err("it is cut off");
+            assert_eq!(error.kind(), std::io::ErrorKind::TimedOut);
+        }
+        for known in [&b"G"[..], b"PUT", PREFACE] {
+            assert_eq!(read_of(known).await.unwrap(), 0, "others watch the time from here on");
+        }
     }
 }

@@ -319,6 +319,8 @@ mod tests {
             ("a//b", ProblemType::MalformedName),
             ("a/%2e%2e/b", ProblemType::MalformedName),
             ("%ff", ProblemType::MalformedName),
+            ("%5F_ds/a", ProblemType::MalformedName),
+            ("__ds/a/-/entities/job/x", ProblemType::MalformedName),
         ] {
             assert_eq!(StatePath::parse(raw).err().map(|p| p.kind), Some(kind), "{raw}");
         }

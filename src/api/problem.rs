@@ -10,7 +10,8 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::engine::registry::{DataFault, RegistryFault};
+use crate::engine::live_check::DataFault;
+use crate::engine::registry::RegistryFault;
 use crate::engine::{ChangeFault, Fault, ForkFault};
 use crate::model::Offset;
 use crate::protocol::json::JsonFault;

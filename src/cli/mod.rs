@@ -10,6 +10,7 @@ mod completions;
 mod delete;
 pub mod demo;
 mod failure;
+mod fork;
 mod get;
 mod inspect;
 mod list;
@@ -62,6 +63,8 @@ pub enum Command {
     Watch(Remote<watch::WatchArgs>),
     /// Print a stream's changes, one per line, and go on with new ones.
     Tail(Remote<tail::TailArgs>),
+    /// Go on from a place in a stream, in a stream of its own.
+    Fork(Remote<fork::ForkArgs>),
     /// Print all of a stream's live entities as of one offset.
     Snapshot(Remote<snapshot::SnapshotArgs>),
     /// Print what the server knows of a stream, or which streams there are.
@@ -146,6 +149,7 @@ impl Command {
             Self::List(remote) => list::run(remote).await,
             Self::Watch(remote) => watch::run(remote).await,
             Self::Tail(remote) => tail::run(remote).await,
+            Self::Fork(remote) => fork::run(remote).await,
             Self::Snapshot(remote) => snapshot::run(remote).await,
             Self::Inspect(remote) => inspect::run(remote).await,
             Self::Completions(args) => completions::run(args),

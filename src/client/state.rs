@@ -149,6 +149,20 @@ impl StreamHandle {
         self.client.call(request.header(CONTENT_TYPE, "application/json")).await.map(drop)
     }
 
+    /// Makes the stream a fork of another one, from `offset` and `past` messages or bytes beyond it; from its tail where no
+    /// offset is given. Asking again for what is there is no error. Returns the fork's tail.
+    pub async fn fork_of(&self, source: &str, offset: Option<&str>, past: u64) -> Result<String, ClientError> {
+        let source = format!("/v1/stream/{}", url::path(source)?);
+        let mut request =
+            self.client.request(Method::PUT, &self.protocol_path()?).header("stream-forked-from", source);
+        if let Some(offset) = offset {
+            request = request.header("stream-fork-offset", offset).header("stream-fork-sub-offset", past);
+        }
+        let response = self.client.call(request).await?;
+        let tail = response.headers().get("stream-next-offset").and_then(|value| value.to_str().ok());
+        tail.map(str::to_owned).ok_or_else(|| ClientError::Answer("no Stream-Next-Offset on a fork".into()))
+    }
+
     /// What the server knows of the stream.
     pub async fn inspect(&self) -> Result<StreamBody, ClientError> {
         let path = format!("/v1/state/{}", url::path(&self.path)?);

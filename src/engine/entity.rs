@@ -18,6 +18,7 @@ pub use super::judge::Condition;
 use super::typed::Writer;
 use super::{Appended, Engine, Fault};
 use crate::model::Producer;
+use crate::stream::Refusal;
 
 /// A live entity.
 #[derive(Clone, Debug)]
@@ -196,10 +197,12 @@ impl Engine {
             let messages: Vec<String> = {
                 let core = handle.lock_fresh(&*self.store)?;
                 let Some(fold) = core.fold() else {
-                    if core.state.is_some() {
-                        continue;
+                    match &core.state {
+                        // It is never read again: nobody sees it any more.
+                        Some(state) if state.soft_deleted => return Err(Refusal::SoftDeleted.into()),
+                        Some(_) => continue,
+                        None => return Err(Fault::NoStream(handle.name.clone())),
                     }
-                    return Err(Fault::NoStream(handle.name.clone()));
                 };
                 let names = fold
                     .live_entities()

@@ -1,19 +1,21 @@
 //! Forks: a stream that goes on from a place in another one, without a copy. Source: PROTOCOL.md §4.2.
 //!
 //! One step creates the fork, writes its first content and pins the source, so that neither is ever there without the
-//! other. Locks go from the fork to its source. What is read of a fork is joined by the store.
+//! other. Who ends a fork goes on to its source with the fork's lock held; who creates one takes both locks at once.
+//! What is read of a fork is joined by the store.
 
 use std::sync::Arc;
 
 use crate::fold::Fold;
 use crate::model::{ContentType, Offset, Position, StreamId, StreamName};
 use crate::protocol::json;
-use crate::registry::Binding;
+use crate::registry::{Binding, Validation};
 use crate::storage::Run;
 use crate::storage::mutant::{self, Mutant};
 use crate::stream::{Body, Creation, Fork, Lifetime, Record, Refusal, SchemaRef, StreamState};
 
-use super::handle::{Core, Handle, PublishedStream};
+use super::handle::{Core, Handle, PublishedStream, lock_all};
+use super::registry::RegistryFault;
 use super::stage::Step;
 use super::typed::{Birth, Writer, same_binding};
 use super::write::{Content, CreateRequest, Created};
@@ -66,8 +68,8 @@ pub(super) struct ForkPlan {
     content_type: ContentType,
     /// What applied to the fork's name when that was compared with the source's schema.
     binding: Option<Arc<Binding>>,
-    /// Newest change per key up to `at`; where the fork begins with a typed batch.
-    pub fold: Option<Fold>,
+    /// Newest change per key up to `at`, and what was added to its positions; where the fork begins with a typed batch.
+    pub fold: Option<(Fold, u64)>,
 }
 
 impl Engine {
@@ -106,10 +108,12 @@ impl Engine {
         request: &CreateRequest,
         asked: &ForkRequest,
     ) -> Result<bool, Fault> {
+        let schema = self.asked_schema(request)?;
         let (differs, basis) = {
             let core = handle.lock_fresh(&*self.store)?;
             let Some(state) = &core.state else { return Ok(false) };
-            (differs(state, request, asked), handle.basis(&core))
+            let typed_differently = (schema.is_some() && state.schema != schema).then_some("its schema differs");
+            (differs(state, request, asked).or(typed_differently), handle.basis(&core))
         };
         self.settle(handle, basis).await?;
         match differs {
@@ -149,6 +153,7 @@ impl Engine {
         }
         let binding = self.binding(handle);
         self.check_fork_schema(handle, request, &stream, binding.as_deref())?;
+        self.check_fork_data(&source, &stream, at, binding.as_deref()).await?;
         Ok(ForkPlan {
             source,
             source_id: stream.id,
@@ -227,11 +232,9 @@ impl Engine {
         let differs = |asked: String| {
             Err(Fault::from(ForkFault::Schema { source_schema: told(source.schema.as_ref()), asked }))
         };
-        if let Some((subject, version)) = &request.schema {
-            let found = super::registry::find_version(&self.registry.current(), subject, *version)?;
-            if source.schema.as_ref() != Some(&found) {
-                return differs(told(Some(&found)));
-            }
+        let found = self.asked_schema(request)?;
+        if found.is_some() && source.schema != found {
+            return differs(told(found.as_ref()));
         }
         if let Some(binding) = binding
             && source.schema.as_ref().is_none_or(|schema| *schema.subject != *binding.subject.as_str())
@@ -241,6 +244,30 @@ impl Engine {
         match source.schema.is_some() && handle.name.has_dash_segment() {
             true => Err(Fault::DashSegment),
             false => Ok(()),
+        }
+    }
+
+    /// A source that was bound or re-pinned later was checked as it was then. What it was before, which a fork brings
+    /// back, is checked now.
+    async fn check_fork_data(
+        &self,
+        source: &Arc<Handle>,
+        stream: &PublishedStream,
+        at: Option<Position>,
+        binding: Option<&Binding>,
+    ) -> Result<(), Fault> {
+        let strict = binding.is_none_or(|b| matches!(b.validation, Validation::Reject | Validation::Quarantine));
+        let moved = strict && stream.creation.schema != stream.schema;
+        let Some((schema, at)) = stream.schema.as_ref().zip(at.filter(|at| moved && *at < stream.tail)) else {
+            return Ok(());
+        };
+        let inherited = PublishedStream { tail: at, ..stream.clone() };
+        let compiled = self.compiled(schema)?;
+        let mut faults = self.check_stream(source, &inherited, &compiled, schema.version).await?;
+        faults.truncate(self.limits().faults_max);
+        match faults.is_empty() {
+            true => Ok(()),
+            false => Err(RegistryFault::DataFails(faults).into()),
         }
     }
 
@@ -256,22 +283,24 @@ impl Engine {
             false => Content::untyped(plan.content_type.is_json(), request.body.clone(), self.limits())?,
         };
         let decided = {
-            let mut core = handle.lock_fresh(&*self.store)?;
+            let mut locked = lock_all(&[handle, &plan.source]);
+            let [core, source] = &mut locked[..] else { unreachable!("as many as were asked for") };
+            handle.freshen(core, &*self.store)?;
+            plan.source.freshen(source, &*self.store)?;
             if core.state.is_some() || core.in_flight > 0 {
                 None
             } else {
-                self.reserve(&core, content.payload.len())?;
-                let mut source = plan.source.lock_fresh(&*self.store)?;
-                match self.forked(handle, &mut core, &plan, &source) {
+                self.reserve(core, content.payload.len())?;
+                match self.forked(handle, core, &plan, source) {
                     Ok(Some(creation)) => {
                         let records = self.creation_records(creation, request.closed, content);
-                        let pin = pin(&records[0], &source);
-                        let own = Step { handle, core: &mut core, records };
-                        let pin = pin.map(|pin| Step::one(&plan.source, &mut source, pin));
+                        let pin = pin(&records[0], source);
+                        let own = Step { handle, core, records };
+                        let pin = pin.map(|pin| Step::one(&plan.source, source, pin));
                         Some(Ok(self.stage([own].into_iter().chain(pin).collect(), None)))
                     }
                     Ok(None) => None,
-                    Err(fault) => Some(Err((plan.source.basis(&source), fault))),
+                    Err(fault) => Some(Err((plan.source.basis(source), fault))),
                 }
             }
         };
@@ -302,14 +331,25 @@ impl Engine {
         };
         let at = *plan.at.get_or_insert(source.tail);
         let shift = self.fork_shift(handle, &source.creation);
-        plan.fold = Some(self.fold_of_range(&source, at, shift).await?);
+        plan.fold = Some((self.fold_of_range(&source, at, shift).await?, shift));
         let messages = json::messages(&request.body, self.limits().batch_messages_max)?;
         let batch = self.prepare(handle, &schema, &messages)?;
         let writer = Writer { closes: request.closed, ..Writer::default() };
+        let source = plan.source.clone();
         let birth = Birth { lifetime: plan.lifetime, schema, only: true, fork: Some(plan) };
         match self.commit_typed(handle, batch, writer, Some(birth)).await {
             Ok(Some(_)) => Ok(true),
-            Ok(None) | Err(Fault::Exists { .. }) => Ok(false),
+            Ok(None) | Err(Fault::Exists { .. }) => {
+                // What moved it is shown then; until it is, a new plan would be the same one.
+                source.quiet().await;
+                Ok(false)
+            }
+            // Decided on the source, of which some may not be durable yet.
+            Err(fault @ Fault::Fork(_)) => {
+                let basis = source.basis(&source.lock());
+                self.settle(&source, basis).await?;
+                Err(fault)
+            }
             Err(fault) => Err(fault),
         }
     }
@@ -345,6 +385,10 @@ impl Engine {
         }
         let at = plan.at.unwrap_or(state.tail);
         let shift = self.fork_shift(handle, &state.creation);
+        // The name came and went meanwhile: what was read lies elsewhere now.
+        if plan.fold.as_ref().is_some_and(|(_, read_at)| *read_at != shift) {
+            return Ok(None);
+        }
         let inherited = at - state.creation.start;
         let bytes = match state.is_json() {
             false => inherited,
@@ -405,5 +449,91 @@ fn differs(state: &StreamState, request: &CreateRequest, asked: &ForkRequest) ->
         Some("one is closed and the other is not")
     } else {
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use bytes::Bytes;
+    use serde_json::json;
+
+    use super::*;
+    use crate::engine::{AppendRequest, Settings};
+    use crate::registry::SubjectName;
+    use crate::runtime::Clock;
+    use crate::storage::MemoryStore;
+
+    fn name(text: &str) -> StreamName {
+        StreamName::parse(text).unwrap()
+    }
+
+    fn fork(source: &str) -> ForkRequest {
+        ForkRequest { source: name(source), offset: None, sub_offset: 0 }
+    }
+
+    fn put(text: &str, source: Option<&str>) -> CreateRequest {
+        CreateRequest {
+            name: name(text),
+            content_type: None,
+            lifetime: Lifetime::Unlimited,
+            closed: false,
+            schema: source.is_none().then(|| ("things".to_owned(), None)),
+            fork: source.map(fork),
+            body: Bytes::new(),
+        }
+    }
+
+    /// An engine with a typed stream `a` that holds one entity.
+    async fn engine() -> Engine {
+        let clock = Clock::system();
+        let engine = Engine::start(MemoryStore::new(clock.clone()), clock, Settings::default()).unwrap();
+        let schema = json!({ "type": "object", "required": ["id"], "properties": { "id": { "type": "string" } } });
+        let document = json!({ "collections": { "jobs": { "type": "job", "primaryKey": "id", "schema": schema } } });
+        engine.register(SubjectName::parse("things").unwrap(), document).await.unwrap();
+        engine.create(put("a", None)).await.unwrap();
+        let change = r#"{"type":"job","key":"x","value":{"id":"x"},"headers":{"operation":"upsert"}}"#;
+        let write = AppendRequest {
+            content_type: Some(ContentType::json()),
+            producer: None,
+            stream_seq: None,
+            closes: false,
+            body: Bytes::from_static(change.as_bytes()),
+        };
+        engine.append(&name("a"), write).await.unwrap();
+        engine
+    }
+
+    #[tokio::test]
+    async fn a_fold_that_was_read_for_a_former_life_of_the_name_is_read_again() {
+        let engine = engine().await;
+        let (source, fork_of) = (engine.handle(&name("a")), fork("a"));
+        let handle = engine.handle(&name("b"));
+        let mut plan = engine.plan_fork(&handle, &put("b", Some("a")), &fork_of).await.unwrap();
+        let stream = source.stream().unwrap();
+        let shift = engine.fork_shift(&handle, &stream.creation);
+        plan.fold = Some((engine.fold_of_range(&stream, stream.tail, shift).await.unwrap(), shift));
+        let decide = |plan: &ForkPlan| engine.forked(&handle, &mut handle.lock(), plan, &source.lock()).unwrap();
+        assert_eq!(decide(&plan).unwrap().fork.unwrap().shift, shift);
+        engine.create(put("b", Some("a"))).await.unwrap();
+        engine.delete(&name("b")).await.unwrap();
+        assert!(decide(&plan).is_none(), "its entities would lie where the former fork had them");
+    }
+
+    #[tokio::test]
+    async fn deleting_the_entities_of_a_stream_that_was_just_deleted_ends() {
+        let engine = engine().await;
+        engine.create(put("b", Some("a"))).await.unwrap();
+        engine.delete(&name("a")).await.unwrap();
+        let (told, waits) = std::sync::mpsc::channel();
+        let handle = engine.handle(&name("a"));
+        // On a thread of its own: without an end it would not even let a timer run.
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            told.send(runtime.block_on(engine.delete_entities(&handle)))
+        });
+        let outcome = waits.recv_timeout(Duration::from_secs(20)).expect("it ends");
+        assert!(matches!(outcome, Err(Fault::Refused(Refusal::SoftDeleted))), "{outcome:?}");
     }
 }

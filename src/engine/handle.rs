@@ -182,6 +182,12 @@ impl Handle {
     /// The staged state, loaded again if a failure has made it stale.
     pub(super) fn lock_fresh(&self, store: &dyn Store) -> Result<MutexGuard<'_, Core>, Fault> {
         let mut core = self.core.lock();
+        self.freshen(&mut core, store)?;
+        Ok(core)
+    }
+
+    /// As [`Handle::lock_fresh`], of a handle that is locked.
+    pub(super) fn freshen(&self, core: &mut Core, store: &dyn Store) -> Result<(), Fault> {
         if core.stale {
             if core.in_flight > 0 {
                 return Err(Fault::Busy { retry_after: std::time::Duration::from_secs(1) });
@@ -190,7 +196,7 @@ impl Handle {
             core.set_fold(None);
             core.stale = false;
         }
-        Ok(core)
+        Ok(())
     }
 
     pub fn published(&self) -> Published {
@@ -292,9 +298,65 @@ impl Handle {
     }
 }
 
+/// Locks several handles, each of another name, whatever order others lock them in.
+///
+/// Who goes from a fork to its source holds the one and waits for the other. Names say nothing of that order, and what
+/// stands under them may be another stream by now: so nobody who has not yet looked may wait while holding any.
+pub(super) fn lock_all<'h>(handles: &[&'h Handle]) -> Vec<MutexGuard<'h, Core>> {
+    let mut first = 0;
+    loop {
+        let mut waited = handles.get(first).map(|handle| handle.lock());
+        let tried = handles.iter().enumerate().map(|(index, handle)| match index == first {
+            true => waited.take().ok_or(index),
+            false => handle.try_lock().ok_or(index),
+        });
+        match tried.collect() {
+            Ok(locked) => return locked,
+            Err(busy) => first = busy,
+        }
+    }
+}
+
 pub(super) fn staged_bytes(record: &Record) -> usize {
     match &record.body {
         Body::Append { payload, .. } => payload.len(),
         _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::runtime::Clock;
+    use crate::storage::MemoryStore;
+
+    #[test]
+    fn locking_several_never_waits_for_who_waits_for_one_of_them() {
+        let store = MemoryStore::new(Clock::system());
+        let handle =
+            |name: &str| Arc::new(Handle::load(StreamName::parse(name).unwrap(), &*store, |state| state.used_at));
+        let (source, fork) = (handle("a"), handle("b"));
+        let (tell, told) = channel();
+        let ended = tell.clone();
+        let (held_source, held_fork) = (source.clone(), fork.clone());
+        std::thread::spawn(move || {
+            for _ in 0..100_000 {
+                let _fork = held_fork.lock();
+                let _source = held_source.lock();
+            }
+            ended.send(()).unwrap();
+        });
+        std::thread::spawn(move || {
+            for _ in 0..100_000 {
+                assert_eq!(lock_all(&[&source, &fork]).len(), 2);
+            }
+            tell.send(()).unwrap();
+        });
+        for _ in 0..2 {
+            told.recv_timeout(Duration::from_secs(60)).expect("neither waits for ever");
+        }
     }
 }

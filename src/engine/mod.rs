@@ -12,6 +12,7 @@ mod handle;
 pub mod ingest;
 pub mod inspect;
 mod judge;
+pub mod live_check;
 mod quarantine;
 mod read;
 pub mod registry;

@@ -9,20 +9,19 @@ use parking_lot::RwLock;
 use serde_json::Value;
 
 use crate::model::{ContentType, StreamName, Timestamp};
-use crate::protocol::change::StoredChange;
-use crate::protocol::json::{Duplicates, strict_value};
 use crate::protocol::registry::{read_entry, write_entry};
 use crate::registry::{
-    BindFault, Binding, BindingName, Compiled, Document, DocumentFault, DocumentLimits, Entry, RegisterFault,
-    Registered, Registration, Registry, SubjectName, UnbindFault, Validation,
+    BindFault, Binding, BindingName, Document, DocumentFault, DocumentLimits, Entry, RegisterFault, Registered,
+    Registration, Registry, SubjectName, UnbindFault, Validation,
 };
 use crate::storage::Store;
 use crate::stream::{Body, Creation, Lifetime, Record, SchemaRef};
 
-use super::handle::{Core, Handle, PublishedStream};
+use super::handle::{Core, Handle, PublishedStream, lock_all};
+use super::live_check::DataFault;
 use super::stage::{Landing, Step};
 use super::write::Content;
-use super::{ChangeFault, Engine, Fault};
+use super::{Engine, Fault};
 
 /// The registry as it is staged and as it is shown.
 pub struct RegistryHost {
@@ -50,18 +49,9 @@ pub enum RegistryFault {
     Bind(#[from] BindFault),
     #[error(transparent)]
     Unbind(#[from] UnbindFault),
-    /// Streams that the binding would govern hold what its schema refuses. 409.
-    #[error("{} entities in bound streams do not fit the schema", .0.len())]
+    /// Streams that the binding would govern, or what a fork would inherit, hold what the schema refuses. 409.
+    #[error("{} stored entities do not fit the schema", .0.len())]
     DataFails(Vec<DataFault>),
-}
-
-/// An entity, or a whole stream, that keeps a binding from being made.
-#[derive(Debug)]
-pub struct DataFault {
-    pub stream: StreamName,
-    pub entity_type: Option<String>,
-    pub key: Option<String>,
-    pub faults: Vec<ChangeFault>,
 }
 
 /// What became of a registration.
@@ -275,8 +265,9 @@ impl Engine {
         let mut core = host.lock_fresh(&*self.store)?;
         let text = write_entry(&entry);
         let records = self.entry_records(&core, Content::of_messages(std::iter::once(text.as_bytes())));
-        // In name order, after the registry's own: nobody else locks two streams that are not companions.
-        let mut locked: Vec<_> = governed.iter().map(|g| (g, g.handle.lock())).collect();
+        // After the registry's own, which nobody takes while holding a stream's.
+        let handles: Vec<&Handle> = governed.iter().map(|g| &*g.handle).collect();
+        let mut locked: Vec<_> = governed.iter().zip(lock_all(&handles)).collect();
         let moved = |(g, core): &(&Governed, _)| {
             let core: &parking_lot::MutexGuard<'_, Core> = core;
             let same = |state: &crate::stream::StreamState| {
@@ -363,92 +354,6 @@ impl Engine {
             }
         }
     }
-
-    /// Which live entities of a stream a schema version would refuse.
-    async fn check_stream(
-        &self,
-        handle: &Arc<Handle>,
-        stream: &PublishedStream,
-        compiled: &Arc<Compiled>,
-        version: u32,
-    ) -> Result<Vec<DataFault>, Fault> {
-        let whole = |message: &str| {
-            let fault = ChangeFault {
-                index: 0,
-                pointer: String::new(),
-                keyword: "type".into(),
-                schema_location: String::new(),
-                schema_version: Some(version),
-                message: message.into(),
-            };
-            DataFault { stream: handle.name.clone(), entity_type: None, key: None, faults: vec![fault] }
-        };
-        if !stream.creation.content_type.is_json() {
-            return Ok(vec![whole("the stream does not hold application/json")]);
-        }
-        if handle.name.has_dash_segment() {
-            return Ok(vec![whole("a typed stream's path has no segment that is just `-`")]);
-        }
-        let (engine, stream, compiled) = (self.clone(), stream.clone(), compiled.clone());
-        let name = handle.name.clone();
-        let checked = tokio::task::spawn_blocking(move || engine.check_messages(&name, &stream, &compiled, version));
-        checked.await.map_err(|e| Fault::Storage(e.to_string()))?
-    }
-
-    fn check_messages(
-        &self,
-        name: &StreamName,
-        stream: &PublishedStream,
-        compiled: &Compiled,
-        version: u32,
-    ) -> Result<Vec<DataFault>, Fault> {
-        let mut newest: std::collections::BTreeMap<(String, String), Vec<ChangeFault>> = Default::default();
-        let mut from = stream.creation.start;
-        let mut foreign = None;
-        while from < stream.tail {
-            let runs = self.store.read(stream.id, from, stream.tail, self.limits().page_bytes_max)?;
-            let Some(last) = runs.last() else { break };
-            from = last.first + last.count;
-            for run in &runs {
-                let mut at = 0;
-                for length in run.lengths.iter() {
-                    let bytes = run.payload.get(at..at + length as usize).unwrap_or_default();
-                    at += length as usize + 1;
-                    let Some(change) = std::str::from_utf8(bytes).ok().and_then(StoredChange::parse) else {
-                        foreign = foreign.or(Some(run.first));
-                        continue;
-                    };
-                    let entity = (change.entity_type.to_string(), change.key.to_string());
-                    match entity_faults(compiled, &change, version, self.limits().faults_max) {
-                        faults if faults.is_empty() => newest.remove(&entity),
-                        faults => newest.insert(entity, faults),
-                    };
-                }
-            }
-        }
-        let mut faults: Vec<DataFault> = newest
-            .into_iter()
-            .map(|((entity_type, key), faults)| DataFault {
-                stream: name.clone(),
-                entity_type: Some(entity_type),
-                key: Some(key),
-                faults,
-            })
-            .collect();
-        if let Some(position) = foreign {
-            let message = format!("the message at position {position} is no State Protocol change");
-            let fault = ChangeFault {
-                index: 0,
-                pointer: String::new(),
-                keyword: "type".into(),
-                schema_location: String::new(),
-                schema_version: Some(version),
-                message,
-            };
-            faults.push(DataFault { stream: name.clone(), entity_type: None, key: None, faults: vec![fault] });
-        }
-        Ok(faults)
-    }
 }
 
 /// A stream that a binding re-pins, as it was when its data was checked.
@@ -462,41 +367,3 @@ struct Governed {
 
 /// How often a binding looks for streams that were created while it became durable.
 const LATECOMER_ROUNDS: usize = 4;
-
-/// Deeper than any request may be, and shallow enough to walk.
-const DEPTH_MAX: usize = 1_000;
-
-fn entity_faults(
-    compiled: &Compiled,
-    change: &StoredChange<'_>,
-    version: u32,
-    faults_max: usize,
-) -> Vec<ChangeFault> {
-    let fault = |pointer: String, keyword: String, schema_location: String, message: String| ChangeFault {
-        index: 0,
-        pointer,
-        keyword,
-        schema_location,
-        schema_version: Some(version),
-        message,
-    };
-    if change.deletes {
-        return Vec::new();
-    }
-    let Some(collection) = compiled.collection(&change.entity_type) else {
-        let message = format!("the schema has no type {:?}", change.entity_type);
-        return vec![fault("/type".into(), "enum".into(), String::new(), message)];
-    };
-    let parse = |text| strict_value(text, DEPTH_MAX, Duplicates::Keep).ok();
-    let value = change.value.and_then(parse).unwrap_or(Value::Null);
-    let mut faults: Vec<ChangeFault> = collection
-        .check(&value, faults_max)
-        .into_iter()
-        .map(|f| fault(f.pointer, f.keyword, f.schema_location, f.message))
-        .collect();
-    if faults.is_empty() && !collection.key_of(&value).is_ok_and(|key| key == change.key) {
-        let message = format!("key {:?} is not the value's {}", change.key, collection.primary_key);
-        faults.push(fault(String::new(), "primaryKey".into(), String::new(), message));
-    }
-    faults
-}

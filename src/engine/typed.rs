@@ -15,7 +15,7 @@ use crate::stream::{Admission, Append, Body, Creation, Lengths, Lifetime, Record
 
 use super::check::{Batch, SetAside};
 use super::fork::{ForkPlan, pin};
-use super::handle::{Basis, Core, Handle};
+use super::handle::{Basis, Core, Handle, lock_all};
 use super::judge::{Condition, Outcome, judge, live_count};
 use super::stage::Step;
 use super::write::{AppendRequest, Appended, Decided};
@@ -218,16 +218,20 @@ impl Engine {
         writer: Writer,
         birth: Option<Birth>,
     ) -> Result<Locked, Fault> {
-        let mut guard = handle.lock_fresh(&*self.store)?;
-        let core = &mut *guard;
+        let source = birth.as_ref().and_then(|birth| birth.fork.as_ref()).map(|plan| plan.source().clone());
+        let both: Vec<&Handle> = std::iter::once(&**handle).chain(source.as_deref()).collect();
+        let mut locked = lock_all(&both);
+        for (handle, core) in both.iter().zip(&mut locked) {
+            handle.freshen(core, &*self.store)?;
+        }
+        let mut source_core = source.as_ref().and_then(|_| locked.pop());
+        let core: &mut Core = locked.first_mut().expect("a handle was given");
         let binding = self.binding_of(&handle.name, core);
         let aside: usize = batch.set_aside.iter().map(SetAside::bytes).sum();
         self.reserve(core, batch.stored.len() + aside)?;
         if !same_binding(&binding, &batch.binding) {
             return Ok(Locked::Again);
         }
-        let source = birth.as_ref().and_then(|birth| birth.fork.as_ref()).map(|plan| plan.source().clone());
-        let mut source_core = source.as_ref().map(|source| source.lock_fresh(&*self.store)).transpose()?;
         let born = match (&core.state, birth) {
             (Some(_), Some(Birth { only: true, .. })) => return Ok(Locked::Taken),
             (Some(state), _) if state.soft_deleted => {
@@ -287,7 +291,13 @@ impl Engine {
                 let pin = pinned.and_then(|(creation, source)| pin(creation, source));
                 let pin = source.as_ref().zip(source_core.as_deref_mut()).zip(pin);
                 let pin = pin.map(|((source, core), pin)| Step::one(source, core, pin));
-                self.stage_typed(handle, core, Beginning { creation, pin }, *record, &batch, &outcome)?
+                let begins = Beginning { creation, pin };
+                let staged = self.stage_typed(handle, core, begins, *record, &batch, &outcome);
+                if staged.is_err() && core.state.is_none() {
+                    // Of a fork that did not come to be: whoever takes the name next inherits nothing of it.
+                    core.set_fold(None);
+                }
+                staged?
             }
             Admission::Refuse(crate::stream::Refusal::Gone) => {
                 return Ok(Locked::Refused { fault: Fault::NoStream(handle.name.clone()), basis });
@@ -333,7 +343,7 @@ impl Engine {
             (Some(mut plan), Some(source)) => {
                 let Some(creation) = self.forked(handle, core, &plan, source)? else { return Ok(None) };
                 // Its first batch is judged by what it inherits.
-                core.set_fold(plan.fold.take());
+                core.set_fold(plan.fold.take().map(|(fold, _)| fold));
                 creation
             }
             _ => Creation {

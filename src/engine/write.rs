@@ -448,11 +448,16 @@ impl Engine {
     }
 
     fn schema_for(&self, request: &CreateRequest, binding: Option<&Binding>) -> Result<Option<SchemaRef>, Fault> {
-        let registry = self.registry.current();
-        if let Some((subject, version)) = &request.schema {
-            return Ok(Some(super::registry::find_version(&registry, subject, *version)?));
+        match self.asked_schema(request)? {
+            Some(asked) => Ok(Some(asked)),
+            None => Ok(binding.and_then(|binding| self.registry.current().pin(binding))),
         }
-        Ok(binding.and_then(|binding| registry.pin(binding)))
+    }
+
+    /// The version that the request itself names.
+    pub(super) fn asked_schema(&self, request: &CreateRequest) -> Result<Option<SchemaRef>, Fault> {
+        let Some((subject, version)) = &request.schema else { return Ok(None) };
+        Ok(Some(super::registry::find_version(&self.registry.current(), subject, *version)?))
     }
 }
 

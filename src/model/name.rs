@@ -89,6 +89,11 @@ impl StreamName {
         text.starts_with(Self::INTERNAL)
     }
 
+    /// Whether it lies where the protocol's own paths are. Source: PROTOCOL.md §6.
+    pub fn is_reserved(&self) -> bool {
+        self.0.split('/').next() == Some("__ds")
+    }
+
     /// Whether a segment is just `-`, which a typed stream may not have: what follows it names a resource.
     pub fn has_dash_segment(&self) -> bool {
         self.0.split('/').any(|segment| segment == "-")

@@ -54,8 +54,10 @@ pub(super) fn read(
         let found = streams.read_own(part.stream, part.from, part.to, room)?;
         let reached = found.last().map_or(part.from, |run| run.first + run.count);
         for run in found {
-            // What comes first is given even where it alone exceeds the page; what follows must fit.
-            if !runs.is_empty() && bytes + run.payload.len() > bytes_max {
+            // What comes first is given even where it alone exceeds the page; what follows must fit, and whole: alone in
+            // the room that is left it may have been cut, although a page of its own would hold it.
+            let ends = run.record.end.min(part.to);
+            if !runs.is_empty() && (run.first + run.count < ends || bytes + run.payload.len() > bytes_max) {
                 return Ok(runs);
             }
             bytes += run.payload.len();

@@ -1103,6 +1103,49 @@ async fn a_fork_that_cannot_be_is_refused() {
 }
 
 #[tokio::test]
+async fn a_fork_brings_nothing_back_that_its_schema_refuses() {
+    let world = World::bound(json!({})).await;
+    world.ok(call("PUT", "/v1/stream/x/a").json(json!([job("a", "lost"), job("b", "queued")]))).await;
+    let bad = world.ok(call("HEAD", "/v1/stream/x/a")).await.header("stream-next-offset").to_owned();
+    let good = world.ok(append("x/a").json(job("a", "done"))).await.header("stream-next-offset").to_owned();
+    world.ok(append("x/a").json(job("b", "done"))).await;
+    world.ok(call("PUT", "/v1/bindings/x").json(json!({ "pattern": "x/**", "subject": "things" }))).await;
+    for name in ["x/b", "b"] {
+        let at = |offset: &str| fork(name, "x/a").header("stream-fork-offset", offset);
+        world.refuses("x/a", at(&bad), ProblemType::DataFails).await;
+        world.refuses("x/a", at(&bad).json(job("a", "done")), ProblemType::DataFails).await;
+        world.ok(at(&good)).await;
+        assert_eq!(snapshot(&world, name).await["jobs"]["b"]["status"], "queued", "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_long_poll_is_told_that_its_stream_is_kept_for_its_forks() {
+    let world = World::new();
+    let tail = world.ok(call("PUT", "/v1/stream/a").json("1")).await.header("stream-next-offset").to_owned();
+    world.ok(fork("b", "a")).await;
+    let waiting = world.send(get(format!("/v1/stream/a?offset={tail}&live=long-poll")));
+    let delete = async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        world.ok(call("DELETE", "/v1/stream/a")).await
+    };
+    let (told, _) = tokio::join!(waiting, delete);
+    assert_eq!(told.status, 410);
+}
+
+#[tokio::test]
+async fn a_fork_is_confirmed_only_with_the_schema_that_it_has() {
+    let world = World::bound(json!({})).await;
+    world.ok(call("PUT", "/v1/stream/a").json("1")).await;
+    world.ok(append("t/a").json(job("a", "queued"))).await;
+    world.ok(fork("b", "a")).await;
+    world.refuses("b", fork("b", "a").header("stream-schema", "things"), ProblemType::StreamExists).await;
+    for _ in 0..2 {
+        world.ok(fork("c", "t/a").header("stream-schema", "things@1")).await;
+    }
+}
+
+#[tokio::test]
 async fn a_deleted_source_is_kept_for_its_forks_and_for_nobody_else() {
     let world = World::new();
     world.ok(call("PUT", "/v1/stream/a").json(json!([1, 2, 3]))).await;

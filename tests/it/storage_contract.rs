@@ -22,7 +22,7 @@ use keyfold::storage::disk::SimDisk;
 use keyfold::storage::{
     AppendError, Journal, JournalOptions, MemoryStore, OpenError, Placed, ReadError, Run, SharedStore, Staged, Store,
 };
-use keyfold::stream::{Body, Creation, Lengths, Lifetime, Record, SchemaRef, StreamState, StreamVersion};
+use keyfold::stream::{Body, Creation, Fork, Lengths, Lifetime, Record, SchemaRef, StreamState, StreamVersion};
 
 type Answer = Result<Vec<Placed>, AppendError>;
 
@@ -378,6 +378,27 @@ fn a_read_stops_at_its_bound_and_splits_only_what_alone_exceeds_it(backend: Back
     assert_eq!(read(1, 1, 100), [""; 0]);
 }
 
+fn what_a_fork_inherits_and_its_own_are_read_as_one(backend: Backend) {
+    let store = backend.store();
+    let source = store.make("a");
+    store.say(source, &["11", "22"]);
+    let id = store.next_id();
+    let mut made = create(id, "b", 0);
+    let Body::Create(creation) = &mut made.record.body else { unreachable!() };
+    let fork = Fork { source, source_name: StreamName::from_log("a"), at: 2, shift: 0, depth: 1, bytes: 6 };
+    (creation.fork, made.record.first) = (Some(fork), 2);
+    let pin = staged(&store.load(source).unwrap(), Body::Pin { fork: id, at: 2 });
+    store.ask(vec![made, pin]).unwrap();
+    store.say(id, &["33", "44", "55"]);
+    let read = |from, to, max| messages(&store.read(id, from, to, max).unwrap());
+    assert_eq!(read(0, 5, usize::MAX), ["11", "22", "33", "44", "55"]);
+    assert_eq!(read(0, 5, 15), ["11", "22", "33", "44", "55"]);
+    assert_eq!(read(0, 5, 12), ["11", "22"], "what follows fits a page of its own");
+    assert_eq!(read(0, 4, 12), ["11", "22", "33", "44"], "all that was asked for of it");
+    assert_eq!(read(2, 5, 8), ["33", "44"], "cut at a message");
+    assert_eq!(read(0, 5, 5), ["11"]);
+}
+
 fn byte_streams_are_cut_at_any_byte(backend: Backend) {
     let store = backend.store();
     let id = store.next_id();
@@ -713,6 +734,7 @@ contract! {
         a_failure_fails_what_was_staged_after_it_on_the_stream
         records_without_data_move_the_state
         a_read_stops_at_its_bound_and_splits_only_what_alone_exceeds_it
+        what_a_fork_inherits_and_its_own_are_read_as_one
         byte_streams_are_cut_at_any_byte
         places_lead_to_messages
         names_are_listed_in_pages

@@ -344,7 +344,11 @@ async fn long_poll(
     loop {
         let stream = handle.stream();
         match (&stream, id) {
-            (None, Some(_)) => return Err(Fault::NoStream(handle.name.clone()).into()),
+            (None, Some(_)) => {
+                // Gone, or kept for its forks, which is told apart.
+                engine.peek(&handle.name).await?;
+                return Err(Fault::NoStream(handle.name.clone()).into());
+            }
             (Some(stream), Some(id)) if stream.id != id => return Err(Fault::NoStream(handle.name.clone()).into()),
             (Some(stream), None) => {
                 id = Some(stream.id);

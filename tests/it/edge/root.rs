@@ -177,3 +177,18 @@ async fn an_event_source_at_the_root_is_told_one_change_a_message() {
         assert_eq!(header(&refused, "content-type"), "application/problem+json");
     }
 }
+
+#[tokio::test]
+async fn the_client_forks_a_stream_and_reads_on_from_there() {
+    let served = Served::start(ServeArgs::default()).await;
+    let client = keyfold::client::Client::new(&served.url).unwrap();
+    served.send("PUT", "/v1/stream/a/b", json!([1, 2, 3])).await;
+    let fork = client.stream("a/c");
+    let beginning = "0000000000000000_0000000000000000";
+    let tail = fork.fork_of("a/b", Some(beginning), 2).await.unwrap();
+    assert_eq!(fork.fork_of("a/b", None, 0).await.unwrap(), tail, "asked again, it is there");
+    assert_eq!(fork.inspect().await.unwrap().fork_of.unwrap().source, "a/b");
+    assert_eq!(served.get("/v1/stream/a/c").send().await.unwrap().text().await.unwrap(), "[1,2]");
+    let refused = client.stream("a/d").fork_of("a/b", Some(beginning), 4).await.unwrap_err();
+    assert!(refused.is_problem("malformed-fork-point"), "{refused}");
+}
