@@ -145,19 +145,22 @@ impl Story {
         writers.into_iter().map(|writer| until_cut(writer, http.clone(), self.seed.rng.fork())).collect()
     }
 
-    /// Writes for a while only: the committer proves its last group when it is idle.
+    /// Writes now and then only: the committer proves its last group when it is idle.
     fn load_and_rest(&mut self, http: &Arc<Http>) -> Vec<tokio::task::JoinHandle<Box<dyn Writer>>> {
-        let rest = Instant::now() + Duration::from_millis(100);
-        let writes = |mut writer: Box<dyn Writer>, http: Arc<Http>, mut rng: Rng| async move {
-            while Instant::now() < rest {
-                if writer.step(&http, &mut rng).await.is_err() {
+        let began = Instant::now();
+        let writes = move |mut writer: Box<dyn Writer>, http: Arc<Http>, mut rng: Rng| async move {
+            loop {
+                let cut = match began.elapsed().as_millis() % 300 < 50 {
+                    true => writer.step(&http, &mut rng).await.is_err(),
+                    false => {
+                        tokio::time::sleep(Duration::from_millis(10)).await;
+                        http.send("GET", "/health/live", &[], "").await.is_err()
+                    }
+                };
+                if cut {
                     return writer;
                 }
             }
-            while http.send("GET", "/health/live", &[], "").await.is_ok() {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-            writer
         };
         let writers = std::mem::take(&mut self.writers);
         writers.into_iter().map(|writer| tokio::spawn(writes(writer, http.clone(), self.seed.rng.fork()))).collect()
