@@ -49,8 +49,11 @@ impl Expiry {
         }
         let ends_at = ends.to_string();
         self.streams.push(Short { name: name.clone(), ends, message, acked: false, seen_gone: false });
-        http.send("PUT", &name, &[JSON, ("stream-expires-at", &ends_at)], body).await?.expect(&[201]);
-        self.streams.last_mut().expect("it was just pushed").acked = true;
+        let reply = http.send("PUT", &name, &[JSON, ("stream-expires-at", &ends_at)], body).await?;
+        // One that ends before it could be told of is answered as any that is gone.
+        let acked = reply.expect(&[201, 404]).status == 201;
+        assert!(acked || now() >= ends, "{name} was refused");
+        self.streams.last_mut().expect("it was just pushed").acked = acked;
         Ok(())
     }
 }
