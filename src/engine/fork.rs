@@ -133,14 +133,18 @@ impl Engine {
             return Err(Fault::NoStream(asked.source.clone()));
         }
         let source = self.handle(&asked.source);
-        self.expire_if_over(&source).await.map_err(|fault| match fault {
-            Fault::Refused(Refusal::SoftDeleted) => ForkFault::SourceDeleted(asked.source.clone()).into(),
-            other => other,
-        })?;
-        if source.stream().is_none() {
+        let look = async || match self.expire_if_over(&source).await {
+            Err(Fault::Refused(Refusal::SoftDeleted)) => {
+                Err(Fault::from(ForkFault::SourceDeleted(asked.source.clone())))
+            }
+            found => found,
+        };
+        let mut found = look().await?;
+        if found.is_none() {
             source.quiet().await;
+            found = look().await?;
         }
-        let stream = match source.stream() {
+        let stream = match found {
             Some(stream) => stream,
             // Bound, so it is there, and nobody has written it.
             None if self.binding(&source).is_some() => self.create_empty(&asked.source).await?,

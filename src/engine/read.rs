@@ -27,12 +27,7 @@ pub struct RawPage {
 impl Engine {
     /// Looks a stream up for reading, which counts as a use. `None` for a bound name that nobody has written yet.
     pub async fn open(&self, name: &StreamName) -> Result<(Arc<Handle>, Option<PublishedStream>), Fault> {
-        let handle = self.handle(name);
-        self.expire_if_over(&handle).await?;
-        let stream = handle.stream();
-        if stream.is_none() && self.binding(&handle).is_none() {
-            return Err(Fault::NoStream(name.clone()));
-        }
+        let (handle, stream) = self.peek(name).await?;
         if let Some(stream) = &stream {
             self.used(&handle, stream.id);
         }
@@ -42,8 +37,7 @@ impl Engine {
     /// Looks a stream up without using it.
     pub async fn peek(&self, name: &StreamName) -> Result<(Arc<Handle>, Option<PublishedStream>), Fault> {
         let handle = self.handle(name);
-        self.expire_if_over(&handle).await?;
-        let stream = handle.stream();
+        let stream = self.expire_if_over(&handle).await?;
         if stream.is_none() && self.binding(&handle).is_none() {
             return Err(Fault::NoStream(name.clone()));
         }

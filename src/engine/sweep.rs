@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 use crate::model::{StreamId, Timestamp};
 use crate::stream::{Body, Expiry, Lifetime, Record, Refusal, StreamState};
 
-use super::handle::{Core, Handle};
+use super::handle::{Core, Handle, PublishedStream};
 use super::stage::{Landing, Step};
 use super::{Engine, Fault};
 
@@ -18,18 +18,19 @@ const TOGETHER: usize = 1024;
 const RETRY: Duration = Duration::from_secs(1);
 
 impl Engine {
-    /// Ends the stream if its lifetime is over; then it is gone, durably, for whoever asked. Refuses one that is kept
-    /// only for its forks.
-    pub(super) async fn expire_if_over(&self, handle: &Arc<Handle>) -> Result<(), Fault> {
+    /// Looks at the durable stream, and ends it first if its lifetime is over; then it is gone, durably, for whoever
+    /// asked. Refuses one that is kept only for its forks.
+    pub(super) async fn expire_if_over(&self, handle: &Arc<Handle>) -> Result<Option<PublishedStream>, Fault> {
         self.end_if_over(handle).await?;
-        match handle.stream() {
-            Some(_) => Ok(()),
-            None => self.refuse_soft_deleted(handle).await,
+        let stream = handle.stream();
+        if stream.is_none() {
+            self.refuse_soft_deleted(handle).await?;
         }
+        Ok(stream)
     }
 
     pub(super) async fn end_if_over(&self, handle: &Arc<Handle>) -> Result<(), Fault> {
-        let limited = |stream: &super::PublishedStream| stream.creation.lifetime != Lifetime::Unlimited;
+        let limited = |stream: &PublishedStream| stream.creation.lifetime != Lifetime::Unlimited;
         if !handle.stream().as_ref().is_some_and(limited) {
             return Ok(());
         }

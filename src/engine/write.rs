@@ -109,7 +109,7 @@ impl Engine {
                 let differs = "it is deleted, and kept only for its forks";
                 return Err(Fault::Exists { name: request.name, differs });
             }
-            done => done?,
+            done => drop(done?),
         }
         let binding = self.binding(&handle);
         // Closing is for ever; a binding that ignores it does so here as well.
@@ -264,8 +264,7 @@ impl Engine {
     /// Appends to a stream; a bound one is created by its first write.
     pub async fn append(&self, name: &StreamName, request: AppendRequest) -> Result<Appended, Fault> {
         let handle = self.handle(name);
-        self.expire_if_over(&handle).await?;
-        let stream = match handle.stream() {
+        let stream = match self.expire_if_over(&handle).await? {
             Some(stream) => Some(stream),
             None => {
                 // Staged and not yet durable counts as there, once it is.

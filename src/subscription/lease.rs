@@ -1,10 +1,11 @@
 //! Who may speak for a wake, for how long, and what acks may say. Source: PROTOCOL.md §7.3.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crate::model::{Offset, Position, StreamName, Timestamp};
 
-use super::{Event, Head, Subscription, Wake};
+use super::{Event, Head, LEASE_MAX, RETRY_MAX, Retry, Subscription, Wake};
 
 /// Whom a request claims to speak for. Its token has been found authentic for `token_generation` and `token_wake_id`.
 #[derive(Clone, Copy, Debug)]
@@ -89,7 +90,7 @@ impl Subscription {
             events.push(Event::Ended);
         }
         if let Some(stream) = pending
-            && self.retry.as_ref().is_none_or(|retry| retry.next_attempt_at <= now)
+            && self.retry.as_ref().is_none_or(|retry| retry.is_due(now))
         {
             let lease_until = self.config.is_webhook().then(|| now.after(self.lease_ttl()));
             events.push(Event::Woken { wake_id: wake_id().into(), stream: stream.clone(), lease_until });
@@ -100,7 +101,7 @@ impl Subscription {
     /// Whether the current wake is to be delivered now.
     pub fn wants_delivery(&self, now: Timestamp) -> bool {
         let waits = |wake: &Wake| !wake.delivered && wake.holder.is_none() && !wake.is_over(now);
-        self.wake.as_ref().is_some_and(waits) && self.retry.as_ref().is_none_or(|retry| retry.next_attempt_at <= now)
+        self.wake.as_ref().is_some_and(waits) && self.retry.as_ref().is_none_or(|retry| retry.is_due(now))
     }
 
     /// The next moment at which time alone causes something; `None` where only others can.
@@ -117,18 +118,29 @@ impl Subscription {
 
 impl Wake {
     pub fn is_over(&self, now: Timestamp) -> bool {
-        self.lease_until.is_some_and(|until| until <= now)
+        self.lease_until.is_some_and(|until| has_come(until, LEASE_MAX, now))
     }
+}
+
+impl Retry {
+    pub fn is_due(&self, now: Timestamp) -> bool {
+        has_come(self.next_attempt_at, RETRY_MAX, now)
+    }
+}
+
+/// Whether a moment that was set at most `span_max` ahead has come. One that lies further ahead was set by a clock that
+/// has been set back since, and would not come for as long as that was wrong. A minute more or less is a correction.
+fn has_come(moment: Timestamp, span_max: Duration, now: Timestamp) -> bool {
+    moment <= now || moment > now.after(span_max + Duration::from_secs(60))
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
-    use std::time::Duration;
 
     use proptest::prelude::*;
 
-    use super::super::{Config, Delivery, LinkKind, Retry, SubscriptionId, WebhookUrl, stream_path};
+    use super::super::{Config, Delivery, LinkKind, SubscriptionId, WebhookUrl, stream_path};
     use super::*;
 
     const AT: fn(u64) -> Timestamp = Timestamp::from_millis;
@@ -233,6 +245,17 @@ mod tests {
         let again = woken(failed, "w2", 8_000);
         assert!(again.wants_delivery(AT(8_000)));
         assert_eq!(again.retry, Some(retry), "failures go on counting until a delivery succeeds");
+    }
+
+    #[test]
+    fn moments_of_a_clock_that_was_set_back_have_come() {
+        let (hour, soon) = (3_600_000, 60_000);
+        let held = woken(webhook(), "w1", hour);
+        assert_eq!(held.due(None, || unreachable!(), AT(hour - soon)), [], "a correction fences nobody");
+        assert_eq!(held.due(None, || unreachable!(), AT(0)), [Event::Ended]);
+        let retry = Retry { failures: 9, next_attempt_at: AT(hour + soon), reason: Arc::from("no") };
+        assert!(!retry.is_due(AT(hour)) && !retry.is_due(AT(hour - soon)));
+        assert!(retry.is_due(AT(0)) && retry.is_due(AT(hour + soon)));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What the engine promises about when it answers, shown on a store whose barriers are opened by hand.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -21,11 +22,18 @@ type Held = (Vec<Staged>, Completion);
 pub struct Gated {
     inner: Arc<MemoryStore>,
     held: Mutex<Option<Vec<Held>>>,
+    full: AtomicBool,
 }
 
 impl Gated {
     pub fn new() -> Arc<Self> {
-        Arc::new(Self { inner: MemoryStore::new(Clock::system()), held: Mutex::new(None) })
+        let inner = MemoryStore::new(Clock::system());
+        Arc::new(Self { inner, held: Mutex::new(None), full: AtomicBool::new(false) })
+    }
+
+    /// Says from now on that there is no room.
+    pub fn fill(&self) {
+        self.full.store(true, Ordering::SeqCst);
     }
 
     pub fn shut(&self) {
@@ -89,7 +97,10 @@ impl Store for Gated {
         self.inner.fetch(messages)
     }
     fn health(&self) -> Health {
-        self.inner.health()
+        match self.full.load(Ordering::SeqCst) {
+            true => Health::Full,
+            false => self.inner.health(),
+        }
     }
     fn stats(&self) -> StoreStats {
         self.inner.stats()

@@ -294,8 +294,10 @@ async fn requests_that_mean_nothing_are_refused() {
     let ack = json!({ "wake_id": "w", "generation": 1 });
     world.refused("POST", &format!("{}/ack", sub("p")), "", ack.clone(), 401, "TOKEN_INVALID").await;
     world.refused("POST", &format!("{}/ack", sub("p")), "x", ack.clone(), 401, "TOKEN_INVALID").await;
-    world.refused("POST", &format!("{}/ack", sub("h")), "x", ack.clone(), 400, "INVALID_REQUEST").await;
-    world.refused("POST", &format!("{}/callback", sub("p")), "x", ack, 400, "INVALID_REQUEST").await;
+    // Without a token of it, nobody learns whether there is a subscription, nor of which type.
+    for path in [format!("{}/callback", sub("p")), format!("{}/ack", sub("h")), format!("{id}/release")] {
+        world.refused("POST", &path, "x", ack.clone(), 401, "TOKEN_INVALID").await;
+    }
     let worker = json!({ "worker": "w" });
     world.refused("POST", &format!("{}/claim", sub("h")), "", worker.clone(), 400, "INVALID_REQUEST").await;
     world.refused("POST", &format!("{}/claim", sub("p")), "", worker, 409, "NO_PENDING_WORK").await;
@@ -402,6 +404,10 @@ async fn every_stale_part_is_fenced_and_a_forged_token_is_none() {
     assert_eq!(generation, "1");
     for forged in [format!("2.{rest}"), format!("{}x", token(&wake)), "nonsense".into(), "1.w.".into()] {
         world.refused("POST", &callback, &forged, good.clone(), 401, "TOKEN_INVALID").await;
+    }
+    for other in ["ack", "release"] {
+        let other = format!("{}/{other}", sub("s"));
+        world.refused("POST", &other, token(&wake), good.clone(), 400, "INVALID_REQUEST").await;
     }
     let elsewhere = format!("{}/callback", sub("other"));
     world.refused("POST", &elsewhere, token(&wake), good.clone(), 401, "TOKEN_INVALID").await;
@@ -802,6 +808,165 @@ async fn nothing_leaves_and_nothing_is_told_before_it_is_durable() {
     .await;
 }
 
+/// A store that can be made to wait, with a subscription `s` that has been woken once for a stream of one change.
+async fn woken_once() -> (Arc<Gated>, World, Value, String) {
+    let store = Gated::new();
+    let clock = Clock::manual(Timestamp::from_millis(1_800_000_000_000));
+    let settings = SubscriptionSettings { subscriptions_max: 1, ..SubscriptionSettings::default() };
+    let world = World::on(store.clone(), clock, settings, None);
+    world.webhook("s", "events/*").await;
+    let tail = world.append("events/a", 1).await;
+    let wake = world.delivery(1).await;
+    (store, world, wake, tail)
+}
+
+impl World {
+    /// Sends a request whose client goes away while the disk is waited for.
+    async fn abandoned(&self, method: &str, path: &str, token: &str, body: Value) {
+        let request = Request::builder().method(method).uri(format!("/v1/stream/{path}"));
+        let request = request.header("authorization", format!("Bearer {token}")).body(Body::from(body.to_string()));
+        let answer = tokio::spawn(self.router.clone().oneshot(request.unwrap()));
+        a_while().await;
+        assert!(!answer.is_finished(), "{method} {path} did not wait");
+        answer.abort();
+        assert!(answer.await.unwrap_err().is_cancelled());
+    }
+}
+
+#[tokio::test]
+async fn what_a_client_began_goes_on_without_it() {
+    let (store, world, wake, tail) = woken_once().await;
+    world.append("events/a", 1).await;
+    a_while().await;
+    store.shut();
+    let callback = format!("{}/callback", sub("s"));
+    world.abandoned("POST", &callback, token(&wake), done(&wake, &[("events/a", &tail)])).await;
+    store.open();
+    let next = world.delivery(2).await;
+    assert_eq!((&next["generation"], &next["streams"][0]["acked_offset"]), (&json!(2), &json!(tail)));
+}
+
+#[tokio::test]
+async fn a_claim_whose_worker_went_away_runs_out() {
+    let store = Gated::new();
+    let clock = Clock::manual(Timestamp::from_millis(1_800_000_000_000));
+    let world = World::on(store.clone(), clock, SubscriptionSettings::default(), None);
+    world.pull("s", "events/*").await;
+    world.append("events/a", 1).await;
+    eventually("the event", async || world.wake_events().await.len() == 1).await;
+    a_while().await;
+    store.shut();
+    world.abandoned("POST", &format!("{}/claim", sub("s")), "", json!({ "worker": "w" })).await;
+    store.open();
+    a_while().await;
+    world.clock.advance(Duration::from_secs(31));
+    eventually("the next event", async || world.wake_events().await.len() == 2).await;
+}
+
+#[tokio::test]
+async fn a_clock_that_is_set_back_holds_nothing_up_for_ever() {
+    let world = World::new();
+    world.webhook("held", "held/*").await;
+    world.webhook("failing", "failing/*").await;
+    world.append("held/a", 1).await;
+    world.delivery(1).await;
+    world.post.answers([Err("the webhook answered 500")]);
+    world.append("failing/a", 1).await;
+    eventually("the failure", async || world.get("failing").await["status"] == "failed").await;
+    a_while().await;
+    // A year back: the manual clock counts modulo 2^64.
+    let year = 365 * 24 * 3_600_000;
+    world.clock.advance(Duration::from_millis(u64::MAX - year + 1));
+    eventually("both", async || world.post.sent().len() >= 4).await;
+    let again: Vec<Value> = world.post.sent()[2..4].iter().map(|wake| wake["subscription_id"].clone()).collect();
+    assert!(again.contains(&json!("held")) && again.contains(&json!("failing")), "{again:?}");
+}
+
+#[tokio::test]
+async fn what_a_client_began_and_the_disk_refused_has_not_happened() {
+    let (store, world, wake, tail) = woken_once().await;
+    store.shut();
+    let callback = format!("{}/callback", sub("s"));
+    world.abandoned("POST", &callback, token(&wake), done(&wake, &[("events/a", &tail)])).await;
+    store.fail();
+    world.clock.advance(Duration::from_secs(1));
+    a_while().await;
+    world.clock.advance(Duration::from_secs(30));
+    assert_eq!(world.delivery(2).await["generation"], 2, "the lease ran out unseen");
+}
+
+#[tokio::test]
+async fn an_id_that_came_to_nothing_takes_no_place() {
+    let (store, world, ..) = woken_once().await;
+    let gone = async || {
+        world.clock.advance(Duration::from_secs(1));
+        world.engine.subscriptions_held() == 0
+    };
+    store.shut();
+    world.abandoned("DELETE", &sub("s"), "", Value::Null).await;
+    store.open();
+    eventually("the end of what was deleted", gone).await;
+    store.shut();
+    let body = json!({ "type": "webhook", "pattern": "a", "webhook": { "url": "https://worker.example/" } });
+    world.abandoned("PUT", &sub("t"), "", body.clone()).await;
+    store.fail();
+    eventually("the end of what was never made", gone).await;
+    world.ok("PUT", &sub("u"), "", body).await;
+}
+
+#[tokio::test]
+async fn who_waited_for_longer_than_the_lease_is_not_put_behind_the_others() {
+    let clock = Clock::manual(Timestamp::from_millis(1_800_000_000_000));
+    let settings = SubscriptionSettings { deliveries_max: 1, ..SubscriptionSettings::default() };
+    let world = World::on(MemoryStore::new(clock.clone()), clock, settings, None);
+    for (id, lease_ttl_ms) in [("first", 600_000), ("second", 1_000), ("third", 600_000)] {
+        let body = json!({ "type": "webhook", "streams": [id], "lease_ttl_ms": lease_ttl_ms,
+            "webhook": { "url": "https://worker.example/" } });
+        world.ok("PUT", &sub(id), "", body).await;
+    }
+    world.post.gate.forget_permits(1_000);
+    for (id, sent) in [("first", 1), ("second", 1), ("third", 1)] {
+        world.append(id, 1).await;
+        eventually("a place, or a wait", async || world.post.sent().len() == sent).await;
+        a_while().await;
+    }
+    world.clock.advance(Duration::from_secs(5));
+    a_while().await;
+    world.post.gate.add_permits(1);
+    let wake = world.delivery(2).await;
+    assert_eq!(wake["subscription_id"], "second");
+    world.ok("POST", &format!("{}/callback", sub("second")), token(&wake), done(&wake, &[])).await;
+    world.post.gate.add_permits(2);
+    assert_eq!(world.delivery(3).await["subscription_id"], "third");
+}
+
+#[tokio::test]
+async fn a_worker_that_was_done_has_been_reached_whatever_it_answers() {
+    let world = World::new();
+    world.webhook("s", "events/*").await;
+    world.post.gate.forget_permits(1_000);
+    world.post.answers([Err("the webhook answered 502")]);
+    let tail = world.append("events/a", 1).await;
+    let wake = world.delivery(1).await;
+    world.append("events/a", 1).await;
+    let callback = format!("{}/callback", sub("s"));
+    world.ok("POST", &callback, token(&wake), done(&wake, &[("events/a", &tail)])).await;
+    world.post.gate.add_permits(1_000);
+    assert_eq!(world.delivery(2).await["generation"], 2);
+    assert_eq!(world.get("s").await["status"], "active");
+}
+
+#[tokio::test]
+async fn who_has_no_token_makes_the_server_hold_nothing() {
+    let world = World::new();
+    for action in ["callback", "ack", "release"] {
+        let endless = Body::from_stream(futures_util::stream::pending::<Result<Bytes, std::io::Error>>());
+        let request = Request::post(format!("/v1/stream/{}/{action}", sub("s"))).body(endless).unwrap();
+        let answer = tokio::time::timeout(Duration::from_secs(5), world.router.clone().oneshot(request));
+        assert_eq!(answer.await.expect("the body was waited for").unwrap().status(), 401, "{action}");
+    }
+}
+
 #[tokio::test]
 async fn bounds_are_told_with_429() {
     let clock = Clock::manual(Timestamp::from_millis(1_800_000_000_000));
@@ -867,6 +1032,40 @@ async fn typed_streams_wake_as_others_do() {
     world.ok("POST", "t/x", "", change).await;
     let wake = world.delivery(1).await;
     assert_eq!((&wake["streams"][0]["path"], &wake["streams"][0]["has_pending"]), (&json!("t/x"), &json!(true)));
+}
+
+#[tokio::test]
+async fn a_wake_stream_that_hides_the_event_is_a_failure() {
+    let world = World::new();
+    let document = json!({ "collections": { "things": { "type": "thing", "primaryKey": "id",
+        "schema": { "type": "object", "required": ["id"], "properties": { "id": { "type": "string" } } } } } });
+    world.ok("POST", "/v1/schemas/things/versions", "", document).await;
+    let binding = json!({ "pattern": "wake/*", "subject": "things", "validation": "quarantine" });
+    world.ok("PUT", "/v1/bindings/w", "", binding).await;
+    let body = json!({ "type": "pull-wake", "streams": ["a"], "wake_stream": "wake/pool" });
+    world.ok("PUT", &sub("s"), "", body).await;
+    world.append("a", 1).await;
+    eventually("the failure", async || world.get("s").await["status"] == "failed").await;
+    let failed = world.get("s").await;
+    assert!(failed["last_error"].as_str().unwrap().contains("quarantine"), "{failed}");
+}
+
+#[tokio::test]
+async fn a_full_disk_lets_a_subscription_go() {
+    let store = Gated::new();
+    let clock = Clock::manual(Timestamp::from_millis(1_800_000_000_000));
+    let world = World::on(store.clone(), clock, SubscriptionSettings::default(), None);
+    world.webhook("s", "events/*").await;
+    world.engine.begin_stop();
+    while !world.dispatcher.is_finished() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    world.append("events/new", 1).await;
+    store.fill();
+    let world = world.restarted().await;
+    assert_eq!(world.call("POST", &format!("{}/streams", sub("s")), "", json!({ "streams": ["a"] })).await.0, 507);
+    world.ok("DELETE", &sub("s"), "", Value::Null).await;
+    world.refused("GET", &sub("s"), "", Value::Null, 404, "SUBSCRIPTION_NOT_FOUND").await;
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ use crate::subscription::{Delivery, Event, LinkKind, Retry, SubscriptionId, Webh
 
 use super::super::handle::Basis;
 use super::super::write::AppendRequest;
-use super::super::{Counters, Engine};
+use super::super::{Counters, Engine, Fault};
 use super::{Core, Hosted, SubscriptionFault, new_wake_id};
 
 /// Moments are looked at this often at least, because the clock may be set.
@@ -58,11 +58,12 @@ impl Engine {
     pub async fn dispatch(self) {
         let mut stopping = self.stopping();
         let mut deliveries = JoinSet::new();
+        let mut looked_at = self.now();
         loop {
             self.catch_up().await;
-            for id in self.to_look_at() {
-                if let Some((hosted, basis)) = self.look_at(&id) {
-                    deliveries.spawn(self.clone().deliver(hosted, basis));
+            for id in self.to_look_at(&mut looked_at) {
+                if let Some(hosted) = self.look_at(&id) {
+                    deliveries.spawn(self.clone().deliver(hosted));
                 }
             }
             while let Some(ended) = deliveries.try_join_next() {
@@ -89,11 +90,14 @@ impl Engine {
         }
     }
 
-    fn to_look_at(&self) -> Vec<SubscriptionId> {
+    /// `last` is when this was asked before, and becomes the present.
+    fn to_look_at(&self, last: &mut Timestamp) -> Vec<SubscriptionId> {
         let mut ids = std::mem::take(&mut *self.subscriptions.kicked.lock());
         let now = self.now();
+        // Where the clock was set back, no moment means what it did.
+        let set_back = now < std::mem::replace(last, now);
         let due = self.subscriptions.due.lock();
-        ids.extend(due.iter().take_while(|(at, _)| *at <= now).map(|(_, id)| id.clone()));
+        ids.extend(due.iter().take_while(|(at, _)| set_back || *at <= now).map(|(_, id)| id.clone()));
         ids.into_iter().collect()
     }
 
@@ -107,7 +111,7 @@ impl Engine {
             for hosted in hosted {
                 let core = hosted.core.lock();
                 let concerned = core.state.as_ref().is_some_and(|state| {
-                    // A wake stream made at last, or anew: who waits for it is not made to wait for the next try.
+                    // A wake stream made anew: the event that told of the wake went with the former one.
                     let waited_for = matches!(&state.config.delivery, Delivery::PullWake(stream) if stream == name);
                     state.config.wants(name) || (waited_for && state.wake.is_some())
                 });
@@ -172,8 +176,8 @@ impl Engine {
         self.update_pending(core, name);
     }
 
-    /// Decides what time and pending work cause. Gives what to deliver, and what that rests on.
-    fn look_at(&self, id: &SubscriptionId) -> Option<(Arc<Hosted>, Basis)> {
+    /// Decides what time and pending work cause. Gives the subscription where its wake is to be delivered now.
+    fn look_at(&self, id: &SubscriptionId) -> Option<Arc<Hosted>> {
         let hosted = self.subscriptions.find(id)?;
         let mut core = match self.fresh(&hosted) {
             Ok(core) => core,
@@ -186,26 +190,19 @@ impl Engine {
             }
         };
         let now = self.now();
-        let Some(state) = core.state.as_ref() else {
-            self.subscriptions.schedule(&hosted, &mut core, None);
+        if core.state.is_none() {
+            // Who made it or ended it may have gone away meanwhile; what is still on its way to the disk decides.
+            self.subscriptions.schedule(&hosted, &mut core, Some(now.after(AGAIN)));
+            drop(core);
+            self.retire_if_gone(&hosted);
             return None;
-        };
+        }
         // A new wake would be delivered beside the one that is still on its way.
-        let pending = core.pending.first().filter(|_| !core.delivering);
-        let events = state.due(pending, new_wake_id, now);
-        if !events.is_empty() {
-            let woken = events.iter().any(|event| matches!(event, Event::Woken { .. }));
-            match self.commit(&hosted, &mut core, &events) {
-                Ok(landing) => drop(landing),
-                Err(fault) => {
-                    tracing::warn!(subscription.id = %id, error = %fault, "a wake could not be written");
-                    self.subscriptions.schedule(&hosted, &mut core, Some(now.after(AGAIN)));
-                    return None;
-                }
-            }
-            if woken {
-                Counters::add(&self.counters.wakes, 1);
-            }
+        let may_wake = !core.delivering;
+        if let Err(fault) = self.move_with_time(&hosted, &mut core, may_wake, now) {
+            tracing::warn!(subscription.id = %id, error = %fault, "a wake could not be written");
+            self.subscriptions.schedule(&hosted, &mut core, Some(now.after(AGAIN)));
+            return None;
         }
         let state = core.state.as_ref()?;
         let delivers = !core.delivering && state.wants_delivery(now) && self.courier().is_ok();
@@ -214,33 +211,51 @@ impl Engine {
         // While a delivery is under way its end is what comes next; a moment that has passed would come at once.
         let next =
             next.filter(|at| *at > now || !core.delivering).map(|at| if at > now { at } else { now.after(TICK) });
-        self.subscriptions.schedule(&hosted, &mut core, next);
-        let basis = hosted.log.basis(&hosted.log.lock());
+        // What is staged may fail yet, with nobody left who waits for it.
+        let unsettled = (hosted.log.lock().in_flight > 0).then(|| now.after(TICK));
+        self.subscriptions.schedule(&hosted, &mut core, next.into_iter().chain(unsettled).min());
         drop(core);
-        delivers.then_some((hosted, basis))
+        delivers.then_some(hosted)
     }
 
-    /// Delivers the current wake, once everything up to it is durable, and notes what became of it.
-    async fn deliver(self, hosted: Arc<Hosted>, basis: Basis) {
+    /// Stages what time and pending work cause.
+    fn move_with_time(
+        &self,
+        hosted: &Arc<Hosted>,
+        core: &mut Core,
+        may_wake: bool,
+        now: Timestamp,
+    ) -> Result<(), Fault> {
+        let Some(state) = &core.state else { return Ok(()) };
+        let events = state.due(core.pending.first().filter(|_| may_wake), new_wake_id, now);
+        if events.is_empty() {
+            return Ok(());
+        }
+        // Whoever speaks of it waits for it.
+        drop(self.commit(hosted, core, &events)?);
+        if events.iter().any(|event| matches!(event, Event::Woken { .. })) {
+            Counters::add(&self.counters.wakes, 1);
+        }
+        Ok(())
+    }
+
+    /// Delivers the current wake, once everything that it speaks of is durable, and notes what became of it.
+    async fn deliver(self, hosted: Arc<Hosted>) {
         let _way = OnTheWay { engine: &self, hosted: &hosted };
-        if let Ok(Some((parcel, outcome))) = self.send(&hosted, basis).await {
+        if let Ok(Some((parcel, outcome))) = self.send(&hosted).await {
             self.conclude_delivery(&hosted, &parcel, outcome).await;
         }
     }
 
-    async fn send(
-        &self,
-        hosted: &Arc<Hosted>,
-        basis: Basis,
-    ) -> Result<Option<(Parcel, Result<bool, String>)>, SubscriptionFault> {
-        self.settle(&hosted.log, basis).await?;
+    async fn send(&self, hosted: &Arc<Hosted>) -> Result<Option<(Parcel, Result<bool, String>)>, SubscriptionFault> {
         // An append is bounded by itself, and does not wait behind slow webhooks.
         let webhook = hosted.core.lock().state.as_ref().is_some_and(|state| state.config.is_webhook());
         let _place = match webhook {
             true => self.subscriptions.room.acquire().await.ok(),
             false => None,
         };
-        let Some(parcel) = self.parcel(hosted)? else { return Ok(None) };
+        let Some((parcel, basis)) = self.parcel(hosted)? else { return Ok(None) };
+        self.settle(&hosted.log, basis).await?;
         Counters::add(&self.counters.wake_deliveries, 1);
         let outcome = match &parcel.target {
             Target::Webhook { url, body } => {
@@ -255,16 +270,26 @@ impl Engine {
                     closes: false,
                     body: event.clone(),
                 };
-                self.append(name, request).await.map(|_| false).map_err(|fault| format!("wake stream: {fault}"))
+                match self.append(name, request).await {
+                    // Accepted, but no reader of the stream sees it.
+                    Ok(appended) if appended.quarantined > 0 => {
+                        Err("wake stream: it quarantines the event".to_owned())
+                    }
+                    Ok(_) => Ok(false),
+                    Err(fault) => Err(format!("wake stream: {fault}")),
+                }
             }
         };
         Ok(Some((parcel, outcome)))
     }
 
-    /// What to deliver now; `None` where there is nothing any more.
-    fn parcel(&self, hosted: &Arc<Hosted>) -> Result<Option<Parcel>, SubscriptionFault> {
-        let core = self.fresh(hosted)?;
+    /// What to deliver now, and what that rests on; `None` where there is nothing any more.
+    fn parcel(&self, hosted: &Arc<Hosted>) -> Result<Option<(Parcel, Basis)>, SubscriptionFault> {
+        let mut core = self.fresh(hosted)?;
         let now = self.now();
+        // It may have waited for longer than the lease of its wake. The next wake takes its place now: behind the
+        // others once more, it might wait for ever.
+        self.move_with_time(hosted, &mut core, true, now)?;
         let Some(state) = core.state.as_ref().filter(|state| state.wants_delivery(now)) else { return Ok(None) };
         let Some(wake) = &state.wake else { return Ok(None) };
         let (wake_id, id) = (wake.id.clone(), &hosted.id);
@@ -297,7 +322,9 @@ impl Engine {
                 Target::Stream { name: name.clone(), event: json(&event) }
             }
         };
-        Ok(Some(Parcel { wake_id, tails, target }))
+        let basis = hosted.log.basis(&hosted.log.lock());
+        core.heard = false;
+        Ok(Some((Parcel { wake_id, tails, target }, basis)))
     }
 
     /// Where the worker of a subscription calls back.
@@ -354,8 +381,8 @@ impl Engine {
                 let news = state.retry.is_some() || current.is_some_and(|wake| !wake.delivered);
                 news.then_some(Event::Delivered)
             }
-            // A worker that has spoken was reached, whatever its answer was.
-            Err(_) if current.is_some_and(|wake| wake.delivered) => None,
+            // A worker that has spoken was reached, whatever its answer was; also where it has ended the wake.
+            Err(_) if core.heard || current.is_some_and(|wake| wake.delivered) => None,
             Err(reason) => Some(Event::Failed(self.retry_of(state.retry.as_ref(), reason, now))),
         }
     }

@@ -33,6 +33,7 @@ impl Engine {
         self.courier()?;
         loop {
             let hosted = self.hosted(id)?;
+            let _again = self.subscriptions.looks_again(id);
             hosted.log.quiet_if_going(&*self.store).await?;
             match self.confirm(&hosted, &config) {
                 Ok(Some((view, basis))) => {
@@ -74,13 +75,13 @@ impl Engine {
     }
 
     /// Forgets an id under which nothing stands.
-    fn retire_if_gone(&self, hosted: &Arc<Hosted>) {
+    pub(super) fn retire_if_gone(&self, hosted: &Arc<Hosted>) {
         let mut table = self.subscriptions.table.write();
         let mut core = hosted.core.lock();
         let settled = self.reload_if_stale(hosted, &mut core).is_ok() && hosted.log.lock().in_flight == 0;
         if settled && core.state.is_none() && !core.retired {
-            core.retired = true;
             self.subscriptions.schedule(hosted, &mut core, None);
+            core.retired = true;
             table.remove(&hosted.id);
             self.subscriptions.active.store(!table.is_empty(), Ordering::SeqCst);
         }
@@ -125,7 +126,6 @@ impl Engine {
             landing
         };
         landing.durable().await?;
-        self.subscriptions.kick(&hosted.id);
         Ok(Some(view))
     }
 
@@ -234,8 +234,11 @@ impl Engine {
     /// Ends a subscription: its wake is over, and nothing moves its cursors any more.
     pub async fn unsubscribe(&self, id: &SubscriptionId) -> Result<(), SubscriptionFault> {
         let hosted = self.known(id)?;
+        // Where it fails, the subscription goes on.
+        let _again = self.subscriptions.looks_again(id);
         let decided = {
-            let mut core = self.fresh(&hosted)?;
+            // On a full disk, what its streams did could not be written, and it could not go either.
+            let mut core = self.staged(&hosted)?;
             let mut log = hosted.log.lock();
             if log.stale {
                 return Err(Fault::Busy { retry_after: Duration::from_secs(1) }.into());
@@ -245,6 +248,8 @@ impl Engine {
                     self.subscriptions.unwatch(id, state.links.keys());
                     self.subscriptions.schedule(&hosted, &mut core, None);
                     core.pending.clear();
+                    // What is on its way says nothing about the next one of the name.
+                    core.heard = true;
                     let record = Record { body: Body::Delete, ..Record::plain(stored.id, stored.tail, self.now()) };
                     Ok(self.stage(vec![Step::one(&hosted.log, &mut log, record)], None))
                 }
@@ -255,8 +260,6 @@ impl Engine {
             Ok(landing) => {
                 let outcome = landing.durable().await;
                 self.retire_if_gone(&hosted);
-                // Where it failed, the subscription goes on.
-                self.subscriptions.kick(id);
                 Ok(outcome?)
             }
             Err(basis) => {
@@ -302,6 +305,7 @@ impl Engine {
         decide: impl FnOnce(&Subscription) -> Result<Option<Event>, SubscriptionFault>,
     ) -> Result<(), SubscriptionFault> {
         let hosted = self.known(id)?;
+        let _again = self.subscriptions.looks_again(id);
         self.catch_up().await;
         let decided = {
             let mut core = self.fresh(&hosted)?;
@@ -326,7 +330,6 @@ impl Engine {
             Ok(landing) => landing.durable().await?,
             Err(basis) => self.settle(&hosted.log, basis).await?,
         }
-        self.subscriptions.kick(id);
         Ok(())
     }
 

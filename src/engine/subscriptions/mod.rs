@@ -141,6 +141,8 @@ struct Core {
     entries: usize,
     /// A task is delivering its wake.
     delivering: bool,
+    /// The worker has spoken since that delivery left, so it was reached.
+    heard: bool,
     /// Its entry in [`Subscriptions::due`].
     due: Option<Timestamp>,
     /// Streams may have moved without a note: after a start, a failure, a creation. Looked at before anything else.
@@ -152,7 +154,21 @@ struct Core {
 impl Core {
     fn of(state: Option<Subscription>, base: Position, entries: usize) -> Self {
         let behind = state.is_some();
-        Self { state, pending: BTreeSet::new(), base, entries, delivering: false, due: None, behind, retired: false }
+        let (delivering, heard, due, retired) = (false, false, None, false);
+        Self { state, pending: BTreeSet::new(), base, entries, delivering, heard, due, behind, retired }
+    }
+}
+
+/// Has a subscription looked at when this goes: however a request ends, also where its client has gone away while it
+/// waited for the disk. What it staged goes on without it, and nobody else would see what follows from that.
+struct LooksAgain<'e> {
+    subscriptions: &'e Subscriptions,
+    id: &'e SubscriptionId,
+}
+
+impl Drop for LooksAgain<'_> {
+    fn drop(&mut self) {
+        self.subscriptions.kick(self.id);
     }
 }
 
@@ -242,8 +258,14 @@ impl Subscriptions {
         self.bell.notify_one();
     }
 
+    fn looks_again<'e>(&'e self, id: &'e SubscriptionId) -> LooksAgain<'e> {
+        LooksAgain { subscriptions: self, id }
+    }
+
     /// Has a subscription looked at later, and not at the moment set before.
     fn schedule(&self, hosted: &Hosted, core: &mut Core, at: Option<Timestamp>) {
+        // Nobody would find it, nor take its moment away again.
+        let at = at.filter(|_| !core.retired);
         if core.due == at {
             return;
         }
@@ -294,14 +316,20 @@ impl Engine {
 
     /// The staged state, read again where a failure has made it stale, and with nothing left unlooked at.
     fn fresh<'h>(&self, hosted: &'h Arc<Hosted>) -> Result<MutexGuard<'h, Core>, SubscriptionFault> {
+        let mut core = self.staged(hosted)?;
+        if core.behind {
+            self.resync(hosted, &mut core)?;
+        }
+        Ok(core)
+    }
+
+    /// As [`Engine::fresh`], for who does not ask which streams have moved: it writes nothing.
+    fn staged<'h>(&self, hosted: &'h Arc<Hosted>) -> Result<MutexGuard<'h, Core>, SubscriptionFault> {
         let mut core = hosted.core.lock();
         if core.retired {
             return Err(SubscriptionFault::NotFound(hosted.id.clone()));
         }
         self.reload_if_stale(hosted, &mut core)?;
-        if core.behind {
-            self.resync(hosted, &mut core)?;
-        }
         Ok(core)
     }
 
@@ -313,8 +341,8 @@ impl Engine {
             if let Some(state) = &state {
                 self.subscriptions.watch(state);
             }
-            let (delivering, due) = (core.delivering, core.due);
-            *core = Core { delivering, due, ..Core::of(state, base, entries) };
+            let (delivering, heard, due) = (core.delivering, core.heard, core.due);
+            *core = Core { delivering, heard, due, ..Core::of(state, base, entries) };
         }
         Ok(())
     }

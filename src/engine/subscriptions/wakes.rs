@@ -56,6 +56,7 @@ impl Engine {
     pub async fn claim(&self, id: &SubscriptionId, worker: &str) -> Result<Claimed, SubscriptionFault> {
         self.courier()?;
         let hosted = self.known(id)?;
+        let _again = self.subscriptions.looks_again(id);
         self.catch_up().await;
         let (decided, claimed) = {
             let mut core = self.fresh(&hosted)?;
@@ -67,7 +68,6 @@ impl Engine {
             (decided, claimed)
         };
         self.told(&hosted, decided).await?;
-        self.subscriptions.kick(id);
         claimed.ok_or(SubscriptionFault::NothingPending)
     }
 
@@ -112,6 +112,7 @@ impl Engine {
         request: &AckRequest,
     ) -> Result<bool, SubscriptionFault> {
         let hosted = self.known(id)?;
+        let _again = self.subscriptions.looks_again(id);
         self.catch_up().await;
         let (decided, next_wake) = {
             let mut core = self.fresh(&hosted)?;
@@ -121,7 +122,6 @@ impl Engine {
             (decided, request.done && !core.pending.is_empty())
         };
         self.told(&hosted, decided).await?;
-        self.subscriptions.kick(id);
         Ok(next_wake)
     }
 
@@ -144,6 +144,7 @@ impl Engine {
     /// Gives the wake back without acks.
     pub async fn release(&self, id: &SubscriptionId, speaker: &Speaker) -> Result<(), SubscriptionFault> {
         let hosted = self.known(id)?;
+        let _again = self.subscriptions.looks_again(id);
         self.catch_up().await;
         let decided = {
             let mut core = self.fresh(&hosted)?;
@@ -153,7 +154,6 @@ impl Engine {
             self.stage_decision(&hosted, &mut core, decision)?
         };
         self.told(&hosted, decided).await?;
-        self.subscriptions.kick(id);
         Ok(())
     }
 
@@ -164,7 +164,11 @@ impl Engine {
         decision: Result<Vec<Event>, SubscriptionFault>,
     ) -> Result<Decided, SubscriptionFault> {
         Ok(match decision {
-            Ok(events) => Ok(self.commit(hosted, core, &events)?),
+            Ok(events) => {
+                let landing = self.commit(hosted, core, &events)?;
+                core.heard = true;
+                Ok(landing)
+            }
             Err(fault) => Err((fault, hosted.log.basis(&hosted.log.lock()))),
         })
     }
@@ -191,16 +195,27 @@ impl Engine {
         Ok(format!("{generation}.{wake_id}.{seal}"))
     }
 
-    fn check_speaker(&self, state: &Subscription, speaker: &Speaker) -> Result<(), SubscriptionFault> {
-        let mut parts = speaker.token.splitn(3, '.');
+    /// Generation and wake id of a token that this server made for a subscription of that name; whether that is
+    /// there, and the wake not over, is another question.
+    pub fn token_content<'t>(
+        &self,
+        id: &SubscriptionId,
+        token: &'t str,
+    ) -> Result<(u64, &'t str), SubscriptionFault> {
+        let mut parts = token.splitn(3, '.');
         let (Some(generation), Some(wake_id), Some(_)) = (parts.next(), parts.next(), parts.next()) else {
             return Err(SubscriptionFault::Token);
         };
-        let token_generation: u64 = generation.parse().map_err(|_| SubscriptionFault::Token)?;
-        let expected = self.token(&state.id, token_generation, wake_id)?;
-        if !bool::from(expected.as_bytes().ct_eq(speaker.token.as_bytes())) {
-            return Err(SubscriptionFault::Token);
+        let generation: u64 = generation.parse().map_err(|_| SubscriptionFault::Token)?;
+        let expected = self.token(id, generation, wake_id)?;
+        match bool::from(expected.as_bytes().ct_eq(token.as_bytes())) {
+            true => Ok((generation, wake_id)),
+            false => Err(SubscriptionFault::Token),
         }
+    }
+
+    fn check_speaker(&self, state: &Subscription, speaker: &Speaker) -> Result<(), SubscriptionFault> {
+        let (token_generation, wake_id) = self.token_content(&state.id, &speaker.token)?;
         let fence = Fence {
             token_generation,
             token_wake_id: wake_id,
