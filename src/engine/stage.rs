@@ -8,10 +8,12 @@ use std::sync::atomic::Ordering;
 
 use tokio::sync::oneshot;
 
+use crate::model::StreamName;
 use crate::stream::{Body, Record, StreamState, StreamVersion};
 
 use super::handle::{Core, Handle, staged_bytes};
 use super::{Engine, Fault};
+use crate::storage::die::{self, Point};
 use crate::storage::mutant::{self, Mutant};
 use crate::storage::{AppendError, Staged};
 
@@ -66,6 +68,7 @@ impl Engine {
                     Body::Create(_) => StreamVersion::default(),
                     _ => core.state.as_ref().map_or(StreamVersion::default(), |state| state.version),
                 };
+                die::at_some(|| Some(points(&handle.name, &record)?.0));
                 move_staged(core, &record);
                 if core.state.is_none() {
                     // A name is free again as soon as its end is staged: whoever takes it starts above.
@@ -87,6 +90,7 @@ impl Engine {
             match result {
                 Ok(placed) => {
                     for ((handle, record), placed) in landing.iter().zip(placed) {
+                        die::at_some(|| Some(points(&handle.name, record)?.1));
                         handle.land(record, placed.payload.0);
                         engine.note_lifetime(record);
                         engine.subscriptions.note(&handle.name, record);
@@ -126,5 +130,25 @@ fn move_staged(core: &mut Core, record: &Record) {
     }
     if let Some(state) = &core.state {
         core.used_at = core.used_at.max(state.used_at);
+    }
+}
+
+/// Where the program can be made to die before a record is staged, and where once it is durable.
+fn points(name: &StreamName, record: &Record) -> Option<(Point, Point)> {
+    if *name == StreamName::registry() {
+        return Some((Point::BeforeRegistry, Point::AfterRegistry));
+    }
+    if name.as_str().starts_with(&StreamName::subscriptions()) {
+        return Some((Point::BeforeSubscription, Point::AfterSubscription));
+    }
+    match &record.body {
+        Body::Create(creation) if creation.fork.is_some() => Some((Point::BeforeFork, Point::AfterFork)),
+        Body::Create(_) => Some((Point::BeforeCreate, Point::AfterCreate)),
+        Body::Delete => Some((Point::BeforeDelete, Point::AfterDelete)),
+        Body::Expire => Some((Point::BeforeExpire, Point::AfterExpire)),
+        Body::SoftDelete => Some((Point::BeforeSoftDelete, Point::AfterSoftDelete)),
+        Body::Unpin { .. } => Some((Point::BeforeUnpin, Point::AfterUnpin)),
+        _ if record.closes => Some((Point::BeforeClose, Point::AfterClose)),
+        _ => None,
     }
 }

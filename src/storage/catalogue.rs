@@ -18,6 +18,7 @@ use parking_lot::Mutex;
 use crate::model::{Position, StreamId, StreamName, Timestamp};
 
 use super::codec::{Reader, decode_state, encode_state, put_varint};
+use super::die::{self, Point};
 use super::journal::durable::{Changes, Living, Posting};
 
 const VERSION: u64 = 3;
@@ -139,8 +140,11 @@ impl Catalogue {
                 batch.insert(&posting_key(change.stream, chunk[0].first)[..], sealed(encode_postings(chunk)));
             }
         }
+        die::at(Point::BeforeCatalogue);
         self.db.apply_batch(batch)?;
+        die::at(Point::InCatalogue);
         self.db.flush()?;
+        die::at(Point::AfterCatalogue);
         Ok(())
     }
 

@@ -6,6 +6,7 @@
 
 mod catalogue;
 pub mod codec;
+pub mod die;
 pub mod disk;
 pub mod journal;
 pub mod memory;

@@ -15,10 +15,10 @@ use crate::seed::{Seed, rounds};
 use crate::writers::{self, Writer};
 
 /// Settings that make segments roll, streams leave memory and pages end often.
-fn settings(rng: &mut Rng) -> Vec<String> {
+pub fn settings(rng: &mut Rng, segment_bytes: &[u64]) -> Vec<String> {
     let mut pick = |name: &str, from: &[u64]| [name.to_owned(), from[rng.usize(..from.len())].to_string()];
     [
-        pick("--segment-bytes", &[65_536, 131_072, 262_144, 1 << 20]),
+        pick("--segment-bytes", segment_bytes),
         pick("--stream-idle-ms", &[1, 200, 300_000]),
         pick("--page-bytes-max", &[16_384, 131_072, 4 << 20]),
     ]
@@ -30,7 +30,7 @@ async fn survives(mut seed: Seed, times: usize, mut between: impl FnMut(&Path, &
     let dir = TempDir::new().expect("a directory");
     let mut writers = writers::all();
     for round in 0..=times {
-        let settings = settings(&mut seed.rng);
+        let settings = settings(&mut seed.rng, &[65_536, 131_072, 262_144, 1 << 20]);
         let server = Process::start(dir.path(), &settings.iter().map(String::as_str).collect::<Vec<_>>());
         let http = Arc::new(Http::new(server.url()));
         if round == 0 {
@@ -51,7 +51,11 @@ async fn survives(mut seed: Seed, times: usize, mut between: impl FnMut(&Path, &
     }
 }
 
-fn until_cut(mut writer: Box<dyn Writer>, http: Arc<Http>, mut rng: Rng) -> tokio::task::JoinHandle<Box<dyn Writer>> {
+pub fn until_cut(
+    mut writer: Box<dyn Writer>,
+    http: Arc<Http>,
+    mut rng: Rng,
+) -> tokio::task::JoinHandle<Box<dyn Writer>> {
     tokio::spawn(async move {
         while writer.step(&http, &mut rng).await.is_ok() {}
         writer
@@ -59,7 +63,7 @@ fn until_cut(mut writer: Box<dyn Writer>, http: Arc<Http>, mut rng: Rng) -> toki
 }
 
 /// A writer's panic is the test's.
-fn again(ended: tokio::task::JoinError) -> Box<dyn Writer> {
+pub fn again(ended: tokio::task::JoinError) -> Box<dyn Writer> {
     std::panic::resume_unwind(ended.into_panic())
 }
 
@@ -89,7 +93,7 @@ async fn a_lost_or_damaged_catalogue_is_built_again() {
 }
 
 /// Takes the catalogue away, or writes over parts of it, or cuts a file short.
-fn damage(catalogue: &Path, rng: &mut Rng) {
+pub fn damage(catalogue: &Path, rng: &mut Rng) {
     if rng.u8(..) < 60 {
         fs::remove_dir_all(catalogue).expect("there is a catalogue");
         return;

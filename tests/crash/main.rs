@@ -4,9 +4,11 @@
 //! `KEYFOLD_CRASH_ROUNDS` makes the cases longer. A kill falls where the scheduler lets it fall: a seed repeats the
 //! load and the settings, and the same failure soon, not the same instruction.
 
+mod barrier;
 mod disk;
 mod http;
 mod kill;
+mod named;
 mod process;
 mod seed;
 mod stop;

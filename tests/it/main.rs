@@ -1,3 +1,4 @@
+mod disk;
 mod drift;
 mod edge;
 mod engine;
@@ -6,6 +7,7 @@ mod forks;
 mod http;
 mod layers;
 mod lifetimes;
+mod linearizability;
 mod storage_contract;
 mod subscriptions;
 mod webhook;

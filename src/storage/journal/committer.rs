@@ -13,6 +13,7 @@ use std::sync::atomic::Ordering;
 
 use crate::model::{StreamId, Timestamp};
 use crate::storage::codec::{Encoded, Placement};
+use crate::storage::die::{self, Point};
 use crate::storage::mutant::{self, Mutant};
 use crate::storage::{AppendError, Completion, Place, Placed};
 use crate::stream::Body;
@@ -173,7 +174,10 @@ impl Committer {
             return Ok(());
         }
         let begin = self.position - buffer.len() as u64;
-        self.segment.file.write_at(buffer, begin - self.segment.base)?;
+        let at = begin - self.segment.base;
+        die::at(Point::BeforeWrite);
+        die::after(Point::InWrite, || self.segment.file.write_at(&buffer[..buffer.len() / 2], at));
+        self.segment.file.write_at(buffer, at)?;
         shared.counters.bytes_written.fetch_add(buffer.len() as u64, Ordering::Relaxed);
         self.dirty = true;
         buffer.clear();
@@ -184,7 +188,9 @@ impl Committer {
         if !self.dirty {
             return Ok(());
         }
+        die::or_fail(Point::BetweenWriteAndBarrier)?;
         self.segment.file.sync_data()?;
+        die::at(Point::AfterBarrier);
         self.dirty = false;
         self.durable_to = self.position;
         self.segment.set_end(self.position);
@@ -196,6 +202,7 @@ impl Committer {
     fn roll(&mut self, shared: &Shared, spare: Spare) {
         let (file, life, size) = (spare.number, spare.life, spare.size);
         let base = self.position;
+        die::at(Point::BeforeRoll);
         shared.registry.change(|manifest| {
             manifest.ready.retain(|ready| ready.file != file);
             manifest.live.push(Live { file, life, base, size });
@@ -203,6 +210,7 @@ impl Committer {
         self.segment = Arc::new(Segment::new(spare, base, base, true));
         self.rolls += 1;
         shared.segments.push(self.segment.clone());
+        die::at(Point::AfterRoll);
     }
 
     /// Moves the durable state, then tells everyone.
@@ -233,6 +241,7 @@ impl Committer {
         for (entry, outcome) in entries.into_iter().zip(outcomes) {
             let placed = |w: &Written| Placed { payload: Place(w.payload), at };
             let placed: Vec<Placed> = outcome.written.iter().map(placed).collect();
+            die::at(Point::BeforeAcknowledgement);
             tell(
                 entry.done,
                 match &entry.what {
@@ -257,6 +266,7 @@ impl Committer {
 
     /// Proves the last barrier by an empty record behind it. `false`: its own barrier failed, for good.
     pub fn mark(&mut self, shared: &Shared) -> bool {
+        die::at(Point::BeforeMark);
         let at = self.last_time;
         let mut buffer = Vec::new();
         self.place(&Encoded::mark(), at, &mut buffer);

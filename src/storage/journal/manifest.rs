@@ -31,6 +31,7 @@ use parking_lot::Mutex;
 
 use crate::model::{Position, Timestamp};
 
+use crate::storage::die::{self, Point};
 use crate::storage::disk::{Disk, read_all};
 use crate::storage::mutant::{self, Mutant};
 
@@ -268,11 +269,15 @@ impl Manifest {
         let text = self.encode();
         // Its room was taken by the store before: a full disk has none for a new file.
         let file = disk.open(NEW).or_else(|_| disk.create(NEW))?;
+        die::after(Point::InManifest, || file.write_at(&text.as_bytes()[..text.len() / 2], 0));
         file.write_at(text.as_bytes(), 0)?;
         file.truncate(text.len() as u64)?;
         file.sync_data()?;
+        die::at(Point::BeforeRename);
         disk.rename(NEW, NAME)?;
+        die::at(Point::BetweenRenameAndSync);
         sync_dir(disk)?;
+        die::at(Point::AfterManifest);
         take_room(disk, text.len());
         Ok(())
     }

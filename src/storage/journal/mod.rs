@@ -42,6 +42,7 @@ use crate::stream::{Lifetime, StreamState};
 
 use super::catalogue::{Catalogue, Facts};
 use super::codec::Encoded;
+use super::die::{self, Point};
 use super::disk::{Disk, OsDisk};
 use super::{AppendError, Completion, Health, Place, ReadError, Run, Staged, Store, StoreStats, stitch};
 
@@ -307,6 +308,7 @@ impl Shared {
     fn make_spare(&self, size: u64) -> bool {
         let (number, life) = self.registry.change(|manifest| (manifest.take_file(), manifest.new_life()));
         let made = zeroed(&*self.disk, number, size).and_then(|file| {
+            die::at(Point::AfterSpare);
             self.registry.change(|manifest| manifest.ready.push(Ready { file: number, life, size }));
             self.registry.store(&*self.disk).map(|()| Spare { number, file, life, key: self.key, size })
         });

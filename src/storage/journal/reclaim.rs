@@ -17,6 +17,7 @@ use std::sync::atomic::Ordering;
 
 use crate::model::StreamId;
 use crate::storage::codec::{Fault, Header, Kind};
+use crate::storage::die::{self, Point};
 use crate::storage::mutant::{self, Mutant};
 
 use super::Shared;
@@ -74,10 +75,12 @@ impl Shared {
             }
         }
         if reclaim.unsaved {
+            die::at(Point::BeforeFreeing);
             if let Err(error) = self.registry.store(&*self.disk) {
                 tracing::warn!(%error, "segments cannot be given back: {error}");
                 return;
             }
+            die::at(Point::BeforeUnlink);
             reclaim.unsaved = false;
         }
         self.remove_retired(&mut reclaim.retired);
@@ -163,6 +166,7 @@ impl Shared {
             read || self.disk.unlink(&segment.name()).is_err_and(|error| error.kind() != io::ErrorKind::NotFound)
         });
         if retired.len() < before {
+            die::at(Point::AfterUnlink);
             // A disk that was full has room now.
             self.wanted.notify_one();
         }

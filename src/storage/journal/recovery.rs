@@ -26,6 +26,7 @@ use bytes::Bytes;
 use crate::model::Timestamp;
 use crate::storage::catalogue::{Catalogue, Facts};
 use crate::storage::codec::{Encoded, Fault, Header, Placement};
+use crate::storage::die::{self, Point};
 use crate::storage::disk::{Disk, DiskFile, read_all};
 use crate::storage::mutant::{self, Mutant};
 
@@ -167,6 +168,7 @@ fn load_manifest(disk: &dyn Disk, segment_bytes: u64) -> Result<Manifest, OpenEr
         }
     };
     if manifest.live.is_empty() {
+        die::at(Point::BeforeFirstSegment);
         let (file, life) = (manifest.take_file(), manifest.new_life());
         zeroed(disk, file, segment_bytes).map_err(|error| OpenError::io("make the first segment", error))?;
         manifest.live.push(Live { file, life, base: 0, size: segment_bytes });
@@ -204,6 +206,7 @@ impl Recovery<'_> {
             .map_err(|error| OpenError::Catalogue(format!("it cannot be moved aside: {error}")))?;
         tracing::warn!(catalogue.fault = why, catalogue.aside = %aside.display(),
             "the catalogue cannot be used ({why}); it is moved aside and built again from the journal");
+        die::at(Point::CatalogueAside);
         let (catalogue, facts, _) = Catalogue::open(dir).map_err(|fault| OpenError::Catalogue(fault.to_string()))?;
         (self.catalogue, self.covered) = (Some(catalogue), facts);
         Ok(())
@@ -377,11 +380,14 @@ impl Recovery<'_> {
         };
         self.manifest.live = self.live.clone();
         self.manifest.ready = spares.iter().map(|s| Ready { file: s.number, life: s.life, size: s.size }).collect();
+        die::at(Point::RecoveredBeforeManifest);
         self.manifest.store(self.disk).map_err(|error| OpenError::io("write the manifest", error))?;
+        die::at(Point::RecoveredAfterManifest);
         if let Some((file, len)) = old {
             // What lies above is not part of the journal any more; giving up its space is only a favour.
             let _ = file.truncate(len);
         }
+        die::at(Point::BeforeStrays);
         self.remove_strays();
         if mutant::is_on(Mutant::ForgetProducer) {
             self.durable.forget_producers();
@@ -425,6 +431,7 @@ impl Recovery<'_> {
         let position = tail.proven + bytes.len() as u64;
         // Nothing of a longer mark before it may stay.
         bytes.resize(bytes.len().max(tail.end - (tail.proven - tail.live.base) as usize), 0);
+        die::at(Point::BeforeEndIsProven);
         let written = tail.file.write_at(&bytes, tail.proven - tail.live.base).and_then(|()| tail.file.sync_data());
         written.map_err(|error| OpenError::io("prove the journal's end", error))?;
         let segment = Segment::new(self.spare(&tail.live, tail.file), tail.live.base, position, true);
@@ -447,7 +454,10 @@ impl Recovery<'_> {
         let new = self.take_spare(spares, most).map_err(copying)?;
         let live = Live { file: new.number, life: new.life, base: tail.proven, size: new.size };
         let bytes = self.copy(&live, &mut records);
+        die::at(Point::BeforeCopy);
+        die::after(Point::InCopy, || new.file.write_at(&bytes[..bytes.len() / 2], 0));
         new.file.write_at(&bytes, 0).and_then(|()| new.file.sync_data()).map_err(copying)?;
+        die::at(Point::AfterCopy);
         self.live.push(live);
         if kept == 0 {
             self.manifest.free.push(tail.live.file);

@@ -10,6 +10,7 @@ use parking_lot::{Mutex, RwLock};
 
 use crate::storage::ReadError;
 use crate::storage::codec::{ALIGN, Fault, Header, PREFIX};
+use crate::storage::die::{self, Point};
 use crate::storage::disk::{Disk, DiskFile};
 
 use super::manifest::segment_name;
@@ -126,6 +127,7 @@ fn fill(disk: &dyn Disk, name: &str, size: u64) -> io::Result<Arc<dyn DiskFile>>
         file.write_at(&zeros[..len as usize], at)?;
         at += len;
     }
+    die::after(Point::InSpare, || file.truncate(size / 2));
     file.sync_data()?;
     super::manifest::sync_dir(disk)?;
     Ok(file)

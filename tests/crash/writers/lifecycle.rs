@@ -27,12 +27,18 @@ pub struct Lifecycle {
     /// The highest offset that the name ever told.
     highest: Highest,
     next: u64,
+    /// Messages take a whole segment, so that segments hold little else.
+    large: bool,
 }
 
 impl Lifecycle {
     pub fn new(id: &str) -> Self {
         let stream = format!("comes-and-goes/{id}");
-        Self { stream, now: Known::Absent, perhaps: None, highest: Highest::default(), next: 0 }
+        Self { stream, now: Known::Absent, perhaps: None, highest: Highest::default(), next: 0, large: false }
+    }
+
+    pub fn large(id: &str) -> Self {
+        Self { large: true, ..Self::new(id) }
     }
 
     fn url(&self) -> String {
@@ -74,7 +80,8 @@ impl Lifecycle {
                 self.highest.told(&self.stream, &reply.next_offset(), true);
             }
             Known::Live { mut messages, .. } => {
-                let message = json!({"n": self.next, "padding": padding(rng)});
+                let padding = if self.large { "x".repeat(rng.usize(30_000..90_000)) } else { padding(rng) };
+                let message = json!({"n": self.next, "padding": padding});
                 self.next += 1;
                 let body = json!([message]).to_string();
                 messages.push(message);

@@ -1,11 +1,15 @@
 //! Those who write while the server is killed. Each knows what it was told, and what may be there afterwards.
 
+mod expiry;
+mod fork;
 mod ingest;
 mod lifecycle;
 mod plain;
 mod producer;
 mod quarantine;
+mod reader;
 mod registry;
+mod subscription;
 mod typed;
 
 use fastrand::Rng;
@@ -58,6 +62,25 @@ pub fn all() -> Vec<Box<dyn Writer>> {
         Box::new(lifecycle::Lifecycle::new("one")),
         Box::new(lifecycle::Lifecycle::new("two")),
         Box::new(registry::Registry::default()),
+        Box::new(fork::Fork::new("one")),
+        Box::new(fork::Fork::new("two")),
+        Box::new(expiry::Expiry::default()),
+        Box::new(subscription::Worker::default()),
+        Box::new(reader::Follower::new("plain/json", "sse")),
+        Box::new(reader::Follower::new("plain/produced", "long-poll")),
+        Box::new(reader::Mirror::new("typed/shared")),
+        Box::new(reader::Mirror::new("typed/own")),
+    ]
+}
+
+/// Only writers whose streams come and go, so that whole segments are given back.
+pub fn fleeting() -> Vec<Box<dyn Writer>> {
+    vec![
+        Box::new(lifecycle::Lifecycle::large("one")),
+        Box::new(lifecycle::Lifecycle::large("two")),
+        Box::new(lifecycle::Lifecycle::new("three")),
+        Box::new(fork::Fork::new("one")),
+        Box::new(expiry::Expiry::default()),
     ]
 }
 

@@ -959,6 +959,8 @@ fn every_mutant_is_caught() {
         (Mutant::ForgetFloor, "storage_contract::space::freeing_forgets_no_number_position_or_time"),
         (Mutant::RefuseBeforeBarrier, "engine::a_refusal_waits_for_what_it_rests_on"),
         (Mutant::RefuseBeforeBarrier, "engine::a_repeat_waits_for_its_original"),
+        (Mutant::AckBeforeBarrier, "linearizability::they_do_across_crashes"),
+        (Mutant::RefuseBeforeBarrier, "linearizability::they_do_across_crashes"),
         (Mutant::LoseForkPin, "http::a_deleted_source_is_kept_for_its_forks_and_for_nobody_else"),
     ] {
         assert!(run(test, None), "{test} fails without a mutant");
