@@ -82,42 +82,40 @@ impl Engine {
     ) -> Result<Created, Fault> {
         loop {
             handle.quiet_if_going(&*self.store).await?;
-            if self.confirm_fork(handle, request, asked).await? {
-                let stream = handle.stream().ok_or_else(|| Fault::NoStream(handle.name.clone()))?;
+            if let Some(stream) = self.confirm_fork(handle, request, asked).await? {
                 return Ok(Created { fresh: false, stream });
             }
             let plan = self.plan_fork(handle, request, asked).await?;
-            let landed = match (&plan.schema, request.body.is_empty()) {
+            let created = match (&plan.schema, request.body.is_empty()) {
                 (Some(schema), false) => {
                     let schema = schema.clone();
                     self.create_typed_fork(handle, request, schema, plan).await?
                 }
                 _ => self.create_plain_fork(handle, request, plan).await?,
             };
-            if landed {
-                let stream = handle.stream().ok_or_else(|| Fault::NoStream(handle.name.clone()))?;
+            if let Some(stream) = created {
                 return Ok(Created { fresh: true, stream });
             }
         }
     }
 
-    /// Whether the stream is there as asked; refuses another one.
+    /// The stream, if it is there as asked; refuses another one.
     async fn confirm_fork(
         &self,
         handle: &Arc<Handle>,
         request: &CreateRequest,
         asked: &ForkRequest,
-    ) -> Result<bool, Fault> {
+    ) -> Result<Option<PublishedStream>, Fault> {
         let schema = self.asked_schema(request)?;
-        let (differs, basis) = {
+        let (differs, basis, stream) = {
             let core = handle.lock_fresh(&*self.store)?;
-            let Some(state) = &core.state else { return Ok(false) };
+            let Some(state) = &core.state else { return Ok(None) };
             let typed_differently = (schema.is_some() && state.schema != schema).then_some("its schema differs");
-            (differs(state, request, asked).or(typed_differently), handle.basis(&core))
+            (differs(state, request, asked).or(typed_differently), handle.basis(&core), state.into())
         };
         self.settle(handle, basis).await?;
         match differs {
-            None => Ok(true),
+            None => Ok(Some(stream)),
             Some(differs) => Err(Fault::Exists { name: handle.name.clone(), differs }),
         }
     }
@@ -275,13 +273,13 @@ impl Engine {
         }
     }
 
-    /// A fork of an untyped stream, or one without a body. False where it must be looked into again.
+    /// A fork of an untyped stream, or one without a body. `None` where it must be looked into again.
     async fn create_plain_fork(
         &self,
         handle: &Arc<Handle>,
         request: &CreateRequest,
         plan: ForkPlan,
-    ) -> Result<bool, Fault> {
+    ) -> Result<Option<PublishedStream>, Fault> {
         let content = match request.body.is_empty() {
             true => Content::empty(),
             false => Content::untyped(plan.content_type.is_json(), request.body.clone(), self.limits())?,
@@ -301,7 +299,8 @@ impl Engine {
                         let pin = pin(&records[0], source);
                         let own = Step { handle, core, records };
                         let pin = pin.map(|pin| Step::one(&plan.source, source, pin));
-                        Some(Ok(self.stage([own].into_iter().chain(pin).collect(), None)))
+                        let landing = self.stage([own].into_iter().chain(pin).collect(), None);
+                        Some(Ok((landing, core.state.as_ref().map(Into::into))))
                     }
                     Ok(None) => None,
                     Err(fault) => Some(Err((plan.source.basis(source), fault))),
@@ -309,7 +308,7 @@ impl Engine {
             }
         };
         match decided {
-            Some(Ok(landing)) => landing.durable().await.map(|()| true),
+            Some(Ok((landing, stream))) => landing.durable().await.map(|()| stream),
             Some(Err((basis, fault))) => {
                 self.settle(&plan.source, basis).await?;
                 Err(fault.into())
@@ -317,21 +316,21 @@ impl Engine {
             None => {
                 handle.quiet().await;
                 plan.source.quiet().await;
-                Ok(false)
+                Ok(None)
             }
         }
     }
 
-    /// A typed fork with a body, which is judged by what the fork inherits. False where it must be looked into again.
+    /// A typed fork with a body, which is judged by what the fork inherits. `None` where it must be looked into again.
     async fn create_typed_fork(
         &self,
         handle: &Arc<Handle>,
         request: &CreateRequest,
         schema: SchemaRef,
         mut plan: ForkPlan,
-    ) -> Result<bool, Fault> {
+    ) -> Result<Option<PublishedStream>, Fault> {
         let Some(source) = plan.source.stream().filter(|source| source.id == plan.source_id) else {
-            return Ok(false);
+            return Ok(None);
         };
         let at = *plan.at.get_or_insert(source.tail);
         let shift = self.fork_shift(handle, &source.creation);
@@ -342,11 +341,11 @@ impl Engine {
         let source = plan.source.clone();
         let birth = Birth { lifetime: plan.lifetime, schema, only: true, fork: Some(plan) };
         match self.commit_typed(handle, batch, writer, Some(birth)).await {
-            Ok(Some(_)) => Ok(true),
+            Ok(Some(appended)) => Ok(appended.created),
             Ok(None) | Err(Fault::Exists { .. }) => {
                 // What moved it is shown then; until it is, a new plan would be the same one.
                 source.quiet().await;
-                Ok(false)
+                Ok(None)
             }
             // Decided on the source, of which some may not be durable yet.
             Err(fault @ Fault::Fork(_)) => {

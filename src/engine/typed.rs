@@ -15,7 +15,7 @@ use crate::stream::{Admission, Append, Body, Creation, Lengths, Lifetime, Record
 
 use super::check::{Batch, SetAside};
 use super::fork::{ForkPlan, pin};
-use super::handle::{Basis, Core, Handle, lock_all};
+use super::handle::{Basis, Core, Handle, PublishedStream, lock_all};
 use super::judge::{Condition, Outcome, judge, live_count};
 use super::stage::Step;
 use super::write::{AppendRequest, Appended, Decided};
@@ -253,7 +253,7 @@ impl Engine {
         let Some(state) = core.state.as_ref().or(born.as_ref().map(|(_, state)| state)) else {
             return Err(Fault::NoStream(handle.name.clone()));
         };
-        let first = state.tail;
+        let (first, begins) = (state.tail, born.is_some());
         let append = Append {
             content_type: Some(ContentType::json()),
             producer: writer.producer.clone(),
@@ -311,7 +311,8 @@ impl Engine {
         let tail = state.map_or(Offset::BEGINNING, |state| Offset::at(state.tail));
         let tail = (tail, state.is_some_and(|state| state.closed.is_some()));
         let producer = writer.producer;
-        Ok(Locked::Decided(Box::new(DecidedTyped { decided, basis, tail, outcome, batch, producer })))
+        let created = state.filter(|_| begins).map(Into::into);
+        Ok(Locked::Decided(Box::new(DecidedTyped { decided, basis, tail, outcome, batch, producer, created })))
     }
 
     /// Waits for what was decided, and says what became of it.
@@ -320,8 +321,9 @@ impl Engine {
         handle: &Arc<Handle>,
         decided: DecidedTyped,
     ) -> Result<Appended, Fault> {
-        let DecidedTyped { decided, basis, tail, outcome, batch, producer } = decided;
+        let DecidedTyped { decided, basis, tail, outcome, batch, producer, created } = decided;
         let mut appended = self.conclude(handle, decided, basis, tail, producer).await?;
+        appended.created = created;
         if !appended.duplicate {
             Counters::add(&self.counters.changes, outcome.kept.len() as u64);
             Counters::add(&self.counters.quarantined_changes, batch.set_aside.len() as u64);
@@ -419,6 +421,8 @@ pub(super) struct DecidedTyped {
     outcome: Outcome,
     batch: Batch,
     producer: Option<Producer>,
+    /// The stream as it was staged, where it begins with this.
+    created: Option<PublishedStream>,
 }
 
 /// What came of the critical section.

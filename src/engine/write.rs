@@ -62,6 +62,8 @@ pub struct Appended {
     /// On a typed stream: the offset just after each change, `None` where it was not applied.
     pub offsets: Vec<Option<Offset>>,
     pub quarantined: usize,
+    /// The stream as it was after this, where it began with it.
+    pub created: Option<PublishedStream>,
 }
 
 /// Data as the log keeps it.
@@ -170,12 +172,9 @@ impl Engine {
             let writer = Writer { closes: request.closed, ..Writer::default() };
             let birth = Birth { lifetime: request.lifetime, schema: schema.clone(), only: true, fork: None };
             match self.commit_typed(handle, batch, writer, Some(birth)).await {
-                Ok(Some(_)) => {
-                    let stream = handle.stream().ok_or_else(|| Fault::NoStream(handle.name.clone()))?;
-                    return Ok(Created { fresh: true, stream });
-                }
+                Ok(Some(Appended { created: Some(stream), .. })) => return Ok(Created { fresh: true, stream }),
                 // Checked again, or found to exist, in the next round.
-                Ok(None) | Err(Fault::Exists { .. }) => {}
+                Ok(_) | Err(Fault::Exists { .. }) => {}
                 Err(fault) => return Err(fault),
             }
         }
@@ -190,7 +189,7 @@ impl Engine {
         content: Content,
         binding: &Option<Arc<Binding>>,
     ) -> Result<Created, Fault> {
-        let decided = loop {
+        let (decided, stream) = loop {
             handle.quiet_if_going(&*self.store).await?;
             let mut core = handle.lock_fresh(&*self.store)?;
             let rebound = !same_binding(&self.binding_of(&handle.name, &mut core), binding);
@@ -214,7 +213,7 @@ impl Engine {
                     } else {
                         None
                     };
-                    Err((handle.basis(&core), differs))
+                    (Err((handle.basis(&core), differs)), Some(state.into()))
                 }
                 None => {
                     self.reserve(&core, content.payload.len())?;
@@ -227,7 +226,8 @@ impl Engine {
                         fork: None,
                     };
                     let records = self.creation_records(creation, request.closed, content);
-                    Ok(self.stage(vec![Step { handle, core: &mut core, records }], None))
+                    let landing = self.stage(vec![Step { handle, core: &mut core, records }], None);
+                    (Ok(landing), core.state.as_ref().map(Into::into))
                 }
             };
         };
@@ -241,7 +241,8 @@ impl Engine {
                 }
             }
         }
-        let stream = handle.stream().ok_or_else(|| Fault::NoStream(request.name.clone()))?;
+        // As it was decided: once that is durable its lifetime may be over.
+        let stream = stream.ok_or_else(|| Fault::NoStream(request.name.clone()))?;
         Ok(Created { fresh, stream })
     }
 
