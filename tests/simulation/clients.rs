@@ -199,6 +199,14 @@ impl Client {
         }
     }
 
+    /// An answer may be the first that tells of a stream: sees what stands there, before it is taken down.
+    fn look(&self, name: usize) {
+        let stream = self.engine.handle(&stream_name(name)).stream();
+        let mut model = self.model();
+        let since = model.begin(name);
+        stream.iter().for_each(|stream| model.see(name, since, &sight_of(stream)));
+    }
+
     // ---- writing ----------------------------------------------------------------------------------------------------
 
     fn pad(&mut self) -> String {
@@ -328,11 +336,13 @@ impl Client {
     fn wrote(&self, name: usize, batch: usize, outcome: Result<Appended, Fault>) -> bool {
         match outcome {
             Ok(appended) if appended.duplicate => {
+                self.look(name);
                 self.note(format!("batch {batch} is a repeat"));
                 self.model().repeated(batch, appended.tail.position);
                 false
             }
             Ok(appended) => {
+                self.look(name);
                 let units = self.model().batches[batch].len();
                 let first = match appended.offsets.first() {
                     Some(offset) => offset.unwrap().position - 1,
@@ -362,7 +372,10 @@ impl Client {
             let body = Bytes::new();
             let request = AppendRequest { content_type: None, producer: None, stream_seq: None, closes: true, body };
             match self.engine.append(&stream_name(name), request).await {
-                Ok(appended) if appended.closed => self.model().closed(name, appended.tail.position),
+                Ok(appended) if appended.closed => {
+                    self.look(name);
+                    self.model().closed(name, appended.tail.position);
+                }
                 Ok(appended) => self.model().told(name, appended.tail.position),
                 Err(fault) => drop(self.judge(name, &fault)),
             }
@@ -404,7 +417,8 @@ impl Client {
         if is_bound(name) || source == name {
             return;
         }
-        let place = self.rng.bool().then(|| self.shared.model.borrow().some_position(source, &mut self.rng)).flatten();
+        let place =
+            self.rng.bool().then(|| self.shared.model.borrow().some_position(source, &mut self.rng)).flatten();
         let sub_offset = if place.is_some() { self.rng.u64(..3).saturating_sub(1) } else { 0 };
         let request = CreateRequest {
             name: stream_name(name),

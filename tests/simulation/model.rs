@@ -439,7 +439,10 @@ impl Model {
         self.attribute(name, sight, own);
         for batch in self.batches.iter().filter(|batch| batch.name == name) {
             if let Some(below) = batch.repeat_below.filter(|below| *below > sight.start) {
-                assert!(batch.placed.range(sight.start..).next().is_some(), "a repeat below {below} has no original: {batch:?}");
+                assert!(
+                    batch.placed.range(sight.start..).next().is_some(),
+                    "a repeat below {below} has no original: {batch:?}"
+                );
             }
         }
         self.check_met(name, sight);

@@ -312,7 +312,8 @@ impl World {
                 248.. => self.shared.hurry.set(false),
             }
         }
-        let end = [End::Close, End::Kill, End::Kill, End::PowerLoss, End::PowerLoss, End::PowerLoss][self.rng.usize(..6)];
+        let end =
+            [End::Close, End::Kill, End::Kill, End::PowerLoss, End::PowerLoss, End::PowerLoss][self.rng.usize(..6)];
         if end != End::Close && self.rng.u8(..4) > 0 {
             self.break_disk();
             for _ in 0..self.rng.usize(..60) {
