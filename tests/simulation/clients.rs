@@ -71,6 +71,8 @@ pub struct Shared {
     pub full: Cell<bool>,
     /// Whoever waits for something to come stops waiting.
     pub hurry: Cell<bool>,
+    /// Streams come and go so fast that whole segments are given back.
+    pub churn: bool,
 }
 
 impl Shared {
@@ -135,6 +137,10 @@ impl Client {
         loop {
             let name = self.rng.usize(..NAMES.len());
             match self.rng.u8(..100) {
+                _ if self.shared.churn && is_bound(name) => {}
+                34..60 if self.shared.churn => self.close_or_delete(name).await,
+                60..85 if self.shared.churn => self.create(name).await,
+                85.. if self.shared.churn => self.read(name).await,
                 0..34 => self.append(name).await,
                 34..40 => self.close_or_delete(name).await,
                 40..47 => self.create(name).await,
@@ -431,7 +437,8 @@ impl Client {
         };
         self.note(format!("forks {name} from {source} at {place:?} and {sub_offset}"));
         let made = self.create_as(name, request, None).await;
-        if let (Some(made), Some(place)) = (made, place) {
+        // The first offset is the beginning of whatever stands there.
+        if let (Some(made), Some(place)) = (made, place.filter(|place| *place > 0)) {
             let of = made.creation.fork.as_ref().map(|fork| (fork.source_name.clone(), fork.at));
             let wanted = (stream_name(source), place + sub_offset);
             assert!(of == Some(wanted.clone()), "name {name}: {of:?} is not {wanted:?}");

@@ -102,6 +102,7 @@ impl World {
             trouble: Cell::new(false),
             full: Cell::new(false),
             hurry: Cell::new(false),
+            churn: seed % 3 == 2,
         };
         let catalogue = (rng.u8(..4) == 0).then(|| tempfile::tempdir().unwrap());
         Self {
@@ -358,8 +359,6 @@ impl World {
         let seen = std::mem::take(&mut *self.early.lock().unwrap());
         seen.iter().for_each(|(name, sight)| model.see(*name, since[*name], sight));
         drop(model);
-        // A kernel forgets what it could not write: a second barrier would succeed.
-        self.disk.fail_syncs(false);
         self.note(format!("committed {count}, {} operations so far", self.disk.counts().ops));
     }
 
@@ -390,7 +389,7 @@ impl World {
         match self.rng.u8(..6) {
             0 => {
                 self.note("the next barrier fails".into());
-                self.disk.fail_syncs(true);
+                self.disk.fail_next_sync();
             }
             1 => {
                 let bytes = self.rng.u64(..2_000);

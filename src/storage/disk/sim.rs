@@ -34,6 +34,7 @@ struct Inner {
     locked: bool,
     capacity: Option<u64>,
     failing_syncs: bool,
+    failing_sync: bool,
     short_write: Option<u64>,
     ops_left: Option<u64>,
     counts: Counts,
@@ -113,6 +114,11 @@ impl SimDisk {
     /// Makes each sync fail and forget what it should have written, as a kernel does: later ones then succeed.
     pub fn fail_syncs(&self, failing: bool) {
         self.inner.lock().failing_syncs = failing;
+    }
+
+    /// As [`SimDisk::fail_syncs`], for the next sync only.
+    pub fn fail_next_sync(&self) {
+        self.inner.lock().failing_sync = true;
     }
 
     /// The next write stores the first `bytes` of what it is given, and fails.
@@ -206,7 +212,8 @@ impl Inner {
     /// Whoever used the disk is gone, and with them what was to fail.
     fn go_down(&mut self) {
         self.boot += 1;
-        (self.locked, self.ops_left, self.failing_syncs) = (false, None, false);
+        (self.locked, self.ops_left) = (false, None);
+        (self.failing_syncs, self.failing_sync) = (false, false);
         (self.short_write, self.on_sync) = (None, None);
     }
 
@@ -373,7 +380,7 @@ impl DiskFile for SimFile {
         self.with(|inner| {
             inner.operate()?;
             inner.counts.syncs += 1;
-            let failing = inner.failing_syncs;
+            let failing = inner.failing_syncs | std::mem::take(&mut inner.failing_sync);
             let content = inner.files.entry(self.file).or_default();
             if failing {
                 content.dirty.clear();
