@@ -71,8 +71,17 @@ pub struct Shared {
     pub full: Cell<bool>,
     /// Whoever waits for something to come stops waiting.
     pub hurry: Cell<bool>,
+    pub pace: Cell<Pace>,
+}
+
+/// What clients do most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    Mixed,
     /// Streams come and go so fast that whole segments are given back.
-    pub churn: bool,
+    Churn,
+    /// Streams that stay are written; what went before becomes old.
+    Calm,
 }
 
 impl Shared {
@@ -136,11 +145,14 @@ impl Client {
     pub async fn run(mut self) {
         loop {
             let name = self.rng.usize(..NAMES.len());
+            let pace = self.shared.pace.get();
             match self.rng.u8(..100) {
-                _ if self.shared.churn && is_bound(name) => {}
-                34..60 if self.shared.churn => self.close_or_delete(name).await,
-                60..85 if self.shared.churn => self.create(name).await,
-                85.. if self.shared.churn => self.read(name).await,
+                _ if pace == Pace::Churn && is_bound(name) => {}
+                34..60 if pace == Pace::Churn => self.close_or_delete(name).await,
+                60..85 if pace == Pace::Churn => self.create(name).await,
+                85.. if pace == Pace::Churn => self.read(name).await,
+                _ if pace == Pace::Calm && !is_bound(name) => {}
+                _ if pace == Pace::Calm => self.append(name).await,
                 0..34 => self.append(name).await,
                 34..40 => self.close_or_delete(name).await,
                 40..47 => self.create(name).await,

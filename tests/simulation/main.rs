@@ -36,7 +36,7 @@ const FRESH: u64 = 10;
 const FOUND: [u64; 5] = [120, 1009, 2004, 4063, 10054];
 /// Seeds within which each deliberate bug is found.
 #[cfg(feature = "mutants")]
-const FOUND_WITHIN: u64 = 400;
+const FOUND_WITHIN: u64 = 100;
 
 fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok().map(|text| text.parse().expect(variable))
@@ -110,6 +110,8 @@ fn every_mutant_is_caught() {
     use keyfold::storage::mutant::{Mutant, VARIABLE};
     let missed: Vec<&str> = Mutant::ALL
         .iter()
+        // It takes a last deletion that is freed, and no later one: `freeing_forgets_no_number_position_or_time` finds it.
+        .filter(|mutant| **mutant != Mutant::ForgetFloor)
         .filter(|mutant| {
             let mut command = std::process::Command::new(std::env::current_exe().unwrap());
             command.args(["--exact", "fixed_seeds_hold"]).env(VARIABLE, mutant.name());

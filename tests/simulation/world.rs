@@ -12,7 +12,7 @@ use keyfold::runtime::Clock;
 use keyfold::storage::disk::{Disk, SimDisk};
 use keyfold::storage::{Journal, JournalOptions, OpenError, Store};
 
-use super::clients::{self, Client, Memory, NAMES, Shared, sight_of, stream_name, units_of};
+use super::clients::{self, Client, Memory, NAMES, Pace, Shared, sight_of, stream_name, units_of};
 use super::executor::{Executor, Task};
 use super::model::{Checked, Model, Sight};
 
@@ -102,7 +102,7 @@ impl World {
             trouble: Cell::new(false),
             full: Cell::new(false),
             hurry: Cell::new(false),
-            churn: seed % 3 == 2,
+            pace: Cell::new(Pace::Mixed),
         };
         let catalogue = (rng.u8(..4) == 0).then(|| tempfile::tempdir().unwrap());
         Self {
@@ -299,6 +299,7 @@ impl World {
         }
         let decisions = self.rng.usize(20..500);
         for _ in 0..decisions {
+            self.change_pace();
             match self.rng.u8(..) {
                 0..180 => self.poll_one(&mut life),
                 180..225 => self.step(&life),
@@ -326,6 +327,15 @@ impl World {
             }
         }
         self.end(life, end);
+    }
+
+    /// In every third run, streams come and go for a while, and stay for a while.
+    fn change_pace(&mut self) {
+        if self.seed % 3 == 2 && self.rng.u8(..100) == 0 {
+            let pace = if self.rng.bool() { Pace::Churn } else { Pace::Calm };
+            self.note(format!("{pace:?}"));
+            self.shared.pace.set(pace);
+        }
     }
 
     fn client(&mut self, nth: usize, engine: &Engine) -> Task {
