@@ -17,7 +17,7 @@ use crate::registry::{
 use crate::storage::Store;
 use crate::stream::{Body, Creation, Lifetime, Record, SchemaRef};
 
-use super::handle::{Core, Handle, PublishedStream, lock_all};
+use super::handle::{Basis, Core, Handle, PublishedStream, lock_all};
 use super::live_check::DataFault;
 use super::stage::{Landing, Step};
 use super::write::Content;
@@ -131,6 +131,12 @@ impl RegistryHost {
     }
 }
 
+/// What must be durable before a decision is told.
+enum RestsOn {
+    Landing(Landing),
+    Basis(Basis),
+}
+
 impl Engine {
     /// The durable registry.
     pub fn registry(&self) -> Arc<Registry> {
@@ -142,39 +148,47 @@ impl Engine {
         let limits = DocumentLimits { bytes_max: self.limits().schema_bytes_max, ..DocumentLimits::default() };
         let parsed = tokio::task::spawn_blocking(move || Document::parse(&document, &limits)).await;
         let document = parsed.map_err(|e| Fault::Storage(e.to_string()))?.map_err(RegistryFault::Document)?;
-        let (landing, version, fresh) = {
+        let (rests_on, decided) = {
             let mut staged = self.registry.staged.lock().await;
-            match staged.register(&subject, &document, self.limits()).map_err(RegistryFault::Register)? {
-                Registration::Existing { version } => (None, version, false),
-                Registration::New { version } => {
+            match staged.register(&subject, &document, self.limits()) {
+                Err(fault) => (self.registry_basis(&mut staged)?, Err(RegistryFault::Register(fault))),
+                Ok(Registration::Existing { version }) => (self.registry_basis(&mut staged)?, Ok((version, false))),
+                Ok(Registration::New { version }) => {
                     let document = Arc::new(document);
                     let registered_at = self.now();
                     let entry = Entry::Schema { subject: subject.clone(), version, document, registered_at };
-                    (Some(self.stage_entry(&mut staged, entry, Vec::new())?), version, true)
+                    let landing = self.stage_entry(&mut staged, entry, Vec::new())?;
+                    (RestsOn::Landing(landing), Ok((version, true)))
                 }
             }
         };
-        self.registry_settled(landing).await?;
+        self.registry_settled(rests_on).await?;
+        let (version, fresh) = decided?;
         let registry = self.registry();
         Ok(RegisteredVersion { fresh, registered: get(&registry, subject.as_str(), version)?.clone() })
     }
 
     /// Makes or replaces a binding. True where the name is new.
     pub async fn bind(&self, binding: Binding) -> Result<bool, Fault> {
-        let (landing, fresh) = {
+        let (rests_on, fresh) = {
             let mut staged = self.registry.staged.lock().await;
-            staged.bind(&binding, self.limits()).map_err(RegistryFault::Bind)?;
+            if let Err(fault) = staged.bind(&binding, self.limits()) {
+                let rests_on = self.registry_basis(&mut staged)?;
+                drop(staged);
+                self.registry_settled(rests_on).await?;
+                return Err(RegistryFault::Bind(fault).into());
+            }
             let fresh = staged.binding(&binding.name).is_none();
             let mut candidate = staged.clone();
             candidate.apply(&Entry::Bind(binding.clone()));
             let governed = self.governed(&candidate, &binding).await?;
-            let landing = match staged.binding(&binding.name).is_some_and(|known| **known == binding) {
-                true if governed.iter().all(|governed| !governed.moves) => None,
-                _ => Some(self.stage_entry(&mut staged, Entry::Bind(binding.clone()), governed)?),
+            let rests_on = match staged.binding(&binding.name).is_some_and(|known| **known == binding) {
+                true if governed.iter().all(|governed| !governed.moves) => self.registry_basis(&mut staged)?,
+                _ => RestsOn::Landing(self.stage_entry(&mut staged, Entry::Bind(binding.clone()), governed)?),
             };
-            (landing, fresh)
+            (rests_on, fresh)
         };
-        self.registry_settled(landing).await?;
+        self.registry_settled(rests_on).await?;
         self.bind_latecomers(&binding).await?;
         Ok(fresh)
     }
@@ -214,7 +228,7 @@ impl Engine {
             };
             self.stage_entry(&mut staged, Entry::Bind(binding.clone()), late)?
         };
-        self.registry_settled(Some(landing)).await
+        self.registry_settled(RestsOn::Landing(landing)).await
     }
 
     /// Takes a binding away; its streams keep the schema they are pinned to.
@@ -223,25 +237,33 @@ impl Engine {
             let mut staged = self.registry.staged.lock().await;
             match staged.unbind(name) {
                 Ok(()) => Ok(self.stage_entry(&mut staged, Entry::Unbind(name.clone()), Vec::new())?),
-                Err(fault) => Err(fault),
+                Err(fault) => Err((self.registry_basis(&mut staged)?, fault)),
             }
         };
         match landing {
-            Ok(landing) => self.registry_settled(Some(landing)).await,
-            Err(fault) => {
-                self.registry_settled(None).await?;
+            Ok(landing) => self.registry_settled(RestsOn::Landing(landing)).await,
+            Err((rests_on, fault)) => {
+                self.registry_settled(rests_on).await?;
                 Err(RegistryFault::Unbind(fault).into())
             }
         }
     }
 
-    async fn registry_settled(&self, landing: Option<Landing>) -> Result<(), Fault> {
-        let outcome = match landing {
-            Some(landing) => landing.durable().await,
-            None => {
-                let basis = self.registry.handle.basis(&self.registry.handle.lock());
-                self.settle(&self.registry.handle, basis).await
-            }
+    /// What a decision rests on that stages nothing. Taken with the decision, before anything else may fail.
+    fn registry_basis(&self, staged: &mut Registry) -> Result<RestsOn, Fault> {
+        let host = self.registry.handle.lock();
+        if host.stale {
+            // Decided on a step that was lost.
+            *staged = Registry::clone(&self.registry.current());
+            return Err(Fault::Contended);
+        }
+        Ok(RestsOn::Basis(self.registry.handle.basis(&host)))
+    }
+
+    async fn registry_settled(&self, rests_on: RestsOn) -> Result<(), Fault> {
+        let outcome = match rests_on {
+            RestsOn::Landing(landing) => landing.durable().await,
+            RestsOn::Basis(basis) => self.settle(&self.registry.handle, basis).await,
         };
         if outcome.is_err() {
             // What was staged behind it fails with it, so the durable registry is all there is.

@@ -245,6 +245,11 @@ impl Engine {
             (None, None) => return Err(Fault::NoStream(handle.name.clone())),
             // What stood under the name is staged to go: until it has gone, its readers' fold is the one here.
             (None, Some(_)) if core.in_flight > 0 => return Ok(Locked::Again),
+            // Gone since it was looked up. Only a bound one is created by its first write.
+            (None, Some(birth)) if !birth.only && binding.is_none() => {
+                let basis = handle.basis(core);
+                return Ok(Locked::Refused { fault: Fault::NoStream(handle.name.clone()), basis });
+            }
             (None, Some(birth)) => match self.born(handle, core, birth, source_core.as_deref())? {
                 Some(born) => Some(born),
                 None => return Ok(Locked::Again),

@@ -1,8 +1,8 @@
 //! What the journal needs of a disk, so that a simulator can stand in for one.
 //!
 //! Decides nothing: names are flat files of one directory. Assumed of a real disk: a write is in place after
-//! [`DiskFile::sync_data`] returned; until then power loss keeps any subset of its 512-byte sectors; a created, renamed
-//! or removed name is certain only after [`Disk::sync_dir`].
+//! [`DiskFile::sync_data`] returned; until then power loss keeps any subset of its 512-byte sectors, and may tear any of
+//! them; a created, renamed or removed name is certain only after [`Disk::sync_dir`].
 
 mod os;
 mod sim;

@@ -1,4 +1,4 @@
-//! Deliberate bugs, so that the contract suite can show that it catches them.
+//! Deliberate bugs, so that the contract suite and the simulation can show that they catch them.
 //!
 //! Compiled only with the feature `mutants`; the environment variable `KEYFOLD_MUTANT` then names the one that is on.
 //! Without the feature [`is_on`] is a constant `false`, and the compiler removes the branch.
@@ -24,10 +24,16 @@ pub enum Mutant {
     RefuseBeforeBarrier,
     /// A fork does not hold on to its source.
     LoseForkPin,
+    /// Readers see records before the barrier; writers still wait for it.
+    PublishBeforeBarrier,
+    /// A barrier that failed is tried again, as if the disk still had what it was to write.
+    RetryBarrier,
+    /// A record counts as whole once its header is.
+    TrustBody,
 }
 
 impl Mutant {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 12] = [
         Self::AckBeforeBarrier,
         Self::SkipDirSync,
         Self::ReuseOffset,
@@ -37,6 +43,9 @@ impl Mutant {
         Self::ForgetFloor,
         Self::RefuseBeforeBarrier,
         Self::LoseForkPin,
+        Self::PublishBeforeBarrier,
+        Self::RetryBarrier,
+        Self::TrustBody,
     ];
 
     /// What `KEYFOLD_MUTANT` calls it.
@@ -51,6 +60,9 @@ impl Mutant {
             Self::ForgetFloor => "forget_floor",
             Self::RefuseBeforeBarrier => "refuse_before_barrier",
             Self::LoseForkPin => "lose_fork_pin",
+            Self::PublishBeforeBarrier => "publish_before_barrier",
+            Self::RetryBarrier => "retry_barrier",
+            Self::TrustBody => "trust_body",
         }
     }
 }

@@ -1,8 +1,8 @@
 //! A simulated disk that loses what a real one may lose, and fails when told to.
 //!
 //! Everything lives in memory and follows from a seed. It keeps two versions of each file and of the directory: what
-//! processes see, and what power loss is sure to leave. Between the two, every unsynced 512-byte sector and every
-//! unsynced name is kept or lost on its own.
+//! processes see, and what power loss is sure to leave. Between the two, every unsynced 512-byte sector is kept, lost, or
+//! torn at any of its bytes, and every unsynced name is kept or lost, each on its own.
 
 use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet};
@@ -34,6 +34,8 @@ struct Inner {
     locked: bool,
     capacity: Option<u64>,
     failing_syncs: bool,
+    failing_sync: bool,
+    short_write: Option<u64>,
     ops_left: Option<u64>,
     counts: Counts,
     on_sync: Option<Arc<dyn Fn() + Send + Sync>>,
@@ -61,7 +63,8 @@ impl SimDisk {
         Self::default()
     }
 
-    /// The machine goes down: each unsynced sector and name is kept or lost, as `seed` says. Open handles and locks die.
+    /// The machine goes down: each unsynced sector is kept, lost or torn, each unsynced name kept or lost, as `seed`
+    /// says. Open handles and locks die.
     pub fn power_loss(&self, seed: u64) {
         let mut dice = fastrand::Rng::with_seed(seed);
         let mut inner = self.inner.lock();
@@ -77,13 +80,20 @@ impl SimDisk {
         // Sometimes nothing unsynced survives, sometimes all of it: the ends are where mistakes hide.
         let odds = [0.0, 0.5, 0.5, 0.9, 1.0][dice.usize(..5)];
         for content in inner.files.values_mut() {
-            content.lose(|| dice.f64() < odds);
+            content.lose(|| match dice.f64() < odds {
+                true if dice.u8(..) < 32 => dice.usize(..SECTOR),
+                true => SECTOR,
+                false => 0,
+            });
         }
         let live: BTreeSet<u64> = inner.seen.values().copied().collect();
         inner.files.retain(|file, _| live.contains(file));
-        inner.boot += 1;
-        (inner.locked, inner.ops_left, inner.failing_syncs) = (false, None, false);
-        inner.on_sync = None;
+        inner.go_down();
+    }
+
+    /// The process is killed and the machine goes on: nothing that was written is lost. Open handles and locks die.
+    pub fn kill(&self) {
+        self.inner.lock().go_down();
     }
 
     /// After `ops` more operations every one fails, until [`SimDisk::power_loss`].
@@ -104,6 +114,34 @@ impl SimDisk {
     /// Makes each sync fail and forget what it should have written, as a kernel does: later ones then succeed.
     pub fn fail_syncs(&self, failing: bool) {
         self.inner.lock().failing_syncs = failing;
+    }
+
+    /// As [`SimDisk::fail_syncs`], for the next sync only.
+    pub fn fail_next_sync(&self) {
+        self.inner.lock().failing_sync = true;
+    }
+
+    /// The next write stores the first `bytes` of what it is given, and fails.
+    pub fn cut_next_write(&self, bytes: u64) {
+        self.inner.lock().short_write = Some(bytes);
+    }
+
+    /// Another disk that holds what processes see of this one, all of it durable.
+    pub fn copy(&self) -> Self {
+        let inner = self.inner.lock();
+        let content = |content: &Content| Content {
+            seen: content.seen.clone(),
+            durable: content.seen.clone(),
+            dirty: BTreeSet::new(),
+        };
+        let copy = Inner {
+            seen: inner.seen.clone(),
+            durable: inner.seen.clone(),
+            files: inner.files.iter().map(|(file, of)| (*file, content(of))).collect(),
+            next_file: inner.next_file,
+            ..Inner::default()
+        };
+        Self { inner: Arc::new(Mutex::new(copy)) }
     }
 
     /// Calls `hook` at the start of every [`DiskFile::sync_data`], before it has any effect.
@@ -132,11 +170,12 @@ impl SimDisk {
 }
 
 impl Content {
-    fn lose(&mut self, mut keep: impl FnMut() -> bool) {
+    /// `keep` says how many bytes of a sector the disk had written.
+    fn lose(&mut self, mut keep: impl FnMut() -> usize) {
         for sector in std::mem::take(&mut self.dirty) {
             let start = sector * SECTOR;
-            let end = (start + SECTOR).min(self.seen.len());
-            if start < end && keep() {
+            let end = (start + keep()).min(self.seen.len());
+            if start < end {
                 if self.durable.len() < end {
                     self.durable.resize(end, 0);
                 }
@@ -170,6 +209,14 @@ impl Content {
 }
 
 impl Inner {
+    /// Whoever used the disk is gone, and with them what was to fail.
+    fn go_down(&mut self) {
+        self.boot += 1;
+        (self.locked, self.ops_left) = (false, None);
+        (self.failing_syncs, self.failing_sync) = (false, false);
+        (self.short_write, self.on_sync) = (None, None);
+    }
+
     fn used(&self) -> u64 {
         self.files.values().map(|content| content.seen.len() as u64).sum()
     }
@@ -311,8 +358,17 @@ impl DiskFile for SimFile {
             if inner.capacity.is_some_and(|capacity| grows > 0 && inner.used() + grows > capacity) {
                 return Err(io::ErrorKind::StorageFull.into());
             }
-            inner.files.entry(self.file).or_default().write(bytes, offset as usize);
-            Ok(())
+            let content = inner.files.entry(self.file).or_default();
+            match inner.short_write.take() {
+                Some(most) => {
+                    content.write(&bytes[..bytes.len().min(most as usize)], offset as usize);
+                    Err(io::Error::other("the write was cut short"))
+                }
+                None => {
+                    content.write(bytes, offset as usize);
+                    Ok(())
+                }
+            }
         })
     }
 
@@ -324,7 +380,7 @@ impl DiskFile for SimFile {
         self.with(|inner| {
             inner.operate()?;
             inner.counts.syncs += 1;
-            let failing = inner.failing_syncs;
+            let failing = inner.failing_syncs | std::mem::take(&mut inner.failing_sync);
             let content = inner.files.entry(self.file).or_default();
             if failing {
                 content.dirty.clear();
@@ -355,7 +411,7 @@ mod tests {
 
     #[test]
     fn synced_bytes_survive_and_unsynced_ones_may_not() {
-        let mut lost = 0;
+        let (mut lost, mut torn) = (0, 0);
         for seed in 0..40 {
             let disk = SimDisk::new();
             let file = disk.create("a").unwrap();
@@ -366,10 +422,36 @@ mod tests {
             disk.power_loss(seed);
             assert!(file.len().is_err(), "handles die with the power");
             let bytes = disk.contents("a").unwrap();
-            assert!(bytes.chunks(SECTOR).all(|s| s.iter().all(|b| *b == s[0]) && [1, 2].contains(&s[0])));
+            let is_torn = |sector: &[u8]| sector[0] == 2 && sector[SECTOR - 1] == 1;
+            assert!(bytes.chunks(SECTOR).all(|s| s.is_sorted_by(|a, b| a >= b) && [1, 2].contains(&s[0])));
             lost += usize::from(bytes != [2; 2048]);
+            torn += bytes.chunks(SECTOR).filter(|sector| is_torn(sector)).count();
         }
         assert!((5..40).contains(&lost), "{lost}");
+        assert!((1..40).contains(&torn), "{torn}");
+    }
+
+    #[test]
+    fn a_kill_loses_nothing_but_handles() {
+        let disk = SimDisk::new();
+        let file = disk.create("a").unwrap();
+        file.write_at(&[1; 700], 0).unwrap();
+        disk.cut_power_after(0);
+        disk.kill();
+        assert!(file.len().is_err());
+        assert_eq!(disk.contents("a"), Some(vec![1; 700]));
+        disk.open("a").unwrap().sync_data().unwrap();
+    }
+
+    #[test]
+    fn a_short_write_leaves_its_beginning() {
+        let disk = SimDisk::new();
+        let file = disk.create("a").unwrap();
+        disk.cut_next_write(300);
+        assert!(file.write_at(&[1; 700], 0).is_err());
+        assert_eq!(disk.contents("a"), Some(vec![1; 300]));
+        file.write_at(&[2; 700], 0).unwrap();
+        assert_eq!(disk.contents("a"), Some(vec![2; 700]));
     }
 
     #[test]

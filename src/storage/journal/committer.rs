@@ -97,9 +97,14 @@ impl Committer {
         let at = now.max(self.last_time);
         self.last_time = at;
         let early = mutant::is_on(Mutant::AckBeforeBarrier);
-        let result = self.write(shared, &mut entries, at).and_then(|outcomes| match early {
-            true => Ok(outcomes),
-            false => self.sync(shared).map(|()| outcomes),
+        let result = self.write(shared, &mut entries, at).and_then(|outcomes| {
+            if mutant::is_on(Mutant::PublishBeforeBarrier) {
+                self.reveal(shared, &entries, &outcomes);
+            }
+            match early {
+                true => Ok(outcomes),
+                false => self.sync(shared).map(|()| outcomes),
+            }
         });
         match result {
             Ok(outcomes) => {
@@ -189,7 +194,11 @@ impl Committer {
             return Ok(());
         }
         die::or_fail(Point::BetweenWriteAndBarrier)?;
-        self.segment.file.sync_data()?;
+        let again = |error| match mutant::is_on(Mutant::RetryBarrier) {
+            true => self.segment.file.sync_data(),
+            false => Err(error),
+        };
+        self.segment.file.sync_data().or_else(again)?;
         die::at(Point::AfterBarrier);
         self.dirty = false;
         self.durable_to = self.position;
@@ -215,23 +224,14 @@ impl Committer {
 
     /// Moves the durable state, then tells everyone.
     fn publish(&mut self, shared: &Shared, entries: Vec<Entry>, outcomes: Vec<Outcome>, at: Timestamp) {
-        let (mut records, mut ended) = (0, false);
-        for (entry, outcome) in entries.iter().zip(&outcomes) {
-            let What::Write(batch) = &entry.what else {
-                continue;
-            };
-            if let Some(base) = outcome.rolled {
-                shared.durable.cut(base);
-            }
-            for (pending, written) in batch.records.iter().zip(&outcome.written) {
-                shared.durable.apply(&pending.record, written.at, written.len);
-                records += 1;
-                ended |= ends(&pending.record);
-            }
+        if !mutant::is_on(Mutant::PublishBeforeBarrier) {
+            self.reveal(shared, &entries, &outcomes);
         }
+        let batches = || entries.iter().filter_map(written_batch);
+        let records = batches().map(|batch| batch.records.len() as u64).sum();
+        let ended = batches().flat_map(|batch| &batch.records).any(|pending| ends(&pending.record));
         self.created.clear();
         self.marked &= records == 0;
-        shared.counters.published.store(self.position, Ordering::Release);
         shared.counters.last_time.store(at.as_millis(), Ordering::Relaxed);
         shared.counters.records.fetch_add(records, Ordering::Relaxed);
         self.settle(shared, &entries);
@@ -252,10 +252,25 @@ impl Committer {
         }
     }
 
+    /// Moves the durable state, which is what readers see.
+    fn reveal(&self, shared: &Shared, entries: &[Entry], outcomes: &[Outcome]) {
+        for (entry, outcome) in entries.iter().zip(outcomes) {
+            let Some(batch) = written_batch(entry) else {
+                continue;
+            };
+            if let Some(base) = outcome.rolled {
+                shared.durable.cut(base);
+            }
+            for (pending, written) in batch.records.iter().zip(&outcome.written) {
+                shared.durable.apply(&pending.record, written.at, written.len);
+            }
+        }
+        shared.counters.published.store(self.position, Ordering::Release);
+    }
+
     /// Gives back what the entries held while they were staged.
     fn settle(&self, shared: &Shared, entries: &[Entry]) {
-        let batches =
-            || entries.iter().filter_map(|entry| if let What::Write(b) = &entry.what { Some(b) } else { None });
+        let batches = || entries.iter().filter_map(written_batch);
         let here = |batch: &&Batch| batch.rolls == self.rolls;
         let mut queue = shared.queue.lock();
         queue.settle(batches().flat_map(|batch| &batch.records).map(|pending| pending.record.stream));
@@ -300,6 +315,13 @@ impl Committer {
                 }),
             );
         }
+    }
+}
+
+fn written_batch(entry: &Entry) -> Option<&Batch> {
+    match &entry.what {
+        What::Write(batch) => Some(batch),
+        What::Refuse(_) => None,
     }
 }
 

@@ -110,11 +110,12 @@ impl Spare {
     }
 }
 
-/// Makes a file of `size` durable zeros. Where that fails the file is removed again, as far as possible.
+/// Makes a file of `size` durable zeros. Where that fails its room is given back, as far as possible, and its name stays:
+/// a manifest may call the file ready, and one that is missing cannot be told from one that was lost.
 pub(super) fn zeroed(disk: &dyn Disk, number: u64, size: u64) -> io::Result<Arc<dyn DiskFile>> {
     let name = segment_name(number);
     fill(disk, &name, size).inspect_err(|_| {
-        let _ = disk.unlink(&name);
+        let _ = disk.open(&name).and_then(|file| file.truncate(0));
     })
 }
 
