@@ -20,6 +20,7 @@ mod serve;
 mod snapshot;
 mod table;
 mod tail;
+mod verify;
 mod watch;
 
 use std::ffi::OsString;
@@ -66,6 +67,8 @@ pub enum Command {
     Snapshot(Remote<snapshot::SnapshotArgs>),
     /// Print what the server knows of a stream, or which streams there are.
     Inspect(Remote<inspect::InspectArgs>),
+    /// Check a data directory that no server uses, and build its catalogue again where it is wrong.
+    Verify(verify::VerifyArgs),
     /// Print a completion script for a shell.
     Completions(completions::CompletionsArgs),
 }
@@ -148,6 +151,7 @@ impl Command {
             Self::Tail(remote) => tail::run(remote).await,
             Self::Snapshot(remote) => snapshot::run(remote).await,
             Self::Inspect(remote) => inspect::run(remote).await,
+            Self::Verify(args) => verify::run(args).await,
             Self::Completions(args) => completions::run(args),
         }
     }

@@ -20,6 +20,7 @@ pub mod subscriptions;
 mod sweep;
 mod timers;
 mod typed;
+pub mod verify;
 mod write;
 
 use std::ops::Deref;

@@ -29,7 +29,7 @@ pub(crate) struct Posting {
 }
 
 impl Posting {
-    pub fn end(&self) -> Position {
+    pub(crate) fn end(&self) -> Position {
         self.first + u64::from(self.count)
     }
 }
@@ -232,6 +232,11 @@ impl Durable {
 
     pub fn load(&self, id: StreamId) -> Option<StreamState> {
         self.streams.get(&id).map(|entry| entry.state.clone())
+    }
+
+    /// The live streams, in no order.
+    pub fn ids(&self) -> Vec<StreamId> {
+        self.streams.iter().map(|entry| *entry.key()).collect()
     }
 
     pub fn is_live(&self, id: StreamId) -> bool {

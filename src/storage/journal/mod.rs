@@ -23,6 +23,7 @@ mod recovery;
 mod segment;
 mod space;
 mod threads;
+pub mod verify;
 
 pub use error::OpenError;
 
@@ -168,6 +169,16 @@ impl Journal {
             _ => OpenError::io("lock the data directory", error),
         })?;
         let recovered = recovery::recover(&*disk, &options)?;
+        Self::run(disk, options, lock, recovered)
+    }
+
+    /// Goes on from what was recovered.
+    fn run(
+        disk: Arc<dyn Disk>,
+        options: JournalOptions,
+        lock: Box<dyn Any + Send + Sync>,
+        recovered: recovery::Recovered,
+    ) -> Result<Arc<Self>, OpenError> {
         let space = Space::new(options.segment_bytes, recovered.committer.left(), recovered.spares);
         let counters = Counters {
             last_time: AtomicU64::new(recovered.committer.last_time().as_millis()),
