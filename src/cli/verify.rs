@@ -7,8 +7,8 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
-use crate::engine::verify::{StreamDifference, StreamsVerified, verify as verify_streams};
 use crate::engine::Settings;
+use crate::engine::verify::{StreamDifference, StreamsVerified, verify as verify_streams};
 use crate::runtime::Clock;
 use crate::storage::journal::verify::{Difference, Remedy, Verified, verify_dir};
 
@@ -57,7 +57,7 @@ fn check(args: &VerifyArgs) -> Result<(), Failure> {
     let hopeless = look.verified.differences.iter().any(|difference| difference.remedy != Remedy::Rebuild);
     if args.repair && repairable && !hopeless {
         let cannot = |cause: std::io::Error| Failure::Unable(format!("the catalogue cannot be replaced: {cause}"));
-        if let Some(aside) = look.verified.repair().map_err(cannot)? {
+        if let Some(aside) = look.verified.repair(&args.data_dir.join("catalogue")).map_err(cannot)? {
             note(&format!("the catalogue was built again; the one before is in {}", aside.display()));
         }
         look = Look::at(&args.data_dir)?;

@@ -235,7 +235,9 @@ fn compare_page(
             Some(newest) if newest.position != item.position => {
                 Some(format!("the fold knows a change at {}, the newest is at {}", item.position, newest.position))
             }
-            Some(newest) if newest.deletes != item.deletes => Some("the fold is wrong on whether it lives".to_owned()),
+            Some(newest) if newest.deletes != item.deletes => {
+                Some("the fold is wrong on whether it lives".to_owned())
+            }
             Some(newest) if newest.crc != crc32c::crc32c(&change) => {
                 Some("the fold leads to other bytes than the change's".to_owned())
             }

@@ -8,4 +8,5 @@ mod layers;
 mod lifetimes;
 mod storage_contract;
 mod subscriptions;
+mod verify;
 mod webhook;

@@ -190,7 +190,9 @@ mod tests {
     #[test]
     fn names_that_are_made_and_removed_are_so_here_only() {
         let below = SimDisk::new();
-        ["a", "b"].map(|name| below.create(name).unwrap().write_at(name.as_bytes(), 0).unwrap());
+        for name in ["a", "b"] {
+            below.create(name).unwrap().write_at(name.as_bytes(), 0).unwrap();
+        }
         let overlay = Overlay::new(Arc::new(below.clone()), Arc::new(|_| {}));
         overlay.rename("a", "c").unwrap();
         overlay.unlink("b").unwrap();

@@ -62,6 +62,8 @@ pub(super) struct End {
     pub in_flight: usize,
     /// Behind what is proven came marks and zeros only, as after a clean close.
     pub clean: bool,
+    /// Journal position up to which the catalogue covered it.
+    pub covered: u64,
     /// Why the catalogue was built again, if it was.
     pub rebuilt: Option<String>,
 }
@@ -395,6 +397,7 @@ impl Recovery<'_> {
             whole: tail.live.base + tail.end as u64,
             in_flight: tail.in_flight.len(),
             clean: tail.clean,
+            covered: self.covered.through,
             rebuilt: self.rebuilt.take(),
         };
         let has_room = tail.proven + SLACK <= tail.live.base + tail.live.size;

@@ -22,9 +22,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::model::{Position, StreamName};
 use crate::runtime::Clock;
-use crate::storage::SharedStore;
 use crate::storage::catalogue::Catalogue;
 use crate::storage::disk::{Disk, OsDisk, Overlay};
+use crate::storage::{SharedStore, Store};
 
 use super::manifest::{Manifest, ManifestFault, end_of, segment_name};
 use super::recovery::{self, End};
@@ -116,8 +116,9 @@ pub struct Verified {
     pub counts: Counts,
     // Dropped in this order.
     journal: Option<Arc<Journal>>,
-    catalogue: Option<PathBuf>,
-    aside: Aside,
+    /// The catalogue that was built from the journal.
+    rebuilt: Option<PathBuf>,
+    _aside: Option<Aside>,
     _lock: Box<dyn Any + Send + Sync>,
 }
 
@@ -131,14 +132,6 @@ impl Aside {
         }
         std::fs::create_dir_all(dir)?;
         Ok(Self(dir.to_owned()))
-    }
-
-    fn rebuilt(&self) -> PathBuf {
-        self.0.join("rebuilt")
-    }
-
-    fn copy(&self) -> PathBuf {
-        self.0.join("copy")
     }
 }
 
@@ -156,14 +149,23 @@ pub fn verify_dir(dir: &Path, clock: Clock, progress: OnProgress) -> Result<Veri
         return Err(VerifyError::NoJournal(dir.to_owned()));
     }
     let disk = OsDisk::new(journal).map_err(|error| VerifyError::io("open the data directory", error))?;
-    verify(Arc::new(disk), Some(&dir.join("catalogue")), &dir.join("verify"), clock, progress)
+    let (catalogue, aside) = (dir.join("catalogue"), dir.join("verify"));
+    verify(Arc::new(disk), Some(Beside { catalogue: &catalogue, aside: &aside }), clock, progress)
 }
 
-/// Checks the journal on `disk` and its catalogue. What is built meanwhile lies in `aside`, which is emptied first.
+/// What lies beside the segments.
+#[derive(Clone, Copy, Debug)]
+pub struct Beside<'a> {
+    /// Where the catalogue is; it need not be there.
+    pub catalogue: &'a Path,
+    /// Where another one is built meanwhile. Emptied first, and removed in the end.
+    pub aside: &'a Path,
+}
+
+/// Checks the journal on `disk`. Without anything beside it, memory holds where each record lies.
 pub fn verify(
     disk: Arc<dyn Disk>,
-    catalogue: Option<&Path>,
-    aside: &Path,
+    beside: Option<Beside<'_>>,
     clock: Clock,
     progress: OnProgress,
 ) -> Result<Verified, VerifyError> {
@@ -171,16 +173,17 @@ pub fn verify(
         io::ErrorKind::WouldBlock => VerifyError::Locked,
         _ => VerifyError::io("lock the data directory", error),
     })?;
-    let aside = Aside::make(aside).map_err(|error| VerifyError::io(&format!("write in {}", aside.display()), error))?;
-    let catalogue = catalogue.filter(|dir| dir.exists()).map(Path::to_owned);
+    let aside = beside.map(|beside| Aside::make(beside.aside)).transpose();
+    let aside = aside.map_err(|error| VerifyError::io("write in the data directory", error))?;
+    let rebuilt = aside.as_ref().map(|aside| aside.0.join("rebuilt"));
     let mut found = Verified {
         differences: Vec::new(),
         more: 0,
         notes: Vec::new(),
         counts: Counts::default(),
         journal: None,
-        catalogue,
-        aside,
+        rebuilt: rebuilt.clone(),
+        _aside: aside,
         _lock: lock,
     };
     let read = Arc::new(AtomicU64::new(0));
@@ -198,7 +201,7 @@ pub fn verify(
     let total = 2 * manifest.live.iter().map(|live| live.size).sum::<u64>() + last;
     read.store(0, Ordering::Relaxed);
 
-    let opened = open_aside(overlay(&read, total), Some(found.aside.rebuilt()), clock.clone());
+    let opened = open_aside(overlay(&read, total), rebuilt, clock.clone());
     let (journal, end) = match opened {
         Ok(opened) => opened,
         Err(error) => {
@@ -210,16 +213,8 @@ pub fn verify(
     found.note_end(&end);
     let ledger = found.read_again(&journal)?;
     compare::with_start(&mut found, &ledger, &journal);
-    if let Some(dir) = found.catalogue.clone() {
-        let copied = copy_dir(&dir, &found.aside.copy());
-        copied.map_err(|error| VerifyError::io("copy the catalogue", error))?;
-        match open_aside(overlay(&read, total), Some(found.aside.copy()), clock) {
-            Ok((beside, End { rebuilt: None, .. })) if beside.shared.catalogue.read().is_some() => {
-                compare::with_catalogue(&mut found, &ledger, &journal, &beside);
-            }
-            Ok((_, End { rebuilt, .. })) => found.catalogue_differs(rebuilt.unwrap_or("it cannot be opened".into())),
-            Err(error) => found.catalogue_differs(error.to_string()),
-        }
+    if let Some(beside) = beside.filter(|beside| beside.catalogue.exists()) {
+        found.check_catalogue(beside, overlay(&read, total), clock, &ledger, &journal)?;
     }
     found.counts.streams = ledger.streams.len() as u64;
     found.journal = Some(journal);
@@ -267,16 +262,16 @@ impl Verified {
         self.journal.as_ref()?.shared.segments.at(position).map(|segment| segment.name())
     }
 
-    /// Puts the catalogue that was built here in the place of the present one, which is moved aside to where this
-    /// says. Nothing else is changed. `None` where there is none to put there.
+    /// Puts the catalogue that was built here into `dir`, in the place of the one there, which is moved aside to where
+    /// this says. Nothing else is changed. `None` where there is none to put there.
     ///
     /// Needs every [`Verified::store`] to be dropped.
-    pub fn repair(mut self) -> io::Result<Option<PathBuf>> {
-        let (Some(journal), Some(dir)) = (self.journal.take(), self.catalogue.take()) else { return Ok(None) };
-        crate::storage::Store::close(&*journal);
+    pub fn repair(mut self, dir: &Path) -> io::Result<Option<PathBuf>> {
+        let (Some(journal), Some(rebuilt)) = (self.journal.take(), self.rebuilt.take()) else { return Ok(None) };
+        Store::close(&*journal);
         drop(journal);
-        let aside = Catalogue::set_aside(&dir)?;
-        std::fs::rename(self.aside.rebuilt(), &dir)?;
+        let aside = Catalogue::set_aside(dir)?;
+        std::fs::rename(rebuilt, dir)?;
         Ok(Some(aside))
     }
 
@@ -285,6 +280,39 @@ impl Verified {
             true => self.differences.push(difference),
             false => self.more += 1,
         }
+    }
+
+    /// Holds what a start would see with a copy of the catalogue against the rest: opening one may change it.
+    fn check_catalogue(
+        &mut self,
+        beside: Beside<'_>,
+        disk: Arc<Overlay>,
+        clock: Clock,
+        ledger: &Ledger,
+        journal: &Journal,
+    ) -> Result<(), VerifyError> {
+        if !beside.catalogue.is_dir() {
+            self.catalogue_differs("it is no directory".into());
+            return Ok(());
+        }
+        let copy = beside.aside.join("copy");
+        let copied = copy_dir(beside.catalogue, &copy);
+        copied.map_err(|error| VerifyError::io("copy the catalogue", error))?;
+        match open_aside(disk, Some(copy), clock) {
+            Ok((with, End { rebuilt: None, covered, .. })) if with.shared.catalogue.read().is_some() => {
+                compare::with_catalogue(self, ledger, journal, &with);
+                let last = journal.shared.segments.all().last().map_or(0, |segment| segment.base);
+                if covered < last {
+                    self.notes.push(format!(
+                        "the catalogue covers the journal up to {covered}: the next start reads what follows, to {last} \
+                         and on"
+                    ));
+                }
+            }
+            Ok((_, End { rebuilt, .. })) => self.catalogue_differs(rebuilt.unwrap_or("it cannot be opened".into())),
+            Err(error) => self.catalogue_differs(error.to_string()),
+        }
+        Ok(())
     }
 
     fn catalogue_differs(&mut self, why: String) {
@@ -314,7 +342,10 @@ impl Verified {
         match error {
             OpenError::Damaged { file, position } => {
                 let what = "the journal is damaged where acknowledged records were".into();
-                self.add(Difference { position: Some(position), ..Difference::of_file(&file, what, Remedy::Restore) });
+                self.add(Difference {
+                    position: Some(position),
+                    ..Difference::of_file(&file, what, Remedy::Restore)
+                });
             }
             OpenError::Io { doing, source } if source.kind() == io::ErrorKind::NotFound => {
                 self.add(Difference::plain(format!("cannot {doing}: {source}"), Remedy::Restore));

@@ -86,7 +86,8 @@ impl Account<'_> {
             Ok(digest) if digest == told.postings => {}
             Ok(digest) => {
                 let (has, are) = (digest.count, told.postings.count);
-                let what = format!("{who} places {has} records of the stream, or places them elsewhere; there are {are}");
+                let what =
+                    format!("{who} places {has} records of the stream, or places them elsewhere; there are {are}");
                 wrong.push((what, locate(id)));
             }
             Err(why) => wrong.push((format!("{who} cannot say where the stream's records lie: {why}"), locate(id))),
