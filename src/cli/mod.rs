@@ -20,6 +20,7 @@ mod serve;
 mod snapshot;
 mod table;
 mod tail;
+mod transfer;
 mod verify;
 mod watch;
 
@@ -69,6 +70,10 @@ pub enum Command {
     Inspect(Remote<inspect::InspectArgs>),
     /// Check a data directory that no server uses, and build its catalogue again where it is wrong.
     Verify(verify::VerifyArgs),
+    /// Write all of a data directory that no server uses as lines of JSON.
+    Export(transfer::ExportArgs),
+    /// Make a data directory of what `export` wrote.
+    Import(transfer::ImportArgs),
     /// Print a completion script for a shell.
     Completions(completions::CompletionsArgs),
 }
@@ -152,6 +157,8 @@ impl Command {
             Self::Snapshot(remote) => snapshot::run(remote).await,
             Self::Inspect(remote) => inspect::run(remote).await,
             Self::Verify(args) => verify::run(args).await,
+            Self::Export(args) => transfer::run_export(args).await,
+            Self::Import(args) => transfer::run_import(args).await,
             Self::Completions(args) => completions::run(args),
         }
     }

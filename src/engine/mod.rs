@@ -19,6 +19,7 @@ mod stage;
 pub mod subscriptions;
 mod sweep;
 mod timers;
+pub mod transfer;
 mod typed;
 pub mod verify;
 mod write;

@@ -8,5 +8,6 @@ mod layers;
 mod lifetimes;
 mod storage_contract;
 mod subscriptions;
+mod transfer;
 mod verify;
 mod webhook;

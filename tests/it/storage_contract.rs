@@ -101,7 +101,7 @@ impl Backend {
 }
 
 /// A way to append that waits for the answer.
-trait Ask {
+pub(super) trait Ask {
     fn ask(&self, records: Vec<Staged>) -> Answer;
     fn send(&self, records: Vec<Staged>) -> Receiver<Answer>;
     fn make(&self, name: &str) -> StreamId;

@@ -32,7 +32,7 @@ fn clock() -> Clock {
 // ---- directories that hold everything -------------------------------------------------------------------------------
 
 /// A server in this process, on a directory.
-struct World {
+pub(super) struct World {
     clock: Clock,
     store: Arc<Journal>,
     engine: Engine,
@@ -41,7 +41,7 @@ struct World {
 }
 
 impl World {
-    fn on(dir: &Path, clock: Clock) -> Self {
+    pub(super) fn on(dir: &Path, clock: Clock) -> Self {
         let options = JournalOptions { segment_bytes: SEGMENT, ..JournalOptions::new(clock.clone()) };
         let store = Journal::open_dir(dir, options).unwrap();
         let engine = Engine::start(store.clone(), clock.clone(), Settings::default()).unwrap();
@@ -73,7 +73,7 @@ impl World {
         self.ok(method, path, &[("content-type", "application/json")], body.to_string()).await;
     }
 
-    async fn stop(self) {
+    pub(super) async fn stop(self) {
         self.engine.begin_stop();
         for task in self.tasks {
             task.await.unwrap();
@@ -82,7 +82,7 @@ impl World {
     }
 
     /// One of everything, some segments of it.
-    async fn fill(&self) {
+    pub(super) async fn fill(&self) {
         let document = include_str!("../../schemas/documents/workers.json");
         self.json("POST", "/v1/schemas/workers/versions", serde_json::from_str(document).unwrap()).await;
         let binding = json!({ "pattern": "w/**", "subject": "workers", "validation": "quarantine" });

@@ -218,6 +218,11 @@ impl Durable {
         known.max(self.former_floor())
     }
 
+    /// Of the names that a catalogue does not know, above which positions their former streams ended.
+    pub fn former_ends(&self) -> Vec<(StreamName, Position)> {
+        self.former.lock().iter().map(|(name, former)| (name.clone(), former.end)).collect()
+    }
+
     pub fn former_floor(&self) -> Position {
         self.former_floor.load(Ordering::SeqCst)
     }

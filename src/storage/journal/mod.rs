@@ -28,6 +28,7 @@ pub mod verify;
 pub use error::OpenError;
 
 use std::any::Any;
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -218,6 +219,19 @@ impl Journal {
             disk.map_err(|error| OpenError::io(&format!("write in the data directory {}", dir.display()), error))?;
         options.catalogue.get_or_insert_with(|| dir.join("catalogue"));
         Self::open(Arc::new(disk), options)
+    }
+
+    /// Every name that former streams are known to have had, and above which positions they ended.
+    pub fn former_ends(&self) -> Result<Vec<(StreamName, Position)>, String> {
+        let mut ends: HashMap<StreamName, Position> = self.shared.durable.former_ends().into_iter().collect();
+        if let Some(catalogue) = self.shared.catalogue.read().as_ref() {
+            for pair in catalogue.former_ends() {
+                let (name, end) = pair.map_err(|fault| fault.to_string())?;
+                let known = ends.entry(name).or_default();
+                *known = end.max(*known);
+            }
+        }
+        Ok(ends.into_iter().collect())
     }
 
     /// Commits what is staged now; returns how many calls of `append` that were. For a journal driven by hand.
