@@ -2,8 +2,8 @@
 //!
 //! It decides how answers look and what to do next when one is a refusal. Its invariants: data goes to standard output
 //! and everything else to standard error, so that every command can be piped; `--json` prints one JSON document per
-//! line; the exit code is 0 when done, 1 when refused or failed, 2 when called wrongly; a reader that has seen enough
-//! (a broken pipe) ends a command quietly.
+//! line; the exit code is 0 when done, 1 when refused or failed, 2 when called wrongly or when nothing can be said; a
+//! reader that has seen enough (a broken pipe) ends a command quietly.
 
 mod bind;
 mod completions;
