@@ -16,6 +16,8 @@ pub enum Failure {
     Usage(String),
     /// What was asked for is not there, or could not be done.
     Failed(String),
+    /// Nothing can be said: 2, where 1 would be an answer.
+    Unable(String),
     Io(io::Error),
 }
 
@@ -28,7 +30,7 @@ impl Failure {
             }
             Self::Io(cause) => (1, cause.to_string()),
             Self::Failed(text) => (1, text),
-            Self::Usage(text) => (2, text),
+            Self::Usage(text) | Self::Unable(text) => (2, text),
             Self::Client(error @ (ClientError::Url(_) | ClientError::Unsendable(_))) => (2, error.to_string()),
             Self::Client(error) => (1, explain(&error)),
         };

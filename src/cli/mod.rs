@@ -2,8 +2,8 @@
 //!
 //! It decides how answers look and what to do next when one is a refusal. Its invariants: data goes to standard output
 //! and everything else to standard error, so that every command can be piped; `--json` prints one JSON document per
-//! line; the exit code is 0 when done, 1 when refused or failed, 2 when called wrongly; a reader that has seen enough
-//! (a broken pipe) ends a command quietly.
+//! line; the exit code is 0 when done, 1 when refused or failed, 2 when called wrongly or when nothing can be said; a
+//! reader that has seen enough (a broken pipe) ends a command quietly.
 
 mod bind;
 mod completions;
@@ -21,6 +21,8 @@ mod serve;
 mod snapshot;
 mod table;
 mod tail;
+mod transfer;
+mod verify;
 mod watch;
 
 use std::ffi::OsString;
@@ -69,6 +71,12 @@ pub enum Command {
     Snapshot(Remote<snapshot::SnapshotArgs>),
     /// Print what the server knows of a stream, or which streams there are.
     Inspect(Remote<inspect::InspectArgs>),
+    /// Check a data directory that no server uses, and build its catalogue again where it is wrong.
+    Verify(verify::VerifyArgs),
+    /// Write all of a data directory that no server uses as lines of JSON.
+    Export(transfer::ExportArgs),
+    /// Make a data directory of what `export` wrote.
+    Import(transfer::ImportArgs),
     /// Print a completion script for a shell.
     Completions(completions::CompletionsArgs),
 }
@@ -152,6 +160,9 @@ impl Command {
             Self::Fork(remote) => fork::run(remote).await,
             Self::Snapshot(remote) => snapshot::run(remote).await,
             Self::Inspect(remote) => inspect::run(remote).await,
+            Self::Verify(args) => verify::run(args).await,
+            Self::Export(args) => transfer::run_export(args).await,
+            Self::Import(args) => transfer::run_import(args).await,
             Self::Completions(args) => completions::run(args),
         }
     }

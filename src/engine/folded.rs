@@ -298,7 +298,7 @@ impl Engine {
     }
 
     /// Up to `to`; `shift` is added to every position.
-    fn read_fold(
+    pub(super) fn read_fold(
         &self,
         stream: &PublishedStream,
         to: Position,
@@ -322,14 +322,14 @@ impl Engine {
         Ok(fold)
     }
 
-    fn version_fields(&self, stream: &PublishedStream) -> Result<VersionFields, Fault> {
+    pub(super) fn version_fields(&self, stream: &PublishedStream) -> Result<VersionFields, Fault> {
         let compiled = stream.schema.as_ref().map(|schema| self.compiled(schema)).transpose()?;
         Ok(VersionFields { compiled, depth_max: self.limits().json_depth_max })
     }
 }
 
 /// Which types carry a version, and in which member.
-struct VersionFields {
+pub(super) struct VersionFields {
     compiled: Option<Arc<Compiled>>,
     depth_max: usize,
 }

@@ -20,7 +20,9 @@ mod stage;
 pub mod subscriptions;
 mod sweep;
 mod timers;
+pub mod transfer;
 mod typed;
+pub mod verify;
 mod write;
 
 use std::ops::Deref;

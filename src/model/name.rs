@@ -36,7 +36,8 @@ pub enum NameFault {
 impl StreamName {
     /// Longest name, in bytes of its decoded form.
     pub const BYTES_MAX: usize = 1024;
-    const INTERNAL: char = '\u{1}';
+    /// What the names of the server's own streams begin with.
+    pub const INTERNAL: &str = "\u{1}";
 
     /// Checks a decoded path.
     pub fn parse(path: &str) -> Result<Self, NameFault> {

@@ -12,3 +12,4 @@ pub mod registry;
 pub mod schema;
 pub mod sse;
 pub mod subscription;
+pub mod transfer;

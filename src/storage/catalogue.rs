@@ -163,6 +163,16 @@ impl Catalogue {
         Ok(Position::from_le_bytes(end))
     }
 
+    /// Every name that former streams had, with what [`Catalogue::former_end`] says of it.
+    pub fn former_ends(&self) -> impl Iterator<Item = Result<(StreamName, Position), CatalogueFault>> {
+        self.db.scan_prefix(b"n").map(|pair| {
+            let (key, value) = pair?;
+            let name = std::str::from_utf8(&key[1..]).map_err(|_| CatalogueFault::Damaged)?;
+            let end = unsealed(&value)?.try_into().map_err(|_| CatalogueFault::Damaged)?;
+            Ok((StreamName::from_log(name), Position::from_le_bytes(end)))
+        })
+    }
+
     /// Records of `from..to` of a stream, in order, until they take `bytes_max`.
     pub fn postings(
         &self,

@@ -5,9 +5,11 @@
 //! them; a created, renamed or removed name is certain only after [`Disk::sync_dir`].
 
 mod os;
+mod overlay;
 mod sim;
 
 pub use os::OsDisk;
+pub(crate) use overlay::Overlay;
 pub use sim::SimDisk;
 
 use std::any::Any;

@@ -10,4 +10,6 @@ mod lifetimes;
 mod linearizability;
 mod storage_contract;
 mod subscriptions;
+mod transfer;
+mod verify;
 mod webhook;

@@ -4,7 +4,7 @@
 //! `journal_simulated::…`, `memory::…`. What is said of restarts and power loss has no meaning for a store in memory,
 //! which keeps nothing: those cases are listed apart, for the journals.
 
-mod crash;
+pub(super) mod crash;
 mod space;
 
 use std::collections::BTreeMap;
@@ -24,7 +24,7 @@ use keyfold::storage::{
 };
 use keyfold::stream::{Body, Creation, Fork, Lengths, Lifetime, Record, SchemaRef, StreamState, StreamVersion};
 
-type Answer = Result<Vec<Placed>, AppendError>;
+pub(super) type Answer = Result<Vec<Placed>, AppendError>;
 
 const SEGMENT: u64 = 64 << 10;
 
@@ -101,7 +101,7 @@ impl Backend {
 }
 
 /// A way to append that waits for the answer.
-trait Ask {
+pub(super) trait Ask {
     fn ask(&self, records: Vec<Staged>) -> Answer;
     fn send(&self, records: Vec<Staged>) -> Receiver<Answer>;
     fn make(&self, name: &str) -> StreamId;
@@ -173,7 +173,7 @@ fn create(id: StreamId, name: &str, start: u64) -> Staged {
     create_as(id, name, start, ContentType::json())
 }
 
-fn staged(state: &StreamState, body: Body) -> Staged {
+pub(super) fn staged(state: &StreamState, body: Body) -> Staged {
     Staged { record: record(state.id, state.tail, body), decided_on: state.version }
 }
 
@@ -183,7 +183,7 @@ fn json(messages: &[&str]) -> Body {
     Body::Append { lengths, payload: payload.into() }
 }
 
-fn say(state: &StreamState, messages: &[&str]) -> Staged {
+pub(super) fn say(state: &StreamState, messages: &[&str]) -> Staged {
     let mut staged = staged(state, json(messages));
     staged.record.count = messages.len() as u64;
     staged
@@ -212,7 +212,7 @@ fn messages(runs: &[Run]) -> Vec<String> {
     all
 }
 
-fn tuple(id: &str, epoch: u64, seq: u64) -> Producer {
+pub(super) fn tuple(id: &str, epoch: u64, seq: u64) -> Producer {
     Producer {
         id: ProducerId::parse(id).unwrap(),
         epoch: ProducerEpoch::new(epoch).unwrap(),

@@ -6,6 +6,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{Disk, DiskFile};
 
@@ -85,11 +86,16 @@ impl Disk for OsDisk {
     fn lock(&self, name: &str) -> io::Result<Box<dyn Any + Send + Sync>> {
         let path = self.dir.join(name);
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
-        match file.try_lock() {
-            Ok(()) => Ok(Box::new(file)),
-            Err(TryLockError::WouldBlock) => Err(io::ErrorKind::WouldBlock.into()),
-            Err(TryLockError::Error(error)) => Err(error),
+        // A program that this process is starting holds what was open here, a lock just given up among it, for as long
+        // as it takes to begin: a moment decides who is in.
+        for patience in [1, 4, 20, 100, 0].map(Duration::from_millis) {
+            match file.try_lock() {
+                Ok(()) => return Ok(Box::new(file)),
+                Err(TryLockError::WouldBlock) => std::thread::sleep(patience),
+                Err(TryLockError::Error(error)) => return Err(error),
+            }
         }
+        Err(io::ErrorKind::WouldBlock.into())
     }
 }
 

@@ -29,7 +29,7 @@ pub(crate) struct Posting {
 }
 
 impl Posting {
-    pub fn end(&self) -> Position {
+    pub(crate) fn end(&self) -> Position {
         self.first + u64::from(self.count)
     }
 }
@@ -218,6 +218,11 @@ impl Durable {
         known.max(self.former_floor())
     }
 
+    /// Of the names that a catalogue does not know, above which positions their former streams ended.
+    pub fn former_ends(&self) -> Vec<(StreamName, Position)> {
+        self.former.lock().iter().map(|(name, former)| (name.clone(), former.end)).collect()
+    }
+
     pub fn former_floor(&self) -> Position {
         self.former_floor.load(Ordering::SeqCst)
     }
@@ -232,6 +237,11 @@ impl Durable {
 
     pub fn load(&self, id: StreamId) -> Option<StreamState> {
         self.streams.get(&id).map(|entry| entry.state.clone())
+    }
+
+    /// The live streams, in no order.
+    pub fn ids(&self) -> Vec<StreamId> {
+        self.streams.iter().map(|entry| *entry.key()).collect()
     }
 
     pub fn is_live(&self, id: StreamId) -> bool {

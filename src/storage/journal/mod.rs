@@ -23,10 +23,12 @@ mod recovery;
 mod segment;
 mod space;
 mod threads;
+pub mod verify;
 
 pub use error::OpenError;
 
 use std::any::Any;
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -169,6 +171,16 @@ impl Journal {
             _ => OpenError::io("lock the data directory", error),
         })?;
         let recovered = recovery::recover(&*disk, &options)?;
+        Self::run(disk, options, lock, recovered)
+    }
+
+    /// Goes on from what was recovered.
+    fn run(
+        disk: Arc<dyn Disk>,
+        options: JournalOptions,
+        lock: Box<dyn Any + Send + Sync>,
+        recovered: recovery::Recovered,
+    ) -> Result<Arc<Self>, OpenError> {
         let space = Space::new(options.segment_bytes, recovered.committer.left(), recovered.spares);
         let counters = Counters {
             last_time: AtomicU64::new(recovered.committer.last_time().as_millis()),
@@ -208,6 +220,19 @@ impl Journal {
             disk.map_err(|error| OpenError::io(&format!("write in the data directory {}", dir.display()), error))?;
         options.catalogue.get_or_insert_with(|| dir.join("catalogue"));
         Self::open(Arc::new(disk), options)
+    }
+
+    /// Every name that former streams are known to have had, and above which positions they ended.
+    pub fn former_ends(&self) -> Result<Vec<(StreamName, Position)>, String> {
+        let mut ends: HashMap<StreamName, Position> = self.shared.durable.former_ends().into_iter().collect();
+        if let Some(catalogue) = self.shared.catalogue.read().as_ref() {
+            for pair in catalogue.former_ends() {
+                let (name, end) = pair.map_err(|fault| fault.to_string())?;
+                let known = ends.entry(name).or_default();
+                *known = end.max(*known);
+            }
+        }
+        Ok(ends.into_iter().collect())
     }
 
     /// Commits what is staged now; returns how many calls of `append` that were. For a journal driven by hand.

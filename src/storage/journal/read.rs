@@ -70,7 +70,13 @@ impl OwnRecords for Shared {
 
 impl Shared {
     /// Where the records of `from..to` lie: the oldest from the catalogue, the others from memory.
-    fn postings(&self, stream: StreamId, from: u64, to: u64, room: u64) -> Result<Vec<Posting>, ReadError> {
+    pub(super) fn postings(
+        &self,
+        stream: StreamId,
+        from: u64,
+        to: u64,
+        room: u64,
+    ) -> Result<Vec<Posting>, ReadError> {
         // Memory is asked first: what it has let go of by then is in the catalogue already.
         let known = self.durable.postings(stream, from, to, room).ok_or(ReadError::NotFound)?;
         let (from, to) = (from.max(known.start), to.min(known.tail));

@@ -48,6 +48,25 @@ pub(super) struct Recovered {
     pub committer: Committer,
     pub spares: Vec<Spare>,
     pub catalogue: Option<Catalogue>,
+    pub found: End,
+}
+
+/// How the journal was found.
+#[derive(Clone, Debug)]
+pub(super) struct End {
+    /// The file that it ended in.
+    pub file: u64,
+    /// Journal position up to which everything was proven, and that behind the last whole record.
+    pub proven: u64,
+    pub whole: u64,
+    /// Whole records between the two, marks aside.
+    pub in_flight: usize,
+    /// Behind what is proven came marks and zeros only, as after a clean close.
+    pub clean: bool,
+    /// Journal position up to which the catalogue covered it.
+    pub covered: u64,
+    /// Why the catalogue was built again, if it was.
+    pub rebuilt: Option<String>,
 }
 
 /// Brings a journal up, or says why that would lose something.
@@ -87,6 +106,7 @@ fn recover_with(disk: &dyn Disk, options: &JournalOptions) -> Result<Recovered, 
         catalogue: None,
         covered: Facts::default(),
         last_time: Timestamp::default(),
+        rebuilt: None,
     };
     if let Some(dir) = &options.catalogue {
         recovery.open_catalogue(dir)?;
@@ -120,6 +140,8 @@ struct Recovery<'a> {
     catalogue: Option<Catalogue>,
     covered: Facts,
     last_time: Timestamp,
+    /// Why the catalogue was built again, if it was.
+    rebuilt: Option<String>,
 }
 
 /// What a ready segment holds; `None` for zeros.
@@ -198,6 +220,7 @@ impl Recovery<'_> {
 
     fn rebuild_catalogue(&mut self, dir: &std::path::Path, why: &str) -> Result<(), OpenError> {
         self.catalogue = None;
+        self.rebuilt = Some(why.to_owned());
         self.durable.clear();
         self.durable.track();
         self.segments = Segments::default();
@@ -371,6 +394,15 @@ impl Recovery<'_> {
     /// Makes the end one that the journal can go on from.
     fn finish(mut self, tail: Tail) -> Result<Recovered, OpenError> {
         self.manifest.term += 1;
+        let found = End {
+            file: tail.live.file,
+            proven: tail.proven,
+            whole: tail.live.base + tail.end as u64,
+            in_flight: tail.in_flight.len(),
+            clean: tail.clean,
+            covered: self.covered.through,
+            rebuilt: self.rebuilt.take(),
+        };
         let has_room = tail.proven + SLACK <= tail.live.base + tail.live.size;
         let mut spares = self.renew_ready();
         let in_place = tail.clean && has_room;
@@ -401,6 +433,7 @@ impl Recovery<'_> {
             committer,
             spares,
             catalogue: self.catalogue,
+            found,
         })
     }
 

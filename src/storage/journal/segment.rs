@@ -143,6 +143,10 @@ impl Segments {
         self.0.write().push(segment);
     }
 
+    pub fn all(&self) -> Vec<Arc<Segment>> {
+        self.0.read().clone()
+    }
+
     pub fn len(&self) -> usize {
         self.0.read().len()
     }
@@ -221,7 +225,7 @@ pub(super) fn scan(key: u32, bytes: &[u8], base: u64, life: u32) -> Scan {
     scan
 }
 
-fn check(key: u32, bytes: &[u8], position: u64, life: u32) -> Result<Header<'_>, Fault> {
+pub(super) fn check(key: u32, bytes: &[u8], position: u64, life: u32) -> Result<Header<'_>, Fault> {
     let header = Header::parse(key, bytes)?;
     header.verify_body(bytes)?;
     match header.placement.position == position && header.placement.life == life {

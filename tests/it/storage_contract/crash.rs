@@ -7,39 +7,39 @@ use keyfold::storage::codec::{Encoded, Header, Placement};
 use keyfold::storage::disk::Disk;
 use keyfold::storage::{Health, Place, ReadError};
 
-pub(super) const SMALL: u64 = 8 << 10;
+pub(in super::super) const SMALL: u64 = 8 << 10;
 
-pub(super) fn clock() -> Clock {
+pub(in super::super) fn clock() -> Clock {
     Clock::manual(Timestamp::from_millis(1_000_000))
 }
 
-pub(super) fn by_hand() -> JournalOptions {
+pub(in super::super) fn by_hand() -> JournalOptions {
     JournalOptions { segment_bytes: SMALL, by_hand: true, ..JournalOptions::new(clock()) }
 }
 
-pub(super) fn open(disk: &SimDisk) -> Result<Arc<Journal>, OpenError> {
+pub(in super::super) fn open(disk: &SimDisk) -> Result<Arc<Journal>, OpenError> {
     Journal::open(Arc::new(disk.clone()), by_hand())
 }
 
 /// Appends and commits.
-pub(super) fn commit(journal: &Journal, records: Vec<Staged>) -> Answer {
+pub(in super::super) fn commit(journal: &Journal, records: Vec<Staged>) -> Answer {
     let answer = journal.send(records);
     journal.step();
     answer.try_recv().expect("a step tells everyone")
 }
 
-pub(super) fn make(journal: &Journal, name: &str) -> StreamId {
+pub(in super::super) fn make(journal: &Journal, name: &str) -> StreamId {
     let id = journal.next_id();
     commit(journal, vec![create(id, name, journal.start_position())]).unwrap();
     id
 }
 
-pub(super) fn speak(journal: &Journal, id: StreamId, text: &str) -> Answer {
+pub(in super::super) fn speak(journal: &Journal, id: StreamId, text: &str) -> Answer {
     commit(journal, vec![say(&journal.load(id).unwrap(), &[text])])
 }
 
 /// Name, contents and life of the segments that hold something, in order of their files.
-pub(super) fn segments(disk: &SimDisk) -> Vec<(String, Vec<u8>)> {
+pub(in super::super) fn segments(disk: &SimDisk) -> Vec<(String, Vec<u8>)> {
     let mut names = disk.list().unwrap();
     names.retain(|name| name.starts_with("segment-"));
     names.sort();
@@ -128,9 +128,9 @@ impl Model {
 }
 
 /// State and payloads of every stream.
-pub(super) type Seen = BTreeMap<StreamId, (String, Vec<u8>)>;
+pub(in super::super) type Seen = BTreeMap<StreamId, (String, Vec<u8>)>;
 
-pub(super) fn seen(journal: &Journal) -> Seen {
+pub(in super::super) fn seen(journal: &Journal) -> Seen {
     let names = journal.list("", None, usize::MAX);
     let ids = names.iter().map(|name| journal.find(name).unwrap());
     ids.map(|id| {
@@ -808,7 +808,7 @@ impl OnDisk {
     }
 }
 
-pub(super) fn copy_dir(from: &std::path::Path, to: &std::path::Path) {
+pub(in super::super) fn copy_dir(from: &std::path::Path, to: &std::path::Path) {
     std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
