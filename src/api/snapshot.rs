@@ -15,9 +15,10 @@ use crate::engine::entity::value_of;
 use crate::engine::{Engine, Fault, FoldedItem, Handle, Pin, PublishedStream, Selection, Start};
 use crate::model::Offset;
 
-use super::body::{CutShort, Next, PATIENCE, PageRoom, sliced, stepwise};
+use super::body::{CutShort, Next, sliced, stepwise};
 use super::headers as names;
 use super::problem::Problem;
+use super::room::{PATIENCE, Room};
 use super::state::Api;
 use super::view::check_types;
 
@@ -37,7 +38,7 @@ const LONGEST: Duration = Duration::from_secs(600);
 
 struct Writer {
     engine: Engine,
-    room: PageRoom,
+    room: Room,
     handle: Arc<Handle>,
     stream: PublishedStream,
     pin: Pin,
@@ -102,7 +103,7 @@ async fn write(
             let mark = Offset::at(pin.mark);
             let writer = Writer {
                 engine,
-                room: api.page_room().clone(),
+                room: api.page_room(),
                 handle,
                 stream,
                 pin,

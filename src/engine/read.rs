@@ -31,7 +31,7 @@ impl Engine {
         self.expire_if_over(&handle).await?;
         let stream = handle.stream();
         if stream.is_none() && self.binding(&handle).is_none() {
-            return Err(Fault::NoStream(name.clone()));
+            return Err(self.no_stream(handle));
         }
         if let Some(stream) = &stream {
             self.used(&handle, stream.id);
@@ -45,7 +45,7 @@ impl Engine {
         self.expire_if_over(&handle).await?;
         let stream = handle.stream();
         if stream.is_none() && self.binding(&handle).is_none() {
-            return Err(Fault::NoStream(name.clone()));
+            return Err(self.no_stream(handle));
         }
         Ok((handle, stream))
     }
