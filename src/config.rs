@@ -334,6 +334,7 @@ impl ServeArgs {
                 limits,
                 stream_idle: millis(self.stream_idle_ms, engine.stream_idle),
                 subscriptions,
+                ..engine
             },
             api: ApiSettings {
                 token,

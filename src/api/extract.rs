@@ -1,10 +1,13 @@
 //! Paths, queries and bodies, read once and strictly.
 
+use std::time::Duration;
+
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::Uri;
 use axum::http::request::Parts;
 use http_body_util::BodyExt;
+use tokio::time::Instant;
 
 use crate::engine::{Engine, Selection};
 use crate::model::{EntityKey, EntityType, Offset, ReadFrom, StreamName};
@@ -239,11 +242,13 @@ impl FromRequest<Api> for WholeBody {
         }
         let (room, mut held) = (api.body_room(), Share::default());
         let (mut first, mut joined) = (None::<Bytes>, Vec::new());
-        while let Some(frame) = next_frame(&mut body).await? {
+        let (patience, began, mut came) = (api.settings().body_patience, Instant::now(), 0);
+        while let Some(frame) = next_frame(&mut body, patience, began, came).await? {
             let frame = frame
                 .map_err(|error| Problem::new(ProblemType::MalformedBody, format!("the body broke off: {error}")))?;
             let Ok(data) = frame.into_data() else { continue };
             let received = first.as_ref().map_or(0, Bytes::len).max(joined.len()) + data.len();
+            came = received;
             if received > max {
                 return Err(too_large());
             }
@@ -262,17 +267,22 @@ impl FromRequest<Api> for WholeBody {
     }
 }
 
-/// The next part of a body. One that stalls gives its share back: others wait for it.
-async fn next_frame(body: &mut Body) -> Result<Option<Result<http_body::Frame<Bytes>, axum::Error>>, Problem> {
-    tokio::time::timeout(FRAME_TIMEOUT, body.frame()).await.map_err(|_| {
-        Problem::new(
-            ProblemType::RequestTimeout,
-            format!("nothing of the body came for {} s", FRAME_TIMEOUT.as_secs()),
-        )
-    })
+/// The next part of a body of which `received` bytes have come since `began`. One that stalls gives its share and its
+/// place back: others wait for them.
+async fn next_frame(
+    body: &mut Body,
+    patience: Duration,
+    began: Instant,
+    received: usize,
+) -> Result<Option<Result<http_body::Frame<Bytes>, axum::Error>>, Problem> {
+    let whole = began + patience + Duration::from_secs((received / SLOWEST) as u64);
+    tokio::time::timeout_at(whole.min(Instant::now() + patience), body.frame())
+        .await
+        .map_err(|_| Problem::new(ProblemType::RequestTimeout, "the body stalled, or came at less than 16 KiB/s"))
 }
 
-const FRAME_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(30);
+/// Bytes a second below which a body is stuck, once the patience with it is over.
+const SLOWEST: usize = 16 << 10;
 
 #[cfg(test)]
 mod tests {

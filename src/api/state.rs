@@ -30,6 +30,8 @@ pub struct ApiSettings {
     pub sse_rotation: Duration,
     /// How long acknowledgements of an ingest may stay unread.
     pub ack_timeout: Duration,
+    /// How long a body may take at all, and nothing of it come; beyond that it is to come at some rate.
+    pub body_patience: Duration,
     /// What all request bodies together may hold in memory, in bytes; beyond it 503.
     pub bodies_bytes_max: usize,
     /// What all pages on their way to readers may hold in memory, in bytes; beyond it readers wait.
@@ -48,6 +50,7 @@ impl Default for ApiSettings {
             heartbeat: Duration::from_secs(15),
             sse_rotation: Duration::from_secs(60),
             ack_timeout: Duration::from_secs(30),
+            body_patience: Duration::from_secs(30),
             bodies_bytes_max: 256 << 20,
             pages_bytes_max: 512 << 20,
             requests_max: Limits::default().requests_max,

@@ -86,9 +86,6 @@ pub struct CollectionSchema {
 /// Most entities of one page: bounds what is remembered of each while their bytes are fetched.
 const ITEMS_MAX: usize = 65_536;
 
-/// How long one waits for a place to read newest changes from the log. Whoever waited behind them goes with them.
-const PATIENCE: Duration = Duration::from_secs(10);
-
 impl Start {
     /// Reads an offset that a folded reader gave. `start` is where the stream's positions begin.
     pub fn from_offset(offset: Offset, start: Position) -> Self {
@@ -260,7 +257,7 @@ impl Engine {
 
     /// Reads the fold from the log if nobody has yet. Typed writers wait for it, so none is missed.
     pub(super) async fn ensure_fold(&self, handle: &Arc<Handle>) -> Result<(), Fault> {
-        let deadline = tokio::time::Instant::now() + PATIENCE;
+        let deadline = tokio::time::Instant::now() + self.settings.fold_patience;
         loop {
             if has_fold(handle, self)? {
                 return Ok(());
@@ -308,7 +305,7 @@ impl Engine {
         to: Position,
         shift: u64,
     ) -> Result<Fold, Fault> {
-        let _place = self.fold_load(tokio::time::Instant::now() + PATIENCE).await?;
+        let _place = self.fold_load(tokio::time::Instant::now() + self.settings.fold_patience).await?;
         let versions = self.version_fields(source)?;
         let (engine, source) = (self.clone(), source.clone());
         let read = move || engine.read_fold(&source, to, shift, &versions);

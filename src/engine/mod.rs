@@ -52,6 +52,8 @@ pub struct Settings {
     pub limits: Limits,
     /// Streams neither read nor written for so long give their memory back.
     pub stream_idle: Duration,
+    /// How long one waits for a place among [`Limits::fold_loads_max`]; whoever waited behind them goes with them.
+    pub fold_patience: Duration,
     pub subscriptions: subscriptions::SubscriptionSettings,
 }
 
@@ -60,6 +62,7 @@ impl Default for Settings {
         Self {
             limits: Limits::default(),
             stream_idle: Duration::from_secs(300),
+            fold_patience: Duration::from_secs(10),
             subscriptions: subscriptions::SubscriptionSettings::default(),
         }
     }

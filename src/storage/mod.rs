@@ -7,6 +7,8 @@
 mod catalogue;
 pub mod codec;
 pub mod disk;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod journal;
 pub mod memory;
 pub mod mutant;

@@ -1,6 +1,7 @@
 //! What the engine promises about when it answers, shown on a store whose barriers are opened by hand.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -21,11 +22,13 @@ type Held = (Vec<Staged>, Completion);
 pub struct Gated {
     inner: Arc<MemoryStore>,
     held: Mutex<Option<Vec<Held>>>,
+    /// Reads do not end while it is set.
+    pub reads_stuck: AtomicBool,
 }
 
 impl Gated {
     pub fn new() -> Arc<Self> {
-        Arc::new(Self { inner: MemoryStore::new(Clock::system()), held: Mutex::new(None) })
+        Arc::new(Self { inner: MemoryStore::new(Clock::system()), held: Mutex::new(None), reads_stuck: AtomicBool::new(false) })
     }
 
     pub fn shut(&self) {
@@ -83,6 +86,9 @@ impl Store for Gated {
         self.inner.list(prefix, after, limit)
     }
     fn read(&self, stream: StreamId, from: Position, to: Position, max: usize) -> Result<Vec<Run>, ReadError> {
+        while self.reads_stuck.load(Ordering::Relaxed) {
+            std::thread::sleep(Duration::from_millis(2));
+        }
         self.inner.read(stream, from, to, max)
     }
     fn fetch(&self, messages: &[(Place, u32)]) -> Result<Vec<Bytes>, ReadError> {

@@ -6,6 +6,7 @@ mod forks;
 mod http;
 mod layers;
 mod lifetimes;
+mod overload;
 mod storage_contract;
 mod subscriptions;
 mod webhook;
