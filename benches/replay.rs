@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 const MESSAGE: usize = 1_000;
+const BATCH: usize = 100;
 const BOUND: u64 = 32 << 20;
 
 #[tokio::main]
@@ -125,8 +126,8 @@ async fn write(url: &str, bytes: usize) {
     let json = "application/json";
     client.put(&url).header("content-type", json).send().await.expect("a stream");
     let message = format!("{{\"x\":\"{}\"}}", "x".repeat(MESSAGE - 8));
-    let batch = format!("[{}]", vec![message; 1_000].join(","));
-    for _ in 0..bytes.div_ceil(MESSAGE * 1_000) {
+    let batch = format!("[{}]", vec![message; BATCH].join(","));
+    for _ in 0..bytes.div_ceil(MESSAGE * BATCH) {
         let sent = client.post(&url).header("content-type", json).body(batch.clone()).send().await.expect("an answer");
         assert!(sent.status().is_success(), "{}", sent.status());
     }

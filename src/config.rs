@@ -97,7 +97,7 @@ pub struct ServeArgs {
     /// Requests received and not answered yet, live reads apart [default: 10000]
     #[arg(long, env = "KEYFOLD_REQUESTS_MAX")]
     pub requests_max: Option<usize>,
-    /// Open live reads [default: 50000]
+    /// Open live reads, and snapshots on their way [default: 50000]
     #[arg(long, env = "KEYFOLD_LIVE_READERS_MAX")]
     pub live_readers_max: Option<usize>,
     /// Streams whose newest changes are read from the log at the same time [default: 4]

@@ -129,7 +129,7 @@ fn collect(engine: &Engine, api: &Api) -> Registry {
         ("pages_held_bytes", "Room that pages on their way hold", api.page_room().held_bytes() as u64),
         ("folds_bytes", "Memory that the newest changes of all streams take", engine.folds_bytes() as u64),
         ("streams_held", "Streams that memory holds something of", engine.handles_held() as u64),
-        ("live_readers", "Open live reads", read(&counters.live_readers)),
+        ("live_readers", "Open live reads, and snapshots on their way", read(&counters.live_readers)),
         ("subscriptions", "Subscriptions", engine.subscriptions_held() as u64),
     ] {
         registry.register(name, help, ConstGauge::new(value as i64));

@@ -33,7 +33,7 @@ pub struct Limits {
     pub connections_max: usize,
     /// Requests in hand: received, and not answered yet. Beyond it 503. Live reads are counted apart.
     pub requests_max: usize,
-    /// Open live reads; beyond it 503.
+    /// Open live reads, and snapshots on their way; beyond it 503.
     pub live_readers_max: usize,
     /// Streams whose newest changes are read from the log at the same time; a further one waits, then 503.
     pub fold_loads_max: usize,
