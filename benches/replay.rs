@@ -128,7 +128,8 @@ async fn write(url: &str, bytes: usize) {
     let message = format!("{{\"x\":\"{}\"}}", "x".repeat(MESSAGE - 8));
     let batch = format!("[{}]", vec![message; BATCH].join(","));
     for _ in 0..bytes.div_ceil(MESSAGE * BATCH) {
-        let sent = client.post(&url).header("content-type", json).body(batch.clone()).send().await.expect("an answer");
+        let sent =
+            client.post(&url).header("content-type", json).body(batch.clone()).send().await.expect("an answer");
         assert!(sent.status().is_success(), "{}", sent.status());
     }
 }

@@ -9,7 +9,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use keyfold::api::{Api, ApiSettings, router};
 use keyfold::engine::{Engine, Settings};
-use keyfold::model::{ContentType, Offset, Producer, ProducerEpoch, ProducerId, ProducerSeq, ReadFrom, StreamName, Timestamp};
+use keyfold::model::{
+    ContentType, Offset, Producer, ProducerEpoch, ProducerId, ProducerSeq, ReadFrom, StreamName, Timestamp,
+};
 use keyfold::protocol::change::{Change, Enrichment, StoredChange};
 use keyfold::protocol::subscription::SubscriptionBody;
 use keyfold::protocol::{cursor, json, registry as wire};
@@ -86,12 +88,8 @@ fn journal() -> Vec<(String, Vec<u8>)> {
             epoch: ProducerEpoch::ZERO,
             seq: ProducerSeq::new(0).expect("a seq"),
         };
-        let append = Record {
-            body,
-            count: 2,
-            producer: Some(producer),
-            ..Record::plain(id, 0, Timestamp::from_millis(2))
-        };
+        let append =
+            Record { body, count: 2, producer: Some(producer), ..Record::plain(id, 0, Timestamp::from_millis(2)) };
         let decided_on = StreamVersion::default();
         store.append(vec![Staged { record: create, decided_on }], Box::new(|done| drop(done.expect("room"))));
         store.step();

@@ -70,7 +70,7 @@ pub struct ServeArgs {
     /// Largest value of a typed change in bytes [default: 1048576]
     #[arg(long, env = "KEYFOLD_VALUE_BYTES_MAX")]
     pub value_bytes_max: Option<usize>,
-    /// Largest page of a read in bytes [default: 4194304]
+    /// Largest page of a read in bytes [default: 524288]
     #[arg(long, env = "KEYFOLD_PAGE_BYTES_MAX")]
     pub page_bytes_max: Option<usize>,
     /// Largest registered document in bytes [default: 1048576]
@@ -269,7 +269,7 @@ impl ServeArgs {
         if self.bodies_bytes_max.unwrap_or(256 << 20) < self.request_bytes_max.unwrap_or(16 << 20) {
             return bad("bodies_bytes_max", "at least request_bytes_max");
         }
-        if self.pages_bytes_max.unwrap_or(512 << 20) < self.page_bytes_max.unwrap_or(4 << 20) {
+        if self.pages_bytes_max.unwrap_or(512 << 20) < self.page_bytes_max.unwrap_or(512 << 10) {
             return bad("pages_bytes_max", "at least page_bytes_max");
         }
         if self.page_bytes_max == Some(0) || self.request_bytes_max == Some(0) || self.connections_max == Some(0) {

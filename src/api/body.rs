@@ -7,10 +7,10 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use super::room::SMALL_BYTES;
 use axum::body::{Body, Bytes};
 use futures_util::stream;
 use http_body::{Frame, SizeHint};
-use super::room::SMALL_BYTES;
 
 /// What a step gives: bytes to send and the state to go on from, or the end.
 pub type Next<S> = Option<(Bytes, S)>;

@@ -231,6 +231,7 @@ impl Engine {
         if places.len() <= 16 {
             return Ok(store.fetch(&places)?);
         }
+        let _turn = self.page_turn().await?;
         let fetched = tokio::task::spawn_blocking(move || store.fetch(&places)).await;
         Ok(fetched.map_err(|e| Fault::Storage(e.to_string()))??)
     }

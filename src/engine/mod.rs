@@ -68,6 +68,9 @@ impl Default for Settings {
     }
 }
 
+/// Pages read from the disk at the same time.
+const PAGE_READS: usize = 4;
+
 /// The running service. Cheap to clone; all clones are one.
 #[derive(Clone)]
 pub struct Engine(Arc<Inner>);
@@ -82,6 +85,8 @@ pub struct Inner {
     subscriptions: subscriptions::Subscriptions,
     in_flight_bytes: AtomicUsize,
     fold_loads: Semaphore,
+    /// Turns at reading pages from the disk: each takes buffers, so readers take turns instead of memory.
+    page_reads: Semaphore,
     /// As of the last look.
     folds_bytes: AtomicUsize,
     /// Above every position of every stream that is staged to go.
@@ -160,6 +165,7 @@ impl Engine {
             timers: timers::Timers::default(),
             in_flight_bytes: AtomicUsize::new(0),
             fold_loads: Semaphore::new(settings.limits.fold_loads_max),
+            page_reads: Semaphore::new(PAGE_READS),
             folds_bytes: AtomicUsize::new(0),
             start_floor: AtomicU64::new(0),
             started_at,

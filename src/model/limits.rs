@@ -47,7 +47,7 @@ impl Default for Limits {
             request_bytes_max: 16 << 20,
             value_bytes_max: 1 << 20,
             batch_messages_max: 100_000,
-            page_bytes_max: 4 << 20,
+            page_bytes_max: 512 << 10,
             json_depth_max: 128,
             producers_max: 10_000,
             forks_max: 10_000,

@@ -28,7 +28,11 @@ pub struct Gated {
 
 impl Gated {
     pub fn new() -> Arc<Self> {
-        Arc::new(Self { inner: MemoryStore::new(Clock::system()), held: Mutex::new(None), reads_stuck: AtomicBool::new(false) })
+        Arc::new(Self {
+            inner: MemoryStore::new(Clock::system()),
+            held: Mutex::new(None),
+            reads_stuck: AtomicBool::new(false),
+        })
     }
 
     pub fn shut(&self) {

@@ -118,8 +118,7 @@ async fn append(engine: &Engine, stream: &str) -> tokio::task::JoinHandle<Result
 #[tokio::test]
 async fn a_flood_of_small_appends_is_bounded_by_stream_and_by_server() {
     let store = Gated::new();
-    let limits =
-        Limits { stream_in_flight_bytes_max: 2_000, in_flight_bytes_max: 4_000, ..Limits::default() };
+    let limits = Limits { stream_in_flight_bytes_max: 2_000, in_flight_bytes_max: 4_000, ..Limits::default() };
     let world = World::on(store.clone(), limits);
     for stream in ["a", "b", "c"] {
         created(&world.engine, stream).await;
@@ -161,8 +160,7 @@ async fn with_typed_streams() -> Arc<Gated> {
     let store = Gated::new();
     let world = World::on(store.clone(), Limits::default());
     let schema = json!({ "type": "object", "required": ["id"], "properties": { "id": { "type": "string" } } });
-    let document =
-        json!({ "collections": { "things": { "type": "thing", "primaryKey": "id", "schema": schema } } });
+    let document = json!({ "collections": { "things": { "type": "thing", "primaryKey": "id", "schema": schema } } });
     let sent = world.ask("POST", "/v1/schemas/things/versions", document.to_string()).await;
     assert!(sent.0 < 300, "{sent:?}");
     let binding = json!({ "pattern": "t/*", "subject": "things" });
