@@ -23,8 +23,11 @@ use keyfold::storage::{Journal, JournalOptions, MemoryStore, Staged, Store, fuzz
 use keyfold::stream::{Body, Creation, Lengths, Lifetime, Record, StreamVersion};
 use keyfold::subscription::{WebhookUrl, stream_path};
 
+/// Takes any bytes, and panics where a promise is broken.
+pub type Target = fn(&[u8]);
+
 /// Every target by the name of its corpus.
-pub const TARGETS: [(&str, fn(&[u8])); 9] = [
+pub const TARGETS: [(&str, Target); 9] = [
     ("record", record),
     ("recovery", recovery),
     ("catalogue", catalogue),

@@ -23,7 +23,7 @@ fn corpus(target: &str) -> Vec<(PathBuf, Vec<u8>)> {
     files.into_iter().map(|path| (path.clone(), std::fs::read(&path).unwrap())).collect()
 }
 
-fn check(name: &str, target: fn(&[u8]), source: &str, input: &[u8]) {
+fn check(name: &str, target: targets::Target, source: &str, input: &[u8]) {
     if catch_unwind(AssertUnwindSafe(|| target(input))).is_err() {
         let kept = std::env::temp_dir().join(format!("keyfold-fuzz-{name}"));
         std::fs::write(&kept, input).unwrap();
