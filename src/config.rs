@@ -70,7 +70,7 @@ pub struct ServeArgs {
     /// Largest value of a typed change in bytes [default: 1048576]
     #[arg(long, env = "KEYFOLD_VALUE_BYTES_MAX")]
     pub value_bytes_max: Option<usize>,
-    /// Largest page of a read in bytes [default: 4194304]
+    /// Largest page of a read in bytes [default: 524288]
     #[arg(long, env = "KEYFOLD_PAGE_BYTES_MAX")]
     pub page_bytes_max: Option<usize>,
     /// Largest registered document in bytes [default: 1048576]
@@ -94,6 +94,18 @@ pub struct ServeArgs {
     /// Open connections [default: 20000]
     #[arg(long, env = "KEYFOLD_CONNECTIONS_MAX")]
     pub connections_max: Option<usize>,
+    /// Requests received and not answered yet, live reads apart [default: 10000]
+    #[arg(long, env = "KEYFOLD_REQUESTS_MAX")]
+    pub requests_max: Option<usize>,
+    /// Open live reads, and snapshots on their way [default: 50000]
+    #[arg(long, env = "KEYFOLD_LIVE_READERS_MAX")]
+    pub live_readers_max: Option<usize>,
+    /// Streams whose newest changes are read from the log at the same time [default: 4]
+    #[arg(long, env = "KEYFOLD_FOLD_LOADS_MAX")]
+    pub fold_loads_max: Option<usize>,
+    /// Bytes that the newest changes of all streams may take before those of unused streams are dropped [default: 2147483648]
+    #[arg(long, env = "KEYFOLD_FOLDS_BYTES_MAX")]
+    pub folds_bytes_max: Option<usize>,
     /// Where workers reach the server, such as `https://streams.example`; the listening address if not given [default: none]
     #[arg(long, value_name = "URL", env = "KEYFOLD_PUBLIC_URL")]
     pub public_url: Option<String>,
@@ -122,6 +134,9 @@ pub struct ServeArgs {
     #[arg(long, env = "KEYFOLD_LOG_FORMAT")]
     pub log_format: Option<LogFormat>,
 }
+
+/// More places than this are none that anybody waits for.
+const PLACES_MAX: usize = 1_000_000;
 
 /// Where the log is kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize, JsonSchema)]
@@ -214,6 +229,10 @@ impl ServeArgs {
             bodies_bytes_max,
             pages_bytes_max,
             connections_max,
+            requests_max,
+            live_readers_max,
+            fold_loads_max,
+            folds_bytes_max,
             public_url,
             subscriptions_max,
             subscription_streams_max,
@@ -250,11 +269,17 @@ impl ServeArgs {
         if self.bodies_bytes_max.unwrap_or(256 << 20) < self.request_bytes_max.unwrap_or(16 << 20) {
             return bad("bodies_bytes_max", "at least request_bytes_max");
         }
-        if self.pages_bytes_max.unwrap_or(512 << 20) < self.page_bytes_max.unwrap_or(4 << 20) {
+        if self.pages_bytes_max.unwrap_or(512 << 20) < self.page_bytes_max.unwrap_or(512 << 10) {
             return bad("pages_bytes_max", "at least page_bytes_max");
         }
         if self.page_bytes_max == Some(0) || self.request_bytes_max == Some(0) || self.connections_max == Some(0) {
             return bad("page_bytes_max, request_bytes_max, connections_max", "at least 1");
+        }
+        if self.requests_max == Some(0) || self.live_readers_max == Some(0) || self.fold_loads_max == Some(0) {
+            return bad("requests_max, live_readers_max, fold_loads_max", "at least 1");
+        }
+        if self.requests_max.max(self.fold_loads_max) > Some(PLACES_MAX) {
+            return bad("requests_max, fold_loads_max", "at most 1000000");
         }
         if self.webhook_deliveries_max == Some(0) || self.webhook_timeout_ms == Some(0) {
             return bad("webhook_deliveries_max, webhook_timeout_ms", "at least 1");
@@ -280,6 +305,10 @@ impl ServeArgs {
             stream_in_flight_bytes_max: self.stream_in_flight_bytes_max.unwrap_or(default.stream_in_flight_bytes_max),
             in_flight_bytes_max: self.in_flight_bytes_max.unwrap_or(default.in_flight_bytes_max),
             connections_max: self.connections_max.unwrap_or(default.connections_max),
+            requests_max: self.requests_max.unwrap_or(default.requests_max),
+            live_readers_max: self.live_readers_max.unwrap_or(default.live_readers_max),
+            fold_loads_max: self.fold_loads_max.unwrap_or(default.fold_loads_max),
+            folds_bytes_max: self.folds_bytes_max.unwrap_or(default.folds_bytes_max),
             ..default
         };
         let millis = |given: Option<u64>, default: Duration| given.map_or(default, Duration::from_millis);
@@ -305,6 +334,7 @@ impl ServeArgs {
                 limits,
                 stream_idle: millis(self.stream_idle_ms, engine.stream_idle),
                 subscriptions,
+                ..engine
             },
             api: ApiSettings {
                 token,
@@ -314,6 +344,7 @@ impl ServeArgs {
                 pages_bytes_max: self.pages_bytes_max.unwrap_or(api.pages_bytes_max),
                 sse_rotation: millis(self.sse_rotation_ms, api.sse_rotation),
                 root_mount,
+                requests_max: self.requests_max.unwrap_or(default.requests_max),
                 ..api
             },
             log: self.log.unwrap_or_else(|| "info".to_owned()),

@@ -19,9 +19,10 @@ use tokio::time::Sleep;
 use tokio_util::task::TaskTracker;
 
 use crate::api::multiplex::unless_stuck;
+use crate::api::room::ConnectionRooms;
 use crate::api::{self, Api};
 use crate::config::{ServerSettings, StoreKind};
-use crate::engine::{Engine, Fault, Health};
+use crate::engine::{Engine, Fault, Health, Shed};
 use crate::runtime::Clock;
 use crate::storage::{Journal, JournalOptions, MemoryStore, OpenError, SharedStore};
 use crate::webhook::{KeyError, Postman, PostmanError, SigningKey};
@@ -67,6 +68,9 @@ const STREAM_SEND_BYTES: usize = 64 << 10;
 /// How long a client may take to say which HTTP it speaks, and then for the head of a request.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// Largest head of a request; also what a connection reads ahead of a body.
+const HEAD_BYTES_MAX: usize = 64 << 10;
+
 /// How long requests in hand may take once the server stops.
 const GRACE: Duration = Duration::from_secs(10);
 
@@ -81,6 +85,7 @@ pub async fn start(settings: ServerSettings) -> Result<Running, ServerError> {
     let connections = TaskTracker::new();
     let accepting = Accepting {
         router: api::router(api.clone()),
+        api: api.clone(),
         connections: connections.clone(),
         stopped,
         write_timeout: settings.write_timeout,
@@ -163,6 +168,7 @@ impl Running {
 /// Takes connections until told to stop.
 struct Accepting {
     router: axum::Router,
+    api: Api,
     connections: TaskTracker,
     stopped: watch::Receiver<bool>,
     write_timeout: Duration,
@@ -179,13 +185,15 @@ impl Accepting {
             match accepted {
                 // Beyond the bound a connection is closed at once rather than left waiting.
                 Ok((socket, _)) => {
-                    if let Ok(place) = self.room.clone().try_acquire_owned() {
-                        let connection = self.connection(socket);
-                        self.connections.spawn(async move {
-                            connection.await;
-                            drop(place);
-                        });
-                    }
+                    let Ok(place) = self.room.clone().try_acquire_owned() else {
+                        self.api.sheds().count(Shed::Connections);
+                        continue;
+                    };
+                    let connection = self.connection(socket);
+                    self.connections.spawn(async move {
+                        connection.await;
+                        drop(place);
+                    });
                 }
                 Err(error) => {
                     // Out of file handles, mostly: give others time to close theirs.
@@ -200,11 +208,12 @@ impl Accepting {
         let service = TowerToHyperService::new(self.router.clone());
         let mut stopped = self.stopped.clone();
         let write_timeout = self.write_timeout;
+        let rooms = self.api.connection_rooms();
         async move {
             // Small frames must leave at once; where the socket cannot, they leave a little later.
             let _ = socket.set_nodelay(true);
-            let mut builder = auto::Builder::new(Streams { timeout: write_timeout });
-            builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
+            let mut builder = auto::Builder::new(Streams { timeout: write_timeout, rooms });
+            builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(HEAD_BYTES_MAX);
             let mut http2 = builder.http2();
             http2
                 .timer(TokioTimer::new())
@@ -212,7 +221,8 @@ impl Accepting {
                 .max_concurrent_streams(STREAMS_MAX)
                 .initial_stream_window_size(STREAM_WINDOW_BYTES)
                 .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
-                .max_send_buf_size(STREAM_SEND_BYTES);
+                .max_send_buf_size(STREAM_SEND_BYTES)
+                .max_header_list_size(HEAD_BYTES_MAX as u32);
             let greeting = Greeting::within(HEAD_TIMEOUT);
             let io = TokioIo::new(Timed { socket, timeout: write_timeout, stuck: None, greeting: Some(greeting) });
             let connection = builder.serve_connection(io, service);
@@ -231,6 +241,7 @@ impl Accepting {
 #[derive(Clone)]
 struct Streams {
     timeout: Duration,
+    rooms: ConnectionRooms,
 }
 
 impl<F> hyper::rt::Executor<F> for Streams
@@ -239,7 +250,7 @@ where
     F::Output: Send + 'static,
 {
     fn execute(&self, stream: F) {
-        tokio::spawn(unless_stuck(self.timeout, stream));
+        tokio::spawn(self.rooms.clone().serve(unless_stuck(self.timeout, stream)));
     }
 }
 

@@ -4,16 +4,13 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use super::room::SMALL_BYTES;
 use axum::body::{Body, Bytes};
 use futures_util::stream;
 use http_body::{Frame, SizeHint};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-
-use crate::engine::Fault;
 
 /// What a step gives: bytes to send and the state to go on from, or the end.
 pub type Next<S> = Option<(Bytes, S)>;
@@ -45,7 +42,7 @@ pub fn sliced(body: Body) -> Body {
 }
 
 /// Size of a slice: as large as a page may be without a share.
-const SLICE_BYTES: usize = SMALL_BYTES as usize;
+const SLICE_BYTES: usize = SMALL_BYTES;
 
 struct Sliced {
     body: Body,
@@ -86,69 +83,5 @@ impl http_body::Body for Sliced {
     }
 }
 
-/// What all responses together may hold in memory while their readers take them.
-#[derive(Clone)]
-pub struct PageRoom(Arc<Semaphore>);
-
-/// Unit in which pages take their share.
-const SHARE_BYTES: u64 = 1024;
-/// How long a page waits for its share.
-pub const PATIENCE: Duration = Duration::from_secs(10);
-/// The same where a reader is to be told in between that it is not forgotten.
-pub const LIVE_PATIENCE: Duration = Duration::from_secs(2);
 /// A breath between two tries of a live reader.
 pub const BETWEEN_TRIES: Duration = Duration::from_millis(200);
-/// Pages up to this size are not counted: a connection costs about as much.
-const SMALL_BYTES: u64 = 16 * SHARE_BYTES;
-
-/// Other pages hold all there is, because their readers do not take them.
-#[derive(Debug)]
-pub struct NoRoom;
-
-impl From<NoRoom> for Fault {
-    fn from(NoRoom: NoRoom) -> Self {
-        Self::Busy { retry_after: Duration::from_secs(1) }
-    }
-}
-
-/// A share, until the page that it is for has been sent.
-pub struct PageShare(Option<OwnedSemaphorePermit>);
-
-impl PageRoom {
-    pub fn new(bytes_max: usize) -> Self {
-        Self(Arc::new(Semaphore::new((bytes_max / SHARE_BYTES as usize).clamp(1, Semaphore::MAX_PERMITS))))
-    }
-
-    /// Waits for the share of a page of about so many bytes; not for ever.
-    pub async fn share(&self, bytes: u64, patience: Duration) -> Result<PageShare, NoRoom> {
-        if bytes <= SMALL_BYTES {
-            return Ok(PageShare(None));
-        }
-        let shares = u32::try_from(bytes / SHARE_BYTES).unwrap_or(u32::MAX);
-        match tokio::time::timeout(patience, self.0.clone().acquire_many_owned(shares)).await {
-            Ok(Ok(permit)) => Ok(PageShare(Some(permit))),
-            _ => Err(NoRoom),
-        }
-    }
-}
-
-impl PageShare {
-    /// Bytes that keep the share until the connection has taken them.
-    pub fn hold(self, page: impl Into<Bytes>) -> Bytes {
-        match self.0 {
-            None => page.into(),
-            Some(permit) => Bytes::from_owner(Held { page: page.into(), _permit: permit }),
-        }
-    }
-}
-
-struct Held {
-    page: Bytes,
-    _permit: OwnedSemaphorePermit,
-}
-
-impl AsRef<[u8]> for Held {
-    fn as_ref(&self) -> &[u8] {
-        &self.page
-    }
-}

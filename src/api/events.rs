@@ -16,17 +16,18 @@ use crate::engine::{Engine, Fault, Handle, LiveReader, Published, PublishedStrea
 use crate::model::{Offset, ReadFrom, StreamId};
 use crate::protocol::{json, sse};
 
-use super::body::{BETWEEN_TRIES, CutShort, LIVE_PATIENCE, Next, PageRoom, stepwise};
+use super::body::{BETWEEN_TRIES, CutShort, Next, stepwise};
 use super::extract::Query;
 use super::headers as names;
 use super::live::event_stream;
 use super::problem::{Problem, ProblemType};
+use super::room::{LIVE_PATIENCE, Room};
 use super::state::Api;
 use super::view::check_types;
 
 struct Reader {
     engine: Engine,
-    room: PageRoom,
+    room: Room,
     handle: Arc<Handle>,
     published: watch::Receiver<Published>,
     id: Option<StreamId>,
@@ -98,7 +99,7 @@ pub async fn respond(
     let id = stream.map(|stream| stream.id);
     let reader = Reader {
         published: handle.subscribe(),
-        counted: engine.live_reader(&handle, id),
+        counted: engine.live_reader(&handle, id)?,
         id,
         // What stood under this name before may still be held by the reader.
         resets: from != ReadFrom::Tail && offset.position > 0 && (unwritten || offset.position < begins),
@@ -108,7 +109,7 @@ pub async fn respond(
         selection,
         heartbeat: api.settings().heartbeat.mul_f64(0.8),
         state: State::Fresh,
-        room: api.page_room().clone(),
+        room: api.page_room(),
         engine,
     };
     Ok(event_stream(stepwise(reader, Reader::step)))

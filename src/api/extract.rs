@@ -1,18 +1,19 @@
 //! Paths, queries and bodies, read once and strictly.
 
-use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::Uri;
 use axum::http::request::Parts;
 use http_body_util::BodyExt;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 
 use crate::engine::{Engine, Selection};
 use crate::model::{EntityKey, EntityType, Offset, ReadFrom, StreamName};
 
 use super::problem::{Problem, ProblemType};
+use super::room::Share;
 use super::state::Api;
 
 /// The path of the request as it was sent, below a prefix.
@@ -227,15 +228,7 @@ impl FromRequestParts<Api> for Query {
 
 /// A whole body, no larger than the server takes, and its share of what all bodies together may hold in memory.
 #[derive(Default)]
-pub struct WholeBody(pub Bytes, pub Option<OwnedSemaphorePermit>);
-
-/// Unit in which bodies take their share.
-const SHARE_BYTES: usize = 1024;
-
-/// What all bodies together may hold, in shares.
-pub fn body_room(bytes_max: usize) -> Arc<Semaphore> {
-    Arc::new(Semaphore::new((bytes_max / SHARE_BYTES).clamp(1, Semaphore::MAX_PERMITS)))
-}
+pub struct WholeBody(pub Bytes, pub Share);
 
 impl FromRequest<Api> for WholeBody {
     type Rejection = Problem;
@@ -247,17 +240,19 @@ impl FromRequest<Api> for WholeBody {
         if http_body::Body::size_hint(&body).lower() > max as u64 {
             return Err(too_large());
         }
-        let mut held: Option<OwnedSemaphorePermit> = None;
+        let (room, mut held) = (api.body_room(), Share::default());
         let (mut first, mut joined) = (None::<Bytes>, Vec::new());
-        while let Some(frame) = next_frame(&mut body).await? {
+        let (patience, began, mut came) = (api.settings().body_patience, Instant::now(), 0);
+        while let Some(frame) = next_frame(&mut body, patience, began, came).await? {
             let frame = frame
                 .map_err(|error| Problem::new(ProblemType::MalformedBody, format!("the body broke off: {error}")))?;
             let Ok(data) = frame.into_data() else { continue };
             let received = first.as_ref().map_or(0, Bytes::len).max(joined.len()) + data.len();
+            came = received;
             if received > max {
                 return Err(too_large());
             }
-            hold(api.body_room(), &mut held, received)?;
+            room.grow(&mut held, received)?;
             match first.take() {
                 None if joined.is_empty() => first = Some(data),
                 Some(start) => {
@@ -272,36 +267,22 @@ impl FromRequest<Api> for WholeBody {
     }
 }
 
-/// The next part of a body. One that stalls gives its share back: others wait for it.
-async fn next_frame(body: &mut Body) -> Result<Option<Result<http_body::Frame<Bytes>, axum::Error>>, Problem> {
-    tokio::time::timeout(FRAME_TIMEOUT, body.frame()).await.map_err(|_| {
-        Problem::new(
-            ProblemType::RequestTimeout,
-            format!("nothing of the body came for {} s", FRAME_TIMEOUT.as_secs()),
-        )
-    })
+/// The next part of a body of which `received` bytes have come since `began`. One that stalls gives its share and its
+/// place back: others wait for them.
+async fn next_frame(
+    body: &mut Body,
+    patience: Duration,
+    began: Instant,
+    received: usize,
+) -> Result<Option<Result<http_body::Frame<Bytes>, axum::Error>>, Problem> {
+    let whole = began + patience + Duration::from_secs((received / SLOWEST) as u64);
+    tokio::time::timeout_at(whole.min(Instant::now() + patience), body.frame())
+        .await
+        .map_err(|_| Problem::new(ProblemType::RequestTimeout, "the body stalled, or came at less than 16 KiB/s"))
 }
 
-const FRAME_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(30);
-
-/// Takes shares until they cover `bytes`, without waiting: a body that waits for room holds what it has.
-pub fn hold(room: &Arc<Semaphore>, held: &mut Option<OwnedSemaphorePermit>, bytes: usize) -> Result<(), Problem> {
-    let has = held.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
-    let wants = bytes.div_ceil(SHARE_BYTES).saturating_sub(has);
-    let Ok(wants) = u32::try_from(wants) else { return Ok(()) };
-    if wants == 0 {
-        return Ok(());
-    }
-    let more = room.clone().try_acquire_many_owned(wants).map_err(|_| {
-        Problem::new(ProblemType::Busy, "too many request bodies are in memory")
-            .retry_after(std::time::Duration::from_secs(1))
-    })?;
-    match held {
-        Some(held) => held.merge(more),
-        None => *held = Some(more),
-    }
-    Ok(())
-}
+/// Bytes a second below which a body is stuck, once the patience with it is over.
+const SLOWEST: usize = 16 << 10;
 
 #[cfg(test)]
 mod tests {

@@ -5,7 +5,6 @@
 //! those before it, and a connection that does not read for too long is closed.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, BodyDataStream, Bytes};
@@ -14,15 +13,15 @@ use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesOrdered;
 use serde::Serialize;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use crate::engine::ingest::{Acknowledgement, Ingest};
 use crate::engine::{Appended, Engine, Fault};
 use crate::model::{Offset, Producer, ProducerEpoch, ProducerId, ProducerSeq, StreamName};
 
-use super::extract::hold;
 use super::headers as names;
 use super::problem::{Problem, ProblemBody, ProblemType};
+use super::room::{Room, Share};
 use super::state::Api;
 
 /// Lines decided on and not yet durable.
@@ -102,6 +101,7 @@ pub async fn respond(
     body: Body,
 ) -> Result<Response, Problem> {
     let numbering = Numbering::from_headers(head)?;
+    let place = api.place()?;
     let line_max = engine.limits().request_bytes_max;
     let ingest = engine.ingest(name).await?;
     let (acks, mut sent) = mpsc::channel(1);
@@ -114,14 +114,15 @@ pub async fn respond(
             scanned: 0,
             line_max,
             ended: false,
-            room: api.body_room().clone(),
-            held: None,
+            room: api.body_room(),
+            held: Share::default(),
         },
         pending: FuturesOrdered::new(),
         unread: VecDeque::new(),
         unread_bytes: 0,
         acks,
         ack_timeout: api.settings().ack_timeout,
+        _place: place,
     };
     tokio::spawn(session.run());
     let stream =
@@ -144,6 +145,8 @@ struct Session {
     unread_bytes: usize,
     acks: mpsc::Sender<Bytes>,
     ack_timeout: Duration,
+    /// It is a request in hand until it ends, although its answer has begun.
+    _place: OwnedSemaphorePermit,
 }
 
 /// What an ingest waits for.
@@ -302,8 +305,8 @@ struct Lines {
     line_max: usize,
     ended: bool,
     /// What all bodies together may hold, and the share of a long line in it.
-    room: Arc<Semaphore>,
-    held: Option<OwnedSemaphorePermit>,
+    room: Room,
+    held: Share,
 }
 
 impl Lines {
@@ -315,7 +318,7 @@ impl Lines {
                 let mut line = std::mem::replace(&mut self.buffer, rest);
                 self.scanned = 0;
                 if self.buffer.len() <= SHORT_LINE {
-                    self.held = None;
+                    self.held = Share::default();
                 }
                 line.pop();
                 return Ok(Some(line));
@@ -334,7 +337,7 @@ impl Lines {
                 Some(Ok(bytes)) => {
                     self.buffer.extend_from_slice(&bytes);
                     if self.buffer.len() > SHORT_LINE {
-                        hold(&self.room, &mut self.held, self.buffer.len())?;
+                        self.room.grow(&mut self.held, self.buffer.len())?;
                     }
                 }
                 // Cut off: the unfinished line was not meant to be written.

@@ -17,15 +17,17 @@ use crate::model::{Offset, StreamId};
 use crate::protocol::control::ControlEvent;
 use crate::protocol::{cursor::cursor, sse};
 
-use super::body::{BETWEEN_TRIES, CutShort, LIVE_PATIENCE, Next, PageRoom, PageShare, stepwise};
+use super::body::{BETWEEN_TRIES, CutShort, Next, stepwise};
 use super::headers as names;
+use super::problem::Problem;
+use super::room::{LIVE_PATIENCE, Room, Share};
 use super::state::Api;
 use super::view::{Page, View};
 
 /// A reader of protocol SSE.
 struct Reader {
     engine: Engine,
-    room: PageRoom,
+    room: Room,
     handle: Arc<Handle>,
     published: watch::Receiver<Published>,
     /// The incarnation it reads; another one under the same name ends it. `None` until the name is first written.
@@ -62,14 +64,14 @@ pub fn respond(
     view: View,
     selection: Selection,
     cursor: Option<String>,
-) -> Response {
+) -> Result<Response, Problem> {
     let text = stream.as_ref().is_none_or(|stream| stream.creation.content_type.is_text());
     // Spread out, so that readers who came together do not leave together.
     let rotation = api.settings().sse_rotation.mul_f64(0.9 + 0.2 * fastrand::f64());
     let id = stream.map(|stream| stream.id);
     let reader = Reader {
         published: handle.subscribe(),
-        counted: engine.live_reader(&handle, id),
+        counted: engine.live_reader(&handle, id)?,
         handle,
         id,
         view,
@@ -79,14 +81,14 @@ pub fn respond(
         heartbeat: api.settings().heartbeat.mul_f64(0.8),
         ends_at: Instant::now() + rotation,
         state: State::Fresh,
-        room: api.page_room().clone(),
+        room: api.page_room(),
         engine,
     };
     let mut response = event_stream(stepwise(reader, Reader::step));
     if !text {
         response.headers_mut().insert(names::STREAM_SSE_DATA_ENCODING, HeaderValue::from_static("base64"));
     }
-    response
+    Ok(response)
 }
 
 /// Headers that every kind of event stream has, so that proxies pass it on at once.
@@ -145,7 +147,7 @@ impl Reader {
         Ok(Some((out, self)))
     }
 
-    async fn page(&mut self) -> Result<Option<(Page, PageShare)>, Fault> {
+    async fn page(&mut self) -> Result<Option<(Page, Share)>, Fault> {
         let stream = self.handle.stream();
         match (&stream, self.id) {
             (Some(stream), Some(id)) if stream.id != id => return Ok(None),

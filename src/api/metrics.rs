@@ -14,7 +14,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
-use crate::engine::Engine;
+use crate::engine::{Engine, Shed};
 
 use super::problem::{Problem, ProblemType};
 use super::state::Api;
@@ -30,6 +30,11 @@ pub struct Requests {
 struct RequestLabels {
     method: &'static str,
     status: u16,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReasonLabel {
+    reason: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -74,7 +79,7 @@ fn known(method: &Method) -> &'static str {
 #[utoipa::path(get, path = "/metrics", tag = "operations", responses((status = 200, body = String)))]
 pub async fn scrape(State(api): State<Api>, engine: Engine) -> Result<Response, Problem> {
     let mut text = String::new();
-    encode(&mut text, &collect(&engine, api.requests()))
+    encode(&mut text, &collect(&engine, &api))
         .map_err(|_| Problem::new(ProblemType::Internal, "the metrics could not be written"))?;
     let mut response = text.into_response();
     let kind = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
@@ -82,8 +87,9 @@ pub async fn scrape(State(api): State<Api>, engine: Engine) -> Result<Response, 
     Ok(response)
 }
 
-fn collect(engine: &Engine, requests: &Requests) -> Registry {
+fn collect(engine: &Engine, api: &Api) -> Registry {
     let mut registry = Registry::with_prefix("keyfold");
+    let requests = api.requests();
     registry.register("http_requests", "Requests answered", requests.answered.clone());
     let help = "Time until the head of an answer was ready";
     registry.register_with_unit("http_request_duration", help, Unit::Seconds, requests.seconds.clone());
@@ -107,14 +113,23 @@ fn collect(engine: &Engine, requests: &Requests) -> Registry {
     ] {
         registry.register(name, help, ConstCounter::new(value));
     }
+    let sheds = Family::<ReasonLabel, Counter>::default();
+    for shed in Shed::ALL {
+        let count = counters.sheds.read(shed) + api.sheds().read(shed);
+        sheds.get_or_create(&ReasonLabel { reason: shed.reason() }).inc_by(count);
+    }
+    registry.register("shed", "Turned away because something was used up, by what it was", sheds);
     let ready = u64::from(engine.is_ready());
     for (name, help, value) in [
         ("ready", "Whether writes are accepted", ready),
         ("journal_segments", "Live segment files", stats.segments),
         ("journal_stored_bytes", "Bytes that the journal holds, without what was given back", stats.stored_bytes),
         ("in_flight_bytes", "Bytes staged and not yet durable", stats.in_flight_bytes),
+        ("bodies_held_bytes", "Room that request bodies hold", api.body_room().held_bytes() as u64),
+        ("pages_held_bytes", "Room that pages on their way hold", api.page_room().held_bytes() as u64),
+        ("folds_bytes", "Memory that the newest changes of all streams take", engine.folds_bytes() as u64),
         ("streams_held", "Streams that memory holds something of", engine.handles_held() as u64),
-        ("live_readers", "Open live reads", read(&counters.live_readers)),
+        ("live_readers", "Open live reads, and snapshots on their way", read(&counters.live_readers)),
         ("subscriptions", "Subscriptions", engine.subscriptions_held() as u64),
     ] {
         registry.register(name, help, ConstGauge::new(value as i64));

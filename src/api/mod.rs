@@ -14,6 +14,7 @@ pub mod metrics;
 pub mod multiplex;
 pub mod openapi;
 pub mod problem;
+pub mod room;
 pub mod routes;
 pub mod security;
 pub mod snapshot;

@@ -40,7 +40,7 @@ async fn finish(State(api): State<Api>, request: Request, next: Next) -> Respons
     let (method, path, version) = (request.method().clone(), request.uri().path().to_owned(), request.version());
     let asked = encoding::Asked::by(&request);
     let began = tokio::time::Instant::now();
-    let response = next.run(request).await;
+    let response = answer(&api, request, next).await;
     let (status, took) = (response.status(), began.elapsed());
     let mut response = asked.finish(response);
     browser_headers(response.headers_mut());
@@ -55,10 +55,35 @@ async fn finish(State(api): State<Api>, request: Request, next: Next) -> Respons
     multiplex::share(version, response)
 }
 
+/// Answers, unless too many others are waiting for their answers.
+async fn answer(api: &Api, request: Request, next: Next) -> Response {
+    let path = request.uri().path();
+    // Operators look when there is too much of something; and a long-poll waits by design, among the live readers.
+    let free = path == "/metrics" || is_health(path) || is_live(&request);
+    let place = match free {
+        true => None,
+        false => match api.place() {
+            Ok(place) => Some(place),
+            Err(problem) => return problem.into_response(),
+        },
+    };
+    let response = next.run(request).await;
+    drop(place);
+    response
+}
+
+fn is_health(path: &str) -> bool {
+    path == "/health" || path.starts_with("/health/")
+}
+
+fn is_live(request: &Request) -> bool {
+    request.method() == Method::GET
+        && request.uri().query().is_some_and(|query| query.split('&').any(|part| part.starts_with("live=")))
+}
+
 async fn authorise(State(api): State<Api>, request: Request, next: Next) -> Response {
     let path = request.uri().path();
-    let open =
-        path == "/health" || path.starts_with("/health/") || subscriptions::has_its_own_guard(request.method(), path);
+    let open = is_health(path) || subscriptions::has_its_own_guard(request.method(), path);
     if let Some(token) = api.settings().token.as_deref().filter(|_| !open) {
         let given = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
         let given =

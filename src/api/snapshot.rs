@@ -12,12 +12,13 @@ use axum::response::{IntoResponse, Response};
 use tokio::time::Instant;
 
 use crate::engine::entity::value_of;
-use crate::engine::{Engine, Fault, FoldedItem, Handle, Pin, PublishedStream, Selection, Start};
+use crate::engine::{Engine, Fault, FoldedItem, Handle, LiveReader, Pin, PublishedStream, Selection, Start};
 use crate::model::Offset;
 
-use super::body::{CutShort, Next, PATIENCE, PageRoom, sliced, stepwise};
+use super::body::{CutShort, Next, sliced, stepwise};
 use super::headers as names;
 use super::problem::Problem;
+use super::room::{PATIENCE, Room};
 use super::state::Api;
 use super::view::check_types;
 
@@ -37,7 +38,7 @@ const LONGEST: Duration = Duration::from_secs(600);
 
 struct Writer {
     engine: Engine,
-    room: PageRoom,
+    room: Room,
     handle: Arc<Handle>,
     stream: PublishedStream,
     pin: Pin,
@@ -51,6 +52,8 @@ struct Writer {
     began_at: Instant,
     wrote_one: bool,
     ended: bool,
+    /// It may last as long as a live read does, and counts as one.
+    _counted: LiveReader,
 }
 
 /// The state at one mark, as a document or, for `application/x-ndjson`, as lines of changes.
@@ -100,9 +103,10 @@ async fn write(
     let (mark, body) = match (stream, pin) {
         (Some(stream), Some(pin)) => {
             let mark = Offset::at(pin.mark);
+            let counted = engine.live_reader(&handle, Some(stream.id))?;
             let writer = Writer {
                 engine,
-                room: api.page_room().clone(),
+                room: api.page_room(),
                 handle,
                 stream,
                 pin,
@@ -114,6 +118,7 @@ async fn write(
                 began_at: Instant::now(),
                 wrote_one: false,
                 ended: false,
+                _counted: counted,
             };
             // In slices: an encoder keeps the piece it last read while it asks for the next, whose room that may be.
             (mark, sliced(stepwise(writer, Writer::step)))

@@ -7,14 +7,15 @@ use axum::extract::{FromRef, FromRequestParts};
 use axum::http::Method;
 use axum::http::request::Parts;
 
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
-use crate::engine::Engine;
+use crate::engine::{Engine, Shed, Sheds};
+use crate::model::Limits;
 
-use super::body::PageRoom;
 use super::headers as names;
 use super::metrics::Requests;
 use super::problem::{Problem, ProblemType};
+use super::room::{ConnectionRooms, Room};
 
 /// Settings of the edge.
 #[derive(Clone, Debug)]
@@ -29,10 +30,14 @@ pub struct ApiSettings {
     pub sse_rotation: Duration,
     /// How long acknowledgements of an ingest may stay unread.
     pub ack_timeout: Duration,
+    /// How long a body may take at all, and nothing of it come; beyond that it is to come at some rate.
+    pub body_patience: Duration,
     /// What all request bodies together may hold in memory, in bytes; beyond it 503.
     pub bodies_bytes_max: usize,
     /// What all pages on their way to readers may hold in memory, in bytes; beyond it readers wait.
     pub pages_bytes_max: usize,
+    /// Requests in hand; beyond it 503. Live reads have a bound of their own.
+    pub requests_max: usize,
     /// Prefix of the streams that are also served at the root: empty, or a path that ends with `/`. `None`: none are.
     pub root_mount: Option<String>,
 }
@@ -45,8 +50,10 @@ impl Default for ApiSettings {
             heartbeat: Duration::from_secs(15),
             sse_rotation: Duration::from_secs(60),
             ack_timeout: Duration::from_secs(30),
+            body_patience: Duration::from_secs(30),
             bodies_bytes_max: 256 << 20,
             pages_bytes_max: 512 << 20,
+            requests_max: Limits::default().requests_max,
             root_mount: None,
         }
     }
@@ -60,18 +67,23 @@ struct Inner {
     engine: OnceLock<Engine>,
     settings: ApiSettings,
     requests: Requests,
-    body_room: Arc<Semaphore>,
-    page_room: PageRoom,
+    places: Arc<Semaphore>,
+    body_room: Room,
+    page_room: Room,
+    sheds: Arc<Sheds>,
     ready: watch::Sender<bool>,
 }
 
 impl Api {
     pub fn new(settings: ApiSettings) -> Self {
+        let sheds = Arc::new(Sheds::default());
         Self(Arc::new(Inner {
             engine: OnceLock::new(),
             requests: Requests::default(),
-            body_room: super::extract::body_room(settings.bodies_bytes_max),
-            page_room: PageRoom::new(settings.pages_bytes_max),
+            places: Arc::new(Semaphore::new(settings.requests_max)),
+            body_room: Room::new(Shed::Bodies, settings.bodies_bytes_max, sheds.clone()),
+            page_room: Room::new(Shed::Pages, settings.pages_bytes_max, sheds.clone()),
+            sheds,
             ready: watch::Sender::new(false),
             settings,
         }))
@@ -91,14 +103,32 @@ impl Api {
         &self.0.requests
     }
 
-    /// What request bodies may still hold.
-    pub fn body_room(&self) -> &Arc<Semaphore> {
-        &self.0.body_room
+    /// A place among the requests in hand. Without waiting: a queue in front of the queue only makes everyone late.
+    pub fn place(&self) -> Result<OwnedSemaphorePermit, Problem> {
+        self.0.places.clone().try_acquire_owned().map_err(|_| {
+            self.0.sheds.count(Shed::Requests);
+            Problem::new(ProblemType::Busy, "too many requests are in hand").retry_after(Duration::from_secs(1))
+        })
     }
 
-    /// What pages on their way may still hold.
-    pub fn page_room(&self) -> &PageRoom {
-        &self.0.page_room
+    /// What request bodies may hold, for whom is served now.
+    pub fn body_room(&self) -> Room {
+        self.0.body_room.here()
+    }
+
+    /// What pages on their way may hold, for whom is served now.
+    pub fn page_room(&self) -> Room {
+        self.0.page_room.here()
+    }
+
+    /// What the requests of a new connection may hold, where they share it.
+    pub fn connection_rooms(&self) -> ConnectionRooms {
+        ConnectionRooms::new(&self.0.body_room, &self.0.page_room)
+    }
+
+    /// What the edge has turned away; the engine counts its own.
+    pub fn sheds(&self) -> &Sheds {
+        &self.0.sheds
     }
 
     /// `None` while recovering.

@@ -11,9 +11,9 @@ use crate::protocol::change::StoredChange;
 use crate::protocol::control::Control;
 use crate::registry::Reads;
 
-use super::body::{PageRoom, PageShare};
 use super::extract::malformed_query;
 use super::problem::Problem;
+use super::room::{Room, Share};
 
 /// How a protocol read sees the stream, and how far it has come.
 pub enum View {
@@ -107,12 +107,12 @@ impl View {
     pub async fn page(
         &mut self,
         engine: &Engine,
-        room: &PageRoom,
+        room: &Room,
         handle: &Arc<Handle>,
         stream: Option<&PublishedStream>,
         selection: &Selection,
         patience: Duration,
-    ) -> Result<(Page, PageShare), Fault> {
+    ) -> Result<(Page, Share), Fault> {
         let estimate = stream.map_or(0, |stream| engine.page_estimate(stream, self.position()));
         let share = room.share(estimate, patience).await?;
         let page = self.read_page(engine, handle, stream, selection).await?;

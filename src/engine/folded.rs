@@ -2,6 +2,7 @@
 //! readers, slow readers and entity look-ups; this module keeps it loaded and turns its walks into bytes.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -13,7 +14,7 @@ use crate::registry::Compiled;
 use crate::storage::{Place, Run};
 
 use super::handle::{Handle, PublishedStream};
-use super::{Engine, Fault};
+use super::{Engine, Fault, Shed};
 
 /// Which entities a folded reader wants; all where nothing is set.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -230,6 +231,7 @@ impl Engine {
         if places.len() <= 16 {
             return Ok(store.fetch(&places)?);
         }
+        let _turn = self.page_turn().await?;
         let fetched = tokio::task::spawn_blocking(move || store.fetch(&places)).await;
         Ok(fetched.map_err(|e| Fault::Storage(e.to_string()))??)
     }
@@ -256,6 +258,7 @@ impl Engine {
 
     /// Reads the fold from the log if nobody has yet. Typed writers wait for it, so none is missed.
     pub(super) async fn ensure_fold(&self, handle: &Arc<Handle>) -> Result<(), Fault> {
+        let deadline = tokio::time::Instant::now() + self.settings.fold_patience;
         loop {
             if has_fold(handle, self)? {
                 return Ok(());
@@ -264,6 +267,7 @@ impl Engine {
             if has_fold(handle, self)? {
                 return Ok(());
             }
+            let _place = self.fold_load(deadline).await?;
             // Typed writes need the fold, so what is staged now is all there will be while this is held.
             handle.quiet().await;
             let Some(stream) = handle.stream() else { continue };
@@ -284,6 +288,17 @@ impl Engine {
         }
     }
 
+    /// A place among those who read newest changes from the log. Busy where none is free in time.
+    async fn fold_load(&self, deadline: tokio::time::Instant) -> Result<tokio::sync::SemaphorePermit<'_>, Fault> {
+        match tokio::time::timeout_at(deadline, self.fold_loads.acquire()).await {
+            Ok(Ok(place)) => Ok(place),
+            _ => {
+                self.counters.sheds.count(Shed::FoldLoads);
+                Err(Fault::Busy { retry_after: Duration::from_secs(1) })
+            }
+        }
+    }
+
     /// The newest change per key of a source up to `to`, as a fork that shifts it sees it.
     pub(super) async fn fold_of_range(
         &self,
@@ -291,6 +306,7 @@ impl Engine {
         to: Position,
         shift: u64,
     ) -> Result<Fold, Fault> {
+        let _place = self.fold_load(tokio::time::Instant::now() + self.settings.fold_patience).await?;
         let versions = self.version_fields(source)?;
         let (engine, source) = (self.clone(), source.clone());
         let read = move || engine.read_fold(&source, to, shift, &versions);

@@ -146,7 +146,7 @@ impl Engine {
             Some(stream) => stream,
             // Bound, so it is there, and nobody has written it.
             None if self.binding(&source).is_some() => self.create_empty(&asked.source).await?,
-            None => return Err(Fault::NoStream(asked.source.clone())),
+            None => return Err(self.no_stream(source)),
         };
         let at = self.fork_position(&stream, asked).await?;
         if let Some(received) = request.content_type.as_ref().filter(|c| !c.matches(&stream.creation.content_type)) {

@@ -317,10 +317,14 @@ pub(super) fn lock_all<'h>(handles: &[&'h Handle]) -> Vec<MutexGuard<'h, Core>> 
     }
 }
 
+/// What a record costs beside its payload while it waits: a flood of small ones must not count as little.
+const RECORD_BYTES: usize = 512;
+
+/// What a record that waits for the disk holds, in bytes.
 pub(super) fn staged_bytes(record: &Record) -> usize {
     match &record.body {
-        Body::Append { payload, .. } => payload.len(),
-        _ => 0,
+        Body::Append { payload, .. } => payload.len() + RECORD_BYTES,
+        _ => RECORD_BYTES,
     }
 }
 

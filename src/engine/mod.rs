@@ -16,6 +16,7 @@ pub mod live_check;
 mod quarantine;
 mod read;
 pub mod registry;
+mod shed;
 mod stage;
 pub mod subscriptions;
 mod sweep;
@@ -31,7 +32,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use dashmap::DashMap;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use crate::model::{Limits, StreamId, StreamName, Timestamp};
 use crate::registry::Binding;
@@ -45,6 +46,7 @@ pub use folded::{CollectionSchema, FoldedItem, FoldedPage, Pin, Selection, Start
 pub use fork::{ForkFault, ForkRequest};
 pub use handle::{Handle, Published, PublishedStream};
 pub use read::RawPage;
+pub use shed::{Shed, Sheds};
 pub use write::{AppendRequest, Appended, CreateRequest, Created};
 
 /// What the engine needs to know besides its store.
@@ -53,6 +55,8 @@ pub struct Settings {
     pub limits: Limits,
     /// Streams neither read nor written for so long give their memory back.
     pub stream_idle: Duration,
+    /// How long one waits for a place among [`Limits::fold_loads_max`]; whoever waited behind them goes with them.
+    pub fold_patience: Duration,
     pub subscriptions: subscriptions::SubscriptionSettings,
 }
 
@@ -61,10 +65,14 @@ impl Default for Settings {
         Self {
             limits: Limits::default(),
             stream_idle: Duration::from_secs(300),
+            fold_patience: Duration::from_secs(10),
             subscriptions: subscriptions::SubscriptionSettings::default(),
         }
     }
 }
+
+/// Pages read from the disk at the same time.
+const PAGE_READS: usize = 4;
 
 /// The running service. Cheap to clone; all clones are one.
 #[derive(Clone)]
@@ -79,6 +87,11 @@ pub struct Inner {
     timers: timers::Timers,
     subscriptions: subscriptions::Subscriptions,
     in_flight_bytes: AtomicUsize,
+    fold_loads: Semaphore,
+    /// Turns at reading pages from the disk: each takes buffers, so readers take turns instead of memory.
+    page_reads: Semaphore,
+    /// As of the last look.
+    folds_bytes: AtomicUsize,
     /// Above every position of every stream that is staged to go.
     start_floor: AtomicU64,
     started_at: Timestamp,
@@ -99,6 +112,7 @@ pub struct Counters {
     pub wakes: AtomicU64,
     pub wake_deliveries: AtomicU64,
     pub failed_wake_deliveries: AtomicU64,
+    pub sheds: Sheds,
 }
 
 impl Counters {
@@ -149,15 +163,18 @@ impl Engine {
             store,
             clock,
             subscriptions,
-            settings,
             streams: DashMap::new(),
             registry,
             timers: timers::Timers::default(),
             in_flight_bytes: AtomicUsize::new(0),
+            fold_loads: Semaphore::new(settings.limits.fold_loads_max),
+            page_reads: Semaphore::new(PAGE_READS),
+            folds_bytes: AtomicUsize::new(0),
             start_floor: AtomicU64::new(0),
             started_at,
             stopping: watch::Sender::new(false),
             counters: Counters::default(),
+            settings,
         }));
         // Nothing may ever ask for them again, and they end all the same.
         for (stream, lifetime, used_at) in engine.store.limited() {
@@ -178,14 +195,32 @@ impl Engine {
         self.streams.entry(name.clone()).or_insert_with(load).value().clone()
     }
 
-    /// Counts a live reader until what this gives is dropped. `stream` is `None` where nobody has written it yet.
-    pub fn live_reader(&self, handle: &Arc<Handle>, stream: Option<StreamId>) -> LiveReader {
-        self.counters.live_readers.fetch_add(1, Ordering::Relaxed);
+    /// Gives the handle of a name back that turned out to name nothing: asking for it costs no memory.
+    fn no_stream(&self, handle: Arc<Handle>) -> Fault {
+        let name = handle.name.clone();
+        drop(handle);
+        self.streams.remove_if(&name, |_, handle| {
+            let nothing = |core: &handle::Core| core.state.is_none() && core.in_flight == 0;
+            Arc::strong_count(handle) == 1 && handle.try_lock().is_some_and(|core| nothing(&core))
+        });
+        Fault::NoStream(name)
+    }
+
+    /// Counts a live reader until what this gives is dropped. `stream` is `None` where nobody has written it yet. Busy
+    /// where there are too many.
+    pub fn live_reader(&self, handle: &Arc<Handle>, stream: Option<StreamId>) -> Result<LiveReader, Fault> {
+        let readers_max = self.limits().live_readers_max as u64;
+        // Counted first: what is dropped takes it back.
+        let readers = self.counters.live_readers.fetch_add(1, Ordering::Relaxed);
         let mut reader = LiveReader { engine: self.clone(), handle: handle.clone(), stream: None };
+        if readers >= readers_max {
+            self.counters.sheds.count(Shed::LiveReaders);
+            return Err(Fault::Busy { retry_after: Duration::from_secs(1) });
+        }
         if let Some(stream) = stream {
             reader.begin(stream);
         }
-        reader
+        Ok(reader)
     }
 
     /// Ends live readers and lets no new ones begin. Writes go on until the server stops sending them.
@@ -229,6 +264,11 @@ impl Engine {
         self.streams.len()
     }
 
+    /// What the newest changes of all streams took when it was last looked at, in bytes.
+    pub fn folds_bytes(&self) -> usize {
+        self.folds_bytes.load(Ordering::Relaxed)
+    }
+
     /// The binding that applies to a name now.
     pub fn binding(&self, handle: &Handle) -> Option<Arc<Binding>> {
         self.binding_of(&handle.name, &mut handle.lock())
@@ -255,10 +295,12 @@ impl Engine {
             return Err(Fault::Full);
         }
         if core.in_flight_bytes > 0 && core.in_flight_bytes + bytes > limits.stream_in_flight_bytes_max {
+            self.counters.sheds.count(Shed::StreamInFlight);
             return Err(Fault::StreamBusy { retry_after });
         }
         let held = self.in_flight_bytes.load(Ordering::Relaxed);
         if held > 0 && held + bytes > limits.in_flight_bytes_max {
+            self.counters.sheds.count(Shed::InFlight);
             return Err(Fault::Busy { retry_after });
         }
         Ok(())

@@ -39,7 +39,7 @@ impl Engine {
         let handle = self.handle(name);
         let stream = self.expire_if_over(&handle).await?;
         if stream.is_none() && self.binding(&handle).is_none() {
-            return Err(Fault::NoStream(name.clone()));
+            return Err(self.no_stream(handle));
         }
         Ok((handle, stream))
     }
@@ -95,12 +95,20 @@ impl Engine {
         // Near the tail the bytes were just written: the page cache has them, and a thread would cost more.
         let runs = match to - from {
             ..=64 => read()?,
-            _ => tokio::task::spawn_blocking(read).await.map_err(|e| Fault::Storage(e.to_string()))??,
+            _ => {
+                let _turn = self.page_turn().await?;
+                tokio::task::spawn_blocking(read).await.map_err(|e| Fault::Storage(e.to_string()))??
+            }
         };
         if runs.is_empty() {
             return Err(Fault::Storage(format!("nothing is stored of stream {id} at {from}")));
         }
         Ok(runs)
+    }
+
+    /// A turn at reading from the disk. Waits for those before it, each of which takes as long as one page.
+    pub(super) async fn page_turn(&self) -> Result<tokio::sync::SemaphorePermit<'_>, Fault> {
+        self.page_reads.acquire().await.map_err(|e| Fault::Storage(e.to_string()))
     }
 
     /// Waits until the stream has something after `from`, has ended, or is another one. False once stopping.

@@ -162,7 +162,10 @@ impl Engine {
             };
             match is_due {
                 true => self.end_due().await,
-                false => self.forget_idle(),
+                false => {
+                    self.forget_idle();
+                    self.shrink_folds();
+                }
             }
         }
     }
@@ -214,6 +217,34 @@ impl Engine {
             }
             held || !idle
         });
+    }
+
+    /// Where newest changes take more than they may, drops those that nobody uses now, the longest unused first: the
+    /// log still has them.
+    fn shrink_folds(&self) {
+        let mut folds = Vec::new();
+        for entry in self.streams.iter() {
+            let handle = entry.value();
+            let Some(core) = handle.try_lock() else { continue };
+            if let Some(fold) = core.fold() {
+                folds.push((core.used_at, fold.memory_bytes(), handle.name.clone()));
+            }
+        }
+        let mut bytes: usize = folds.iter().map(|(_, bytes, _)| bytes).sum();
+        folds.sort_unstable_by_key(|(used_at, ..)| *used_at);
+        for (_, size, name) in folds {
+            if bytes <= self.limits().folds_bytes_max {
+                break;
+            }
+            let dropped = self.streams.get_mut(&name).and_then(|handle| {
+                // Nobody comes to hold it while the entry is locked.
+                let free = Arc::strong_count(handle.value()) == 1;
+                let mut core = handle.try_lock().filter(|core| free && core.in_flight == 0)?;
+                core.take_fold()
+            });
+            bytes -= dropped.map_or(0, |_| size);
+        }
+        self.folds_bytes.store(bytes, std::sync::atomic::Ordering::Relaxed);
     }
 }
 

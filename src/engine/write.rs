@@ -277,7 +277,7 @@ impl Engine {
         let typed = match &stream {
             Some(stream) => stream.schema.is_some(),
             None if binding.is_some() => true,
-            None => return Err(Fault::NoStream(name.clone())),
+            None => return Err(self.no_stream(handle)),
         };
         if request.body.is_empty() && !request.closes {
             return Err(Fault::EmptyBody);
@@ -442,7 +442,10 @@ impl Engine {
             Ok(landing) => landing.durable().await,
             Err((basis, fault)) => {
                 self.settle(&handle, basis).await?;
-                Err(fault)
+                Err(match fault {
+                    Fault::NoStream(_) => self.no_stream(handle),
+                    fault => fault,
+                })
             }
         }
     }

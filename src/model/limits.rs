@@ -31,6 +31,14 @@ pub struct Limits {
     pub faults_max: usize,
     /// Open connections; beyond it new ones are closed at once.
     pub connections_max: usize,
+    /// Requests in hand: received, and not answered yet. Beyond it 503. Live reads are counted apart.
+    pub requests_max: usize,
+    /// Open live reads, and snapshots on their way; beyond it 503.
+    pub live_readers_max: usize,
+    /// Streams whose newest changes are read from the log at the same time; a further one waits, then 503.
+    pub fold_loads_max: usize,
+    /// Bytes that the newest changes of all streams may take; beyond it those of streams nobody uses now are dropped.
+    pub folds_bytes_max: usize,
 }
 
 impl Default for Limits {
@@ -39,7 +47,7 @@ impl Default for Limits {
             request_bytes_max: 16 << 20,
             value_bytes_max: 1 << 20,
             batch_messages_max: 100_000,
-            page_bytes_max: 4 << 20,
+            page_bytes_max: 512 << 10,
             json_depth_max: 128,
             producers_max: 10_000,
             forks_max: 10_000,
@@ -50,6 +58,10 @@ impl Default for Limits {
             bindings_max: 1_000,
             faults_max: 100,
             connections_max: 20_000,
+            requests_max: 10_000,
+            live_readers_max: 50_000,
+            fold_loads_max: 4,
+            folds_bytes_max: 2 << 30,
         }
     }
 }

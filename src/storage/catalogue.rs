@@ -266,6 +266,17 @@ fn sealed(mut value: Vec<u8>) -> Vec<u8> {
     value
 }
 
+/// Reads bytes as every kind of value; for the fuzz targets.
+pub(super) fn decode_any(bytes: &[u8]) {
+    let _ = decode_facts(bytes);
+    let living = decode_living(bytes);
+    let again = living.as_ref().map(|living| decode_living(&encode_living(living)));
+    assert_eq!(again.is_some(), living.is_some(), "what was read is not read again once written");
+    if let Some(postings) = decode_postings(bytes) {
+        assert_eq!(decode_postings(&encode_postings(&postings)), Some(postings));
+    }
+}
+
 fn unsealed(value: &[u8]) -> Result<&[u8], CatalogueFault> {
     let (body, crc) = value.split_last_chunk::<4>().ok_or(CatalogueFault::Damaged)?;
     match crc32c::crc32c(body) == u32::from_le_bytes(*crc) {

@@ -220,6 +220,19 @@ fn header_checksum(key: u32, through_header: &[u8]) -> u32 {
     crc32c::crc32c_append(crc32c::crc32c_append(key, &through_header[0..4]), &through_header[8..])
 }
 
+/// Makes the checksums of a record right whatever it says; its length, where it has one.
+pub(super) fn reseal(key: u32, bytes: &mut [u8]) -> Option<usize> {
+    let prefix = bytes.first_chunk::<PREFIX>()?;
+    let len = u32::from_le_bytes([prefix[0], prefix[1], prefix[2], prefix[3]]) as usize;
+    let body_at = PREFIX + usize::from(u16::from_le_bytes([prefix[14], prefix[15]]));
+    let record = bytes.get_mut(..len).filter(|record| body_at <= record.len())?;
+    let body = crc32c::crc32c(&record[body_at..]).to_le_bytes();
+    record[8..12].copy_from_slice(&body);
+    let header = header_checksum(key, &record[..body_at]).to_le_bytes();
+    record[4..8].copy_from_slice(&header);
+    Some(len)
+}
+
 fn encode_logical(record: &Record, chained: bool, lengths_len: usize) -> Vec<u8> {
     let given = |present: bool, bit: u8| if present { bit } else { 0 };
     let flags = given(record.closes, flag::CLOSES)

@@ -8,6 +8,8 @@ mod catalogue;
 pub mod codec;
 pub mod die;
 pub mod disk;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod journal;
 pub mod memory;
 pub mod mutant;

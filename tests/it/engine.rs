@@ -23,12 +23,18 @@ pub struct Gated {
     inner: Arc<MemoryStore>,
     held: Mutex<Option<Vec<Held>>>,
     full: AtomicBool,
+    /// Reads do not end while it is set.
+    pub reads_stuck: AtomicBool,
 }
 
 impl Gated {
     pub fn new() -> Arc<Self> {
-        let inner = MemoryStore::new(Clock::system());
-        Arc::new(Self { inner, held: Mutex::new(None), full: AtomicBool::new(false) })
+        Arc::new(Self {
+            inner: MemoryStore::new(Clock::system()),
+            held: Mutex::new(None),
+            full: AtomicBool::new(false),
+            reads_stuck: AtomicBool::new(false),
+        })
     }
 
     /// Says from now on that there is no room.
@@ -91,6 +97,9 @@ impl Store for Gated {
         self.inner.list(prefix, after, limit)
     }
     fn read(&self, stream: StreamId, from: Position, to: Position, max: usize) -> Result<Vec<Run>, ReadError> {
+        while self.reads_stuck.load(Ordering::Relaxed) {
+            std::thread::sleep(Duration::from_millis(2));
+        }
         self.inner.read(stream, from, to, max)
     }
     fn fetch(&self, messages: &[(Place, u32)]) -> Result<Vec<Bytes>, ReadError> {

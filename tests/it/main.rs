@@ -8,6 +8,7 @@ mod http;
 mod layers;
 mod lifetimes;
 mod linearizability;
+mod overload;
 mod storage_contract;
 mod subscriptions;
 mod transfer;

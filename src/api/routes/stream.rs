@@ -11,9 +11,9 @@ use crate::engine::{AppendRequest, CreateRequest, Engine, Fault, ForkRequest, Ha
 use crate::model::{Offset, ReadFrom};
 use crate::protocol::cursor::cursor;
 
-use super::super::body::PATIENCE;
 use super::super::extract::{Query, StreamPath, WholeBody, malformed_query, stream_name};
 use super::super::problem::{Problem, ProblemType};
+use super::super::room::PATIENCE;
 use super::super::state::Api;
 use super::super::view::{Page, View};
 use super::super::{events, headers as names, live};
@@ -263,7 +263,7 @@ pub(in crate::api) async fn read(
     match live {
         Some("sse") => {
             let cursor = query.one("cursor")?.map(str::to_owned);
-            Ok(live::respond(engine, api, handle, stream, view, selection, cursor))
+            live::respond(engine, api, handle, stream, view, selection, cursor)
         }
         Some(_) => long_poll(engine, api, handle, stream, view, selection, &query).await,
         None => catch_up(engine, api, &handle, stream, view, selection, from, &head).await,
@@ -284,7 +284,7 @@ async fn catch_up(
     let (room, guarded) = (api.page_room(), api.settings().token.is_some());
     let begins_at = view.offset();
     let folded = matches!(view, View::Folded { .. });
-    let (page, share) = view.page(&engine, room, handle, stream.as_ref(), &selection, PATIENCE).await?;
+    let (page, share) = view.page(&engine, &room, handle, stream.as_ref(), &selection, PATIENCE).await?;
     let next = view.offset();
     let id = stream.as_ref().map_or(0, |stream| stream.id.0);
     let tag = names::etag(format_args!(
@@ -340,7 +340,7 @@ async fn long_poll(
     let deadline = tokio::time::Instant::now() + api.settings().long_poll;
     let mut published = handle.subscribe();
     let mut id = stream.map(|stream| stream.id);
-    let mut counted = engine.live_reader(&handle, id);
+    let mut counted = engine.live_reader(&handle, id)?;
     loop {
         let stream = handle.stream();
         match (&stream, id) {
@@ -357,7 +357,7 @@ async fn long_poll(
             _ => {}
         }
         let (page, share) =
-            view.page(&engine, api.page_room(), &handle, stream.as_ref(), &selection, PATIENCE).await?;
+            view.page(&engine, &api.page_room(), &handle, stream.as_ref(), &selection, PATIENCE).await?;
         let answer = |status: StatusCode, page: Option<Page>, closed: bool, up_to_date: bool| {
             let mut response = match page {
                 Some(page) => (status, page.body).into_response(),

@@ -80,18 +80,34 @@ impl Segment {
         if self.verified.load(Ordering::Acquire) {
             return Ok(());
         }
-        let bytes = self.read(self.base, self.end())?;
-        let scan = scan(self.key, &bytes, self.base, self.life);
-        if scan.end != bytes.len() {
-            let damage = format!("{} at journal position {}", self.name(), self.base + scan.end as u64);
-            tracing::error!(segment.file = %self.name(), journal.position = self.base + scan.end as u64,
-                "stored bytes differ from what was written: {damage}");
-            return Err(ReadError::Damaged(damage));
+        let (mut at, end) = (self.base, self.end());
+        let mut window = VERIFY_BYTES;
+        while at < end {
+            let bytes = self.read(at, end.min(at + window))?;
+            let whole = scan(self.key, &bytes, at, self.life).end as u64;
+            // One record may be larger than the window.
+            let said = bytes.first_chunk().map_or(0, |len| u64::from(u32::from_le_bytes(*len)));
+            window = match whole {
+                0 if said > bytes.len() as u64 && said <= end - at => said,
+                0 => return Err(self.differs_at(at)),
+                _ => VERIFY_BYTES,
+            };
+            at += whole;
         }
         self.verified.store(true, Ordering::Release);
         Ok(())
     }
+
+    fn differs_at(&self, position: u64) -> ReadError {
+        let damage = format!("{} at journal position {position}", self.name());
+        tracing::error!(segment.file = %self.name(), journal.position = position,
+            "stored bytes differ from what was written: {damage}");
+        ReadError::Damaged(damage)
+    }
 }
+
+/// How much of a segment is in memory while it is checked.
+const VERIFY_BYTES: u64 = 1 << 20;
 
 /// A segment that holds nothing yet.
 pub(super) struct Spare {
