@@ -109,7 +109,7 @@ const PROSE: [&str; 10] = [
 #[test]
 fn every_test_that_the_docs_name_exists() {
     let mut sources = String::new();
-    for directory in ["src", "tests/crash", "tests/equation", "tests/it"] {
+    for directory in ["src", "tests/crash", "tests/equation", "tests/it", "tests/simulation"] {
         append_sources(&path_of(directory), &mut sources);
     }
     let mut named = 0;
