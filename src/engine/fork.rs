@@ -83,7 +83,7 @@ impl Engine {
         loop {
             handle.quiet_if_going(&*self.store).await?;
             if let Some(stream) = self.confirm_fork(handle, request, asked).await? {
-                return Ok(Created { fresh: false, stream });
+                return Ok(Created { fresh: false, stream: handle.newest(stream) });
             }
             let plan = self.plan_fork(handle, request, asked).await?;
             let created = match (&plan.schema, request.body.is_empty()) {
@@ -94,7 +94,7 @@ impl Engine {
                 _ => self.create_plain_fork(handle, request, plan).await?,
             };
             if let Some(stream) = created {
-                return Ok(Created { fresh: true, stream });
+                return Ok(Created { fresh: true, stream: handle.newest(stream) });
             }
         }
     }

@@ -208,6 +208,11 @@ impl Handle {
         self.published.borrow().stream.clone()
     }
 
+    /// What is known of a stream now, or what was: by the time it is told of, its lifetime may be over.
+    pub(super) fn newest(&self, known: PublishedStream) -> PublishedStream {
+        self.stream().filter(|now| now.id == known.id).unwrap_or(known)
+    }
+
     pub fn subscribe(&self) -> watch::Receiver<Published> {
         self.published.subscribe()
     }

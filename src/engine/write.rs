@@ -172,7 +172,9 @@ impl Engine {
             let writer = Writer { closes: request.closed, ..Writer::default() };
             let birth = Birth { lifetime: request.lifetime, schema: schema.clone(), only: true, fork: None };
             match self.commit_typed(handle, batch, writer, Some(birth)).await {
-                Ok(Some(Appended { created: Some(stream), .. })) => return Ok(Created { fresh: true, stream }),
+                Ok(Some(Appended { created: Some(stream), .. })) => {
+                    return Ok(Created { fresh: true, stream: handle.newest(stream) });
+                }
                 // Checked again, or found to exist, in the next round.
                 Ok(_) | Err(Fault::Exists { .. }) => {}
                 Err(fault) => return Err(fault),
@@ -241,9 +243,8 @@ impl Engine {
                 }
             }
         }
-        // As it was decided: once that is durable its lifetime may be over.
         let stream = stream.ok_or_else(|| Fault::NoStream(request.name.clone()))?;
-        Ok(Created { fresh, stream })
+        Ok(Created { fresh, stream: handle.newest(stream) })
     }
 
     /// A creation and its first content: for one step, so that a crash cannot leave the stream without it.

@@ -236,12 +236,13 @@ impl World {
                 }
                 found.push((name, handle, stream, sight, units));
             }
-            let mut model = shared.model.borrow_mut();
-            for (name, _, _, sight, units) in &found {
-                model.settle(*name, sight, units);
+            {
+                let mut model = shared.model.borrow_mut();
+                for (name, _, _, sight, units) in &found {
+                    model.settle(*name, sight, units);
+                }
+                model.settled();
             }
-            model.settled();
-            drop(model);
             for (name, handle, stream, sight, _) in &found {
                 if stream.schema.is_none() {
                     continue;
