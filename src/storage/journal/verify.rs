@@ -1,7 +1,7 @@
 //! Checks a data directory that no server uses: everything in it, and what a start would make of it.
 //!
-//! A journal is opened on an [`Overlay`], beside a catalogue of its own: that reads every record and does all that a
-//! start does, by the code of a start, and changes nothing. Then the records are read once more by [`ledger`], which
+//! A journal is opened on an `Overlay`, beside a catalogue of its own: that reads every record and does all that a
+//! start does, by the code of a start, and changes nothing. Then the records are read once more by `ledger`, which
 //! knows nothing of recovery or catalogues, and `compare` holds the two and the catalogue against one another. Decides
 //! nothing about what lies in streams; whoever wants to look gets the opened journal ([`Verified::store`]).
 //!
