@@ -309,11 +309,7 @@ impl Manifest {
     /// Takes out a sealed segment, which holds `part` of the journal; what it told is in `floor`.
     pub fn give_up(&mut self, file: u64, part: Range<u64>, floor: Floor) {
         self.live.retain(|live| live.file != file);
-        self.floor = Floor {
-            next_id: self.floor.next_id.max(floor.next_id),
-            start: self.floor.start.max(floor.start),
-            last_time: self.floor.last_time.max(floor.last_time),
-        };
+        self.raise_floor(floor);
         if part.is_empty() {
             return;
         }
@@ -326,6 +322,15 @@ impl Manifest {
             }
             touch
         });
+    }
+
+    /// What was told by files that go is not forgotten.
+    pub fn raise_floor(&mut self, floor: Floor) {
+        self.floor = Floor {
+            next_id: self.floor.next_id.max(floor.next_id),
+            start: self.floor.start.max(floor.start),
+            last_time: self.floor.last_time.max(floor.last_time),
+        };
     }
 
     /// Takes in a cluster.

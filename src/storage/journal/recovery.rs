@@ -249,17 +249,18 @@ impl Recovery<'_> {
     fn walk(&mut self) -> Result<Walked, OpenError> {
         self.live = self.manifest.live.clone();
         self.load_ready()?;
+        if self.covered.clusterings > self.manifest.clustered.count {
+            // It has heard of one whose manifest went with the power.
+            return Ok(Walked::CatalogueIsAhead);
+        }
         let floor = self.manifest.floor;
         self.durable.raise(floor.next_id, floor.start);
         self.last_time = self.last_time.max(floor.last_time);
-        self.take_clusters()?;
-        self.durable.forget_created_in(&self.manifest.freed, |id| {
-            self.clusters.iter().any(|cluster| cluster.group(id).is_some_and(|group| !group.ended))
-        });
         if self.manifest.freed.last().is_some_and(|freed| freed.end > self.covered.through) {
             // Which names ended there was told by what is freed, and by a catalogue that is not here any more.
             self.durable.raise_former_floor(floor.start);
         }
+        self.take_clusters()?;
         let through = self.covered.through;
         let begin = self.live.partition_point(|live| live.base <= through).saturating_sub(1);
         for (index, live) in self.live[..begin].iter().enumerate() {
@@ -500,6 +501,10 @@ impl Recovery<'_> {
     /// Makes the end one that the journal can go on from.
     fn finish(mut self, tail: Tail) -> Result<Recovered, OpenError> {
         self.manifest.term += 1;
+        // By now, those whose end is still there have ended by it.
+        self.durable.forget_created_in(&self.manifest.freed, |id| {
+            self.clusters.iter().any(|cluster| cluster.group(id).is_some_and(|group| !group.ended))
+        });
         let found = End {
             file: tail.live.file,
             proven: tail.proven,

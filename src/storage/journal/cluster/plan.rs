@@ -187,6 +187,7 @@ impl Shared {
             last_time: self.last_time(),
         };
         self.registry.change(|manifest| {
+            manifest.raise_floor(floor);
             match &pending.input {
                 Input::Segments(segments) => {
                     for segment in segments {
