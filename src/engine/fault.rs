@@ -26,6 +26,9 @@ pub enum Fault {
     /// Of a stream that stood under this name before; read from -1. 410.
     #[error("offset {given} is of a former stream of that name; this one starts at {start}")]
     Former { given: Offset, start: Offset },
+    /// A restore from a backup has cut off the history that gave it; read from -1. 410.
+    #[error("offset {given} is of a history that a restore from a backup has cut off; new changes lie above {floor}")]
+    CutOff { given: Offset, floor: Offset },
     /// 400.
     #[error(transparent)]
     Json(#[from] JsonFault),

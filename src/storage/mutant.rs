@@ -30,10 +30,14 @@ pub enum Mutant {
     RetryBarrier,
     /// A record counts as whole once its header is.
     TrustBody,
+    /// A backup takes what the server has written and not yet made durable.
+    BackupAhead,
+    /// What goes on after a restore gives out the offsets again that were cut off.
+    RestoreInPlace,
 }
 
 impl Mutant {
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::AckBeforeBarrier,
         Self::SkipDirSync,
         Self::ReuseOffset,
@@ -46,6 +50,8 @@ impl Mutant {
         Self::PublishBeforeBarrier,
         Self::RetryBarrier,
         Self::TrustBody,
+        Self::BackupAhead,
+        Self::RestoreInPlace,
     ];
 
     /// What `KEYFOLD_MUTANT` calls it.
@@ -63,6 +69,8 @@ impl Mutant {
             Self::PublishBeforeBarrier => "publish_before_barrier",
             Self::RetryBarrier => "retry_barrier",
             Self::TrustBody => "trust_body",
+            Self::BackupAhead => "backup_ahead",
+            Self::RestoreInPlace => "restore_in_place",
         }
     }
 }

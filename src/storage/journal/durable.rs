@@ -55,6 +55,8 @@ pub(super) struct Durable {
     former: Mutex<HashMap<StreamName, Former>>,
     /// Below it, a name may have had positions that nothing tells of any more.
     former_floor: AtomicU64,
+    /// What restores have lifted positions to, in order.
+    lifts: Vec<Position>,
     tracker: Mutex<Tracker>,
 }
 
@@ -116,6 +118,19 @@ impl Durable {
             names.insert(state.creation.name.clone(), state.id);
             self.streams.insert(state.id, Entry { state, created_at, postings: Vec::new() });
         }
+    }
+
+    /// The journal was restored: below the last of these nothing is given out any more.
+    pub fn lift(&mut self, lifts: Vec<Position>) {
+        let floor = lifts.last().copied().unwrap_or(0);
+        self.raise(0, floor);
+        self.raise_former_floor(floor);
+        self.lifts = lifts;
+    }
+
+    /// Whether a restore may have passed over what lies between two positions of a stream.
+    pub fn is_passed_over(&self, known: &Known, from: Position, to: Position) -> bool {
+        known.skipped > 0 && self.lifts.iter().any(|lift| from < *lift && to <= *lift)
     }
 
     /// Numbers and positions below these were given to streams that nothing else may tell of any more.
@@ -236,7 +251,11 @@ impl Durable {
     }
 
     pub fn load(&self, id: StreamId) -> Option<StreamState> {
-        self.streams.get(&id).map(|entry| entry.state.clone())
+        let floor = match mutant::is_on(Mutant::RestoreInPlace) {
+            true => 0,
+            false => self.lifts.last().copied().unwrap_or(0),
+        };
+        self.streams.get(&id).map(|entry| StreamState { floor, ..entry.state.clone() })
     }
 
     /// The live streams, in no order.
@@ -286,7 +305,8 @@ impl Durable {
     /// The stream's durable tail, and the records of `from..to` that memory knows of, until they take `bytes_max`.
     pub fn postings(&self, id: StreamId, from: Position, to: Position, bytes_max: u64) -> Option<Known> {
         let entry = self.streams.get(&id)?;
-        let (start, tail) = (entry.state.creation.own_start(), entry.state.tail);
+        let StreamState { tail, skipped, .. } = entry.state;
+        let start = entry.state.creation.own_start();
         let begin = entry.postings.partition_point(|posting| posting.end() <= from);
         let mut bytes = 0;
         let postings = entry.postings[begin..]
@@ -299,7 +319,7 @@ impl Durable {
             .copied()
             .collect();
         let first_known = entry.postings.first().map_or(tail, |posting| posting.first);
-        Some(Known { start, tail, first_known, postings })
+        Some(Known { start, tail, skipped, first_known, postings })
     }
 
     /// A segment ends at `through`: remembers what the streams it touched are like now.
@@ -368,6 +388,8 @@ impl Durable {
 pub(super) struct Known {
     pub start: Position,
     pub tail: Position,
+    /// See [`StreamState::skipped`].
+    pub skipped: u64,
     /// Below it, only the catalogue knows.
     pub first_known: Position,
     pub postings: Vec<Posting>,

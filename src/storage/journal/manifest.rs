@@ -12,6 +12,7 @@
 //! floor 310 start=9000 time=1790000000000
 //! ready 6 life=11 size=67108864
 //! free 2
+//! lift 1099511660000 at=201000000 time=1790000000000
 //! crc32c 9f3a0c21
 //! ```
 //!
@@ -22,6 +23,9 @@
 //!
 //! The floor is what else was told by the segments that are freed: the next stream's number, where new streams'
 //! positions begin, and the last commit time. Until something is freed neither line is there, and the version is 1.
+//!
+//! A lift says that the journal was restored from a backup that ended at a journal position: what followed there is cut
+//! off, and may have given out stream positions below the lift. Once there is one the version is 3.
 
 use std::fmt::Write as _;
 use std::io;
@@ -38,8 +42,10 @@ use crate::storage::mutant::{self, Mutant};
 const NAME: &str = "MANIFEST";
 const NEW: &str = "MANIFEST.new";
 const HEAD: &str = "keyfold-journal";
+/// The version written once the journal was restored.
+const VERSION: u32 = 3;
 /// The version written once something was freed; before that it is 1.
-const VERSION: u32 = 2;
+const VERSION_FREED: u32 = 2;
 
 /// The journal's files at one moment.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
@@ -55,6 +61,8 @@ pub(super) struct Manifest {
     /// Parts of the journal that are not there any more: in order, and none touches the next.
     pub freed: Vec<Range<u64>>,
     pub floor: Floor,
+    /// Restores from backups, each above those before.
+    pub lifts: Vec<Lift>,
     pub ready: Vec<Ready>,
     /// Files that hold nothing that is needed, to be zeroed and used again.
     pub free: Vec<u64>,
@@ -67,6 +75,17 @@ pub(super) struct Floor {
     /// See [`crate::storage::Store::start_position`].
     pub start: Position,
     pub last_time: Timestamp,
+}
+
+/// A restore, which cut off what followed in the journal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Lift {
+    /// No stream position below it may be given out any more: what was cut off may have given it out.
+    pub to: Position,
+    /// Journal position at which it was cut.
+    pub at: u64,
+    /// When.
+    pub time: Timestamp,
 }
 
 /// A segment that holds a part of the journal.
@@ -116,21 +135,32 @@ pub(super) fn segment_name(file: u64) -> String {
 impl Manifest {
     /// `None` where there is none. Comes before the first [`Manifest::store`] of a process.
     pub fn load(disk: &dyn Disk) -> Result<Option<Self>, ManifestFault> {
+        let found = Self::peek(disk)?;
+        // After a crash while it was replaced both names may lead to one file: that must not be written to.
+        if disk.open(NEW).and_then(|file| read_all(&*file)).is_ok_and(|new| new.iter().any(|byte| *byte != 0)) {
+            disk.unlink(NEW)?;
+        }
+        Ok(found)
+    }
+
+    /// As [`Manifest::load`], of a journal that may be another process's: changes nothing.
+    pub fn peek(disk: &dyn Disk) -> Result<Option<Self>, ManifestFault> {
         let file = match disk.open(NAME) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             opened => opened?,
         };
         let bytes = read_all(&*file)?;
-        // After a crash while it was replaced both names may lead to one file: that must not be written to.
-        if disk.open(NEW).and_then(|file| read_all(&*file)).is_ok_and(|new| new.iter().any(|byte| *byte != 0)) {
-            disk.unlink(NEW)?;
-        }
         let text = std::str::from_utf8(&bytes).map_err(|_| ManifestFault::Damaged("it is not text"))?;
         Self::parse(text).map(Some)
     }
 
     fn encode(&self) -> String {
-        let mut out = format!("{HEAD} {}\n", if self.freed.is_empty() { 1 } else { VERSION });
+        let version = match (self.lifts.is_empty(), self.freed.is_empty()) {
+            (true, true) => 1,
+            (true, false) => VERSION_FREED,
+            (false, _) => VERSION,
+        };
+        let mut out = format!("{HEAD} {version}\n");
         let _ = writeln!(
             out,
             "id {}\nterm {}\nnext_life {}\nnext_file {}",
@@ -145,6 +175,9 @@ impl Manifest {
         if self.floor != Floor::default() {
             let Floor { next_id, start, last_time } = self.floor;
             let _ = writeln!(out, "floor {next_id} start={start} time={}", last_time.as_millis());
+        }
+        for Lift { to, at, time } in &self.lifts {
+            let _ = writeln!(out, "lift {to} at={at} time={}", time.as_millis());
         }
         for Ready { file, life, size } in &self.ready {
             let _ = writeln!(out, "ready {file} life={life} size={size}");
@@ -179,6 +212,7 @@ impl Manifest {
         }
         let in_order = manifest.live.windows(2).all(|pair| pair[0].base <= pair[1].base)
             && manifest.freed.windows(2).all(|pair| pair[0].end < pair[1].start)
+            && manifest.lifts.windows(2).all(|pair| pair[0].to < pair[1].to)
             && manifest.freed.iter().all(|part| part.start < part.end)
             && !manifest.live.iter().any(|live| manifest.freed.iter().any(|part| part.contains(&live.base)));
         match in_order {
@@ -210,6 +244,11 @@ impl Manifest {
                     last_time: Timestamp::from_millis(field("time")?),
                 }
             }
+            "lift" => self.lifts.push(Lift {
+                to: number.parse().ok()?,
+                at: field("at")?,
+                time: Timestamp::from_millis(field("time")?),
+            }),
             "ready" => self.ready.push(Ready {
                 file: number.parse().ok()?,
                 life: field("life")?.try_into().ok()?,
@@ -241,6 +280,11 @@ impl Manifest {
             }
             touch
         });
+    }
+
+    /// Where appends go at least: above all that was cut off by restores.
+    pub fn position_floor(&self) -> Position {
+        self.lifts.last().map_or(0, |lift| lift.to)
     }
 
     /// Where the checksums of this journal's records start from.
@@ -378,6 +422,9 @@ mod tests {
         manifest().store(&disk).unwrap();
         disk.power_loss(1);
         assert_eq!(Manifest::load(&disk).unwrap(), Some(manifest()));
+        let mut restored = manifest();
+        restored.lifts = vec![Lift { to: 70, at: 5, time: Timestamp::from_millis(9) }];
+        assert_eq!(Manifest::parse(&restored.encode()).unwrap(), restored);
         with_a_gap().store(&disk).unwrap();
         assert_eq!(Manifest::load(&disk).unwrap(), Some(with_a_gap()));
     }
@@ -397,8 +444,8 @@ mod tests {
 
     #[test]
     fn a_later_version_is_named() {
-        let body = format!("{HEAD} 3\n");
+        let body = format!("{HEAD} 4\n");
         let text = format!("{body}crc32c {:08x}\n", crc32c::crc32c(body.as_bytes()));
-        assert!(matches!(Manifest::parse(&text), Err(ManifestFault::Newer(3))));
+        assert!(matches!(Manifest::parse(&text), Err(ManifestFault::Newer(4))));
     }
 }

@@ -83,11 +83,17 @@ impl Shared {
         if from >= to || from >= known.first_known {
             return Ok(known.postings);
         }
-        let catalogue = self.catalogue.read().clone();
-        let catalogue = catalogue.ok_or_else(|| std::io::Error::other("the store is closed"))?;
-        let found = catalogue.postings(stream, from, to.min(known.first_known), room);
+        let until = to.min(known.first_known);
+        let passed_over = self.durable.is_passed_over(&known, from, until);
+        let catalogue = match self.catalogue.read().clone() {
+            None if passed_over => return Ok(known.postings),
+            catalogue => catalogue.ok_or_else(|| std::io::Error::other("the store is closed"))?,
+        };
+        let found = catalogue.postings(stream, from, until, room);
         match found {
             Ok(found) if !found.is_empty() => Ok(found),
+            // A restore left nothing there; what follows is in memory, if anything.
+            Ok(_) if passed_over => Ok(known.postings),
             Ok(_) => Err(self.catalogue_is_damaged(format!("it misses position {from} of stream {stream}"))),
             Err(fault) => Err(self.catalogue_is_damaged(fault.to_string())),
         }

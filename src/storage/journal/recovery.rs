@@ -241,6 +241,7 @@ impl Recovery<'_> {
         self.load_ready()?;
         let floor = self.manifest.floor;
         self.durable.raise(floor.next_id, floor.start);
+        self.durable.lift(self.manifest.lifts.iter().map(|lift| lift.to).collect());
         self.last_time = self.last_time.max(floor.last_time);
         self.durable.forget_created_in(&self.manifest.freed);
         if self.manifest.freed.last().is_some_and(|freed| freed.end > self.covered.through) {
