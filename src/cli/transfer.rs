@@ -77,7 +77,7 @@ fn read_lines(args: &ImportArgs) -> Result<(), Failure> {
     };
     check(lines()?).map_err(failed)?;
     // Made beside it and named last: the directory is there as a whole or not at all.
-    let beside = beside(dir);
+    let beside = beside(dir, "importing");
     if beside.exists() {
         std::fs::remove_dir_all(&beside).map_err(|cause| about(&beside, &cause))?;
     }
@@ -100,18 +100,18 @@ fn open(dir: &Path) -> Result<std::sync::Arc<Journal>, Failure> {
 }
 
 /// The same path with another ending, on the same file system.
-fn beside(dir: &Path) -> PathBuf {
+pub(super) fn beside(dir: &Path, ending: &str) -> PathBuf {
     let mut name = dir.file_name().unwrap_or_default().to_owned();
-    name.push(".importing");
+    name.push(format!(".{ending}"));
     dir.with_file_name(name)
 }
 
-fn sync_parent(dir: &Path) -> io::Result<()> {
+pub(super) fn sync_parent(dir: &Path) -> io::Result<()> {
     let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     File::open(parent)?.sync_all()
 }
 
-fn about(path: &Path, cause: &io::Error) -> Failure {
+pub(super) fn about(path: &Path, cause: &io::Error) -> Failure {
     Failure::Failed(format!("{}: {cause}", path.display()))
 }
 

@@ -282,11 +282,6 @@ impl Manifest {
         });
     }
 
-    /// Where appends go at least: above all that was cut off by restores.
-    pub fn position_floor(&self) -> Position {
-        self.lifts.last().map_or(0, |lift| lift.to)
-    }
-
     /// Where the checksums of this journal's records start from.
     pub fn key(&self) -> u32 {
         (self.id >> 32) as u32 ^ self.id as u32

@@ -3,7 +3,8 @@
 //! What is appended is encoded by its writer, takes its place in the `queue`, and is made durable by the
 //! `committer` together with everything staged beside it. `durable` is what readers see, `read` how bytes are
 //! found again, `recovery` how a journal comes up, `space` when a disk counts as full, `reclaim` which segments are
-//! given back, `manifest` which files there are. Decides nothing about streams: [`crate::stream::StreamState`] moves itself.
+//! given back, `manifest` which files there are. `backup` copies a journal that is written to, `restore` makes one of a
+//! copy. Decides nothing about streams: [`crate::stream::StreamState`] moves itself.
 //!
 //! Invariant: a byte is shown to anyone only after the barrier that made it durable; positions are contiguous from the
 //! first segment to the last, but for what was freed; what the committer has synced never changes.
@@ -12,6 +13,7 @@
 //! second journal; one that tells the catalogue of sealed segments and gives back those that nobody needs. A journal driven by hand has none and does the
 //! same in the caller's.
 
+pub mod backup;
 mod committer;
 pub(crate) mod durable;
 mod error;
@@ -20,6 +22,7 @@ mod queue;
 mod read;
 mod reclaim;
 mod recovery;
+pub mod restore;
 mod segment;
 mod space;
 mod threads;
