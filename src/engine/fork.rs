@@ -397,9 +397,7 @@ impl Engine {
         let bytes = match state.is_json() {
             false => inherited,
             // By the source's mean: for estimates only.
-            true => {
-                (state.bytes + above.map_or(0, |fork| fork.bytes)) / length * inherited
-            }
+            true => (state.bytes + above.map_or(0, |fork| fork.bytes)) / length * inherited,
         };
         Ok(Some(Creation {
             name: handle.name.clone(),

@@ -18,8 +18,9 @@
 //! server on it would change it, and give out offsets again ([`super::restore`] sees to that). Which files there are is
 //! the manifest's to say; another kind of immutable file is one more entry of [`Run::pass`].
 //!
-//! A segment that the server has given back since stays in the backup, so that earlier states can be restored. What
-//! was given back before anyone copied it is a [`Gap`].
+//! A segment that the server has given back since stays in the backup, so that earlier states can be restored, and is
+//! left out of later ones: the end of a stream may have gone with what followed. What was given back before anyone copied
+//! it is a [`Gap`].
 
 use std::collections::{BTreeMap, HashSet};
 use std::io;
@@ -98,6 +99,16 @@ pub struct SegmentEntry {
     pub last_ms: u64,
     /// Above all stream positions that its records name.
     pub positions_below: Position,
+    /// The server had given it back by the state at this journal position, in which nobody needed it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub freed_by: Option<u64>,
+}
+
+impl SegmentEntry {
+    /// Journal position behind its last record.
+    pub fn end(&self) -> u64 {
+        self.base.saturating_add(self.len)
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -212,7 +223,7 @@ pub fn backup(source: &dyn Disk, target: &dyn Disk, options: &BackupOptions) -> 
         touched: HashSet::new(),
         previous,
         next_life: first.next_life,
-        term: first.term,
+        term: 0,
         copied: 0,
         total: 0,
     };
@@ -273,7 +284,7 @@ impl Backup {
     }
 
     fn is_in_order(&self) -> bool {
-        let parts = self.segments.iter().map(|entry| entry.base..entry.base.saturating_add(entry.len));
+        let parts = self.segments.iter().map(|entry| entry.base..entry.end());
         let mut parts: Vec<Range<u64>> = parts.chain(self.gaps.iter().map(|gap| gap.from..gap.to)).collect();
         parts.sort_by_key(|part| (part.start, part.end));
         parts.windows(2).all(|pair| pair[0].end == pair[1].start)
@@ -367,7 +378,7 @@ struct Held {
 
 impl Held {
     fn end(&self) -> u64 {
-        self.entry.base + self.entry.len
+        self.entry.end()
     }
 
     fn take(&mut self, header: &crate::storage::codec::Header) {
@@ -389,7 +400,7 @@ impl Held {
 
 impl From<&SegmentEntry> for Held {
     fn from(entry: &SegmentEntry) -> Self {
-        let end = entry.base + entry.len;
+        let end = entry.end();
         // A backup ends at what is proven.
         Self { entry: *entry, told: end, settled: end }
     }
@@ -398,7 +409,8 @@ impl From<&SegmentEntry> for Held {
 impl From<Key> for Held {
     fn from(Key { base, file, life }: Key) -> Self {
         let (len, records, first_ms, last_ms, positions_below) = (0, 0, 0, 0, 0);
-        Self::from(&SegmentEntry { file, life, base, len, records, first_ms, last_ms, positions_below })
+        let freed_by = None;
+        Self::from(&SegmentEntry { file, life, base, len, records, first_ms, last_ms, positions_below, freed_by })
     }
 }
 
@@ -589,6 +601,7 @@ impl Run<'_> {
                     Ok(header) => {
                         whole += header.len;
                         held.take(&header);
+                        self.term = self.term.max(header.placement.term);
                     }
                     Err(Fault::UnknownKind(_) | Fault::NewerFormat(_)) => {
                         return Err(BackupError::Newer(segment_name(live.file)).into());
@@ -679,7 +692,7 @@ impl Run<'_> {
                 segments.push(held.entry);
             }
         }
-        let kept = self.kept(manifest, &segments);
+        let kept = self.kept(manifest, &segments, position);
         segments.extend(kept);
         segments.sort_by_key(|entry| entry.base);
         let gaps = self.gaps(manifest, &segments, position);
@@ -689,7 +702,7 @@ impl Run<'_> {
             taken_at_ms: self.options.clock.now().as_millis(),
             position,
             time_ms: segments.iter().map(|entry| entry.last_ms).max().unwrap_or(0),
-            term: self.term,
+            term: self.previous.as_ref().map_or(0, |previous| previous.term).max(self.term),
             next_life: segments.iter().map(|entry| entry.life + 1).fold(self.next_life, u32::max),
             floor: FloorEntry {
                 next_id: manifest.floor.next_id,
@@ -715,21 +728,21 @@ impl Run<'_> {
     }
 
     /// Copies of what the server has given back since.
-    fn kept(&self, manifest: &Manifest, segments: &[SegmentEntry]) -> Vec<SegmentEntry> {
+    fn kept(&self, manifest: &Manifest, segments: &[SegmentEntry], position: u64) -> Vec<SegmentEntry> {
         let Some(previous) = self.previous.as_ref().filter(|_| !self.options.prune) else { return Vec::new() };
         let is_freed = |entry: &SegmentEntry| {
-            let end = entry.base + entry.len;
-            manifest.freed.iter().any(|part| part.start <= entry.base && end <= part.end)
+            manifest.freed.iter().any(|part| part.start <= entry.base && entry.end() <= part.end)
         };
         let entries = previous.segments.iter().filter(|entry| is_freed(entry));
-        entries.filter(|entry| !segments.iter().any(|other| Key::of(other) == Key::of(entry))).copied().collect()
+        let entries = entries.filter(|entry| !segments.iter().any(|other| Key::of(other) == Key::of(entry)));
+        entries.map(|entry| SegmentEntry { freed_by: entry.freed_by.or(Some(position)), ..*entry }).collect()
     }
 
     /// The parts of the journal that nobody has copied in time.
     fn gaps(&self, manifest: &Manifest, segments: &[SegmentEntry], position: u64) -> Vec<Gap> {
         let known = self.previous.iter().filter(|_| !self.options.prune).flat_map(|backup| &backup.gaps);
         let known: Vec<Gap> = known.copied().collect();
-        let there = segments.iter().map(|entry| entry.base..entry.base + entry.len);
+        let there = segments.iter().map(|entry| entry.base..entry.end());
         let there: Vec<Range<u64>> = there.chain(known.iter().map(|gap| gap.from..gap.to)).collect();
         let mut gaps = known;
         for part in &manifest.freed {

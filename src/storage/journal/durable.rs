@@ -128,6 +128,10 @@ impl Durable {
         self.lifts = lifts;
     }
 
+    pub fn lifts(&self) -> &[Position] {
+        &self.lifts
+    }
+
     /// Whether a restore may have passed over what lies between two positions of a stream.
     pub fn is_passed_over(&self, known: &Known, from: Position, to: Position) -> bool {
         known.skipped > 0 && self.lifts.iter().any(|lift| from < *lift && to <= *lift)

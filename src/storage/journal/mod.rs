@@ -78,6 +78,9 @@ pub struct JournalOptions {
     pub mark_after: Duration,
     /// No threads: [`Journal::step`] commits.
     pub by_hand: bool,
+    /// Of a new journal that goes on from another one: what restores have lifted positions to there, see
+    /// [`Journal::lifts`]. One that is there has its own.
+    pub lifts: Vec<Position>,
 }
 
 impl JournalOptions {
@@ -90,6 +93,7 @@ impl JournalOptions {
             catalogue: None,
             mark_after: Duration::from_millis(50),
             by_hand: false,
+            lifts: Vec::new(),
         }
     }
 }
@@ -236,6 +240,12 @@ impl Journal {
             }
         }
         Ok(ends.into_iter().collect())
+    }
+
+    /// What restores from backups have lifted positions to, in order: a stream may skip what lies below one of these, and
+    /// nothing below the last is given out any more.
+    pub fn lifts(&self) -> Vec<Position> {
+        self.shared.durable.lifts().to_vec()
     }
 
     /// Commits what is staged now; returns how many calls of `append` that were. For a journal driven by hand.

@@ -119,16 +119,23 @@ pub fn restore(
     }
     let key = Manifest { id: backup.id(), ..Manifest::default() }.key();
     let total = backup.bytes();
-    let mut copy = Copy { source, target, until, key, progress, total, read: 0, done: Restored::default() };
+    let mut copy = Copy { source, target, cut: 0, key, progress, total, read: 0, done: Restored::default() };
+    copy.cut = match until {
+        Until::End => backup.position,
+        Until::Position(position) => position,
+        Until::Time(time) => copy.position_after(&backup, time)?,
+    };
     let mut live: Vec<(Live, Option<Arc<dyn DiskFile>>)> = Vec::new();
-    for entry in &backup.segments {
-        let (number, end) = (live.len() as u64 + 1, entry.base + entry.len);
+    // What nobody needed any more at the cut is left out, as the server had it: the rest does not say when it ended.
+    let is_freed = |entry: &SegmentEntry, cut: u64| entry.freed_by.is_some_and(|freed_by| freed_by <= cut);
+    for entry in backup.segments.iter().filter(|entry| !is_freed(entry, copy.cut)).collect::<Vec<_>>() {
+        let number = live.len() as u64 + 1;
         let (len, file) = copy.segment(entry, number)?;
         if len > 0 {
             live.push((Live { file: number, life: entry.life, base: entry.base, size: len }, file));
             copy.done.position = entry.base + len;
         }
-        if entry.base + len < end {
+        if entry.base + len < entry.end() {
             break;
         }
     }
@@ -142,6 +149,9 @@ pub fn restore(
     if let Some(gap) = backup.gaps.iter().find(|gap| gap.from < done.position && done.position < gap.known_by) {
         return Err(RestoreError::Incomplete { at: done.position, gap: *gap });
     }
+    let left_out =
+        backup.segments.iter().filter(|entry| is_freed(entry, copy.cut)).map(|entry| entry.base..entry.end());
+    let missing = left_out.chain(backup.gaps.iter().map(|gap| gap.from..gap.to));
     let now = clock.now();
     done.positions_from = lift(&backup, done.time_ms, now).ok_or(RestoreError::Exhausted)?;
     let Some(target) = target else { return Ok(done) };
@@ -151,7 +161,7 @@ pub fn restore(
         next_life: backup.next_life,
         next_file: live.len() as u64 + 1,
         live: Vec::new(),
-        freed: freed(&backup.gaps, done.position),
+        freed: freed(missing.collect(), done.position),
         floor: Floor::from(&backup.floor),
         lifts: backup.lifts.iter().map(Lift::from).collect(),
         ..Manifest::default()
@@ -181,12 +191,14 @@ fn lift(backup: &Backup, cut_ms: u64, now: Timestamp) -> Option<Position> {
 }
 
 /// The parts that are not there below the cut, as a manifest names them.
-fn freed(gaps: &[Gap], cut: u64) -> Vec<Range<u64>> {
+fn freed(mut missing: Vec<Range<u64>>, cut: u64) -> Vec<Range<u64>> {
+    missing.retain(|part| part.start < cut && !part.is_empty());
+    missing.sort_by_key(|part| part.start);
     let mut freed: Vec<Range<u64>> = Vec::new();
-    for gap in gaps.iter().filter(|gap| gap.from < cut) {
-        match freed.last_mut().filter(|last| last.end == gap.from) {
-            Some(last) => last.end = gap.to,
-            None => freed.push(gap.from..gap.to),
+    for part in missing {
+        match freed.last_mut().filter(|last| last.end == part.start) {
+            Some(last) => last.end = part.end,
+            None => freed.push(part),
         }
     }
     freed
@@ -207,7 +219,8 @@ fn prove(manifest: &Manifest, last: &mut Live, file: &dyn DiskFile, time_ms: u64
 struct Copy<'a> {
     source: &'a dyn Disk,
     target: Option<&'a dyn Disk>,
-    until: Until,
+    /// Journal position behind which nothing is taken.
+    cut: u64,
     key: u32,
     progress: &'a dyn Fn(u64, u64),
     total: u64,
@@ -216,6 +229,34 @@ struct Copy<'a> {
 }
 
 impl Copy<'_> {
+    /// Journal position of the first record that was committed later than `time`.
+    fn position_after(&self, backup: &Backup, time: Timestamp) -> Result<u64, RestoreError> {
+        let Some(entry) = backup.segments.iter().find(|entry| entry.last_ms > time.as_millis()) else {
+            return Ok(backup.position);
+        };
+        let name = copy_name(entry.file, entry.life);
+        let damaged = |at: u64| RestoreError::Damaged { file: name.clone(), position: entry.base + at };
+        let file = self.source.open(&name).map_err(|_| damaged(0))?;
+        let (mut at, mut window) = (0, WINDOW);
+        while at < entry.len {
+            let mut bytes = vec![0; window.min(entry.len - at) as usize];
+            file.read_at(&mut bytes, at).map_err(|_| damaged(at))?;
+            let mut taken = 0;
+            while let Ok(header) = check(self.key, &bytes[taken..], entry.base + at + taken as u64, entry.life) {
+                if header.placement.at > time {
+                    return Ok(entry.base + at + taken as u64);
+                }
+                taken += header.len;
+            }
+            window = match taken {
+                0 => longer(&bytes, entry.len - at).ok_or_else(|| damaged(at))?,
+                _ => WINDOW,
+            };
+            at += taken as u64;
+        }
+        Err(damaged(at))
+    }
+
     /// Copies a segment up to the cut; gives the length that counts, and the file.
     fn segment(
         &mut self,
@@ -288,11 +329,7 @@ impl Copy<'_> {
                 Err(_) => break,
             };
             let end = position + header.len as u64;
-            taken.cut = match self.until {
-                Until::End => false,
-                Until::Position(cut) => end > cut,
-                Until::Time(cut) => header.placement.at > cut,
-            };
+            taken.cut = end > self.cut;
             if taken.cut {
                 break;
             }
