@@ -32,12 +32,14 @@ pub enum Mutant {
     TrustBody,
     /// A backup takes what the server has written and not yet made durable.
     BackupAhead,
+    /// A restore brings back what nobody needed any more, without what has become of it.
+    RestoreFreed,
     /// What goes on after a restore gives out the offsets again that were cut off.
     RestoreInPlace,
 }
 
 impl Mutant {
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::AckBeforeBarrier,
         Self::SkipDirSync,
         Self::ReuseOffset,
@@ -51,6 +53,7 @@ impl Mutant {
         Self::RetryBarrier,
         Self::TrustBody,
         Self::BackupAhead,
+        Self::RestoreFreed,
         Self::RestoreInPlace,
     ];
 
@@ -70,6 +73,7 @@ impl Mutant {
             Self::RetryBarrier => "retry_barrier",
             Self::TrustBody => "trust_body",
             Self::BackupAhead => "backup_ahead",
+            Self::RestoreFreed => "restore_freed",
             Self::RestoreInPlace => "restore_in_place",
         }
     }

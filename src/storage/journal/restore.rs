@@ -18,8 +18,9 @@ use std::sync::Arc;
 
 use crate::model::{Position, Timestamp};
 use crate::runtime::Clock;
-use crate::storage::codec::{Encoded, Fault, Placement};
+use crate::storage::codec::{Encoded, Fault, Kind, Placement};
 use crate::storage::disk::{Disk, DiskFile};
+use crate::storage::mutant::{self, Mutant};
 
 use super::APPEND_BYTES_MAX;
 use super::backup::{Backup, BackupError, Gap, SegmentEntry, copy_name};
@@ -89,6 +90,7 @@ pub struct Restored {
     pub position: u64,
     /// Commit time of the last record, in milliseconds; 0 where there is none.
     pub time_ms: u64,
+    /// Without the marks that prove others.
     pub records: u64,
     pub bytes: u64,
     /// Where the positions of new records and new streams begin.
@@ -127,7 +129,9 @@ pub fn restore(
     };
     let mut live: Vec<(Live, Option<Arc<dyn DiskFile>>)> = Vec::new();
     // What nobody needed any more at the cut is left out, as the server had it: the rest does not say when it ended.
-    let is_freed = |entry: &SegmentEntry, cut: u64| entry.freed_by.is_some_and(|freed_by| freed_by <= cut);
+    let is_freed = |entry: &SegmentEntry, cut: u64| {
+        !mutant::is_on(Mutant::RestoreFreed) && entry.freed_by.is_some_and(|freed_by| freed_by <= cut)
+    };
     for entry in backup.segments.iter().filter(|entry| !is_freed(entry, copy.cut)).collect::<Vec<_>>() {
         let number = live.len() as u64 + 1;
         let (len, file) = copy.segment(entry, number)?;
@@ -334,7 +338,7 @@ impl Copy<'_> {
                 break;
             }
             taken.bytes += header.len;
-            progress.seen.records += 1;
+            progress.seen.records += u64::from(header.kind != Kind::Mark);
             progress.seen.bytes += header.len as u64;
             progress.seen.time_ms = header.placement.at.as_millis();
             if !header.chained() {
