@@ -16,7 +16,7 @@
 //! The target holds the copies and [`Backup`], which names them and is replaced last: write, sync, rename, sync the
 //! directory. Until then the former one holds, since copies only ever grow. It is no data directory, on purpose: a
 //! server on it would change it, and give out offsets again ([`super::restore`] sees to that). Which files there are is
-//! the manifest's to say; another kind of immutable file is one more entry of [`Run::pass`].
+//! the manifest's to say; another kind of immutable file is one more entry of `Run::pass`.
 //!
 //! A segment that the server has given back since stays in the backup, so that earlier states can be restored, and is
 //! left out of later ones: the end of a stream may have gone with what followed. What was given back before anyone copied

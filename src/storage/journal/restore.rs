@@ -5,8 +5,8 @@
 //!
 //! What the server did behind the cut is lost, and nobody knows how far it went: the backup ends somewhere, and the
 //! server may have gone on. It may have given out offsets there, which must not get another meaning. So the manifest
-//! gets a [`Lift`]: new records and new streams begin above whatever can have been given out, by what the backup tells
-//! and by the time that has passed since the cut ([`POSITIONS_PER_MS`]). That grows with time, so that two restores of
+//! gets a lift: new records and new streams begin above whatever can have been given out, by what the backup tells
+//! and by the time that has passed since the cut (`POSITIONS_PER_MS`). That grows with time, so that two restores of
 //! one backup do not meet either. An offset up to the cut goes on; one between the cut and the lift is answered as what it
 //! is (`Engine::stands`).
 //!
