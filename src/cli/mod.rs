@@ -5,6 +5,7 @@
 //! line; the exit code is 0 when done, 1 when refused or failed, 2 when called wrongly or when nothing can be said; a
 //! reader that has seen enough (a broken pipe) ends a command quietly.
 
+mod backup;
 mod bind;
 mod completions;
 mod delete;
@@ -73,6 +74,10 @@ pub enum Command {
     Inspect(Remote<inspect::InspectArgs>),
     /// Check a data directory that no server uses, and build its catalogue again where it is wrong.
     Verify(verify::VerifyArgs),
+    /// Copy what is new of a data directory into a backup, while the server runs.
+    Backup(backup::BackupArgs),
+    /// Make a data directory of a backup, as of its end or of an earlier moment.
+    Restore(backup::RestoreArgs),
     /// Write all of a data directory that no server uses as lines of JSON.
     Export(transfer::ExportArgs),
     /// Make a data directory of what `export` wrote.
@@ -161,6 +166,8 @@ impl Command {
             Self::Snapshot(remote) => snapshot::run(remote).await,
             Self::Inspect(remote) => inspect::run(remote).await,
             Self::Verify(args) => verify::run(args).await,
+            Self::Backup(args) => backup::run_backup(args).await,
+            Self::Restore(args) => backup::run_restore(args).await,
             Self::Export(args) => transfer::run_export(args).await,
             Self::Import(args) => transfer::run_import(args).await,
             Self::Completions(args) => completions::run(args),

@@ -1,3 +1,4 @@
+mod backup;
 mod disk;
 mod drift;
 mod edge;
