@@ -46,7 +46,7 @@ fn holds(name: &str, expected: &str) {
 }
 
 /// As [`holds`], for the part of a document between two markers.
-fn holds_table(name: &str, table: &str) {
+pub fn holds_table(name: &str, table: &str) {
     let present = read(name);
     let (before, rest) = present.split_once(BEGIN).unwrap_or_else(|| panic!("{name} has no line {BEGIN:?}"));
     let (_, after) = rest.split_once(END).unwrap_or_else(|| panic!("{name} has no line {END:?}"));
