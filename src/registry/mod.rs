@@ -25,7 +25,7 @@ mod cost;
 pub mod document;
 pub mod entry;
 pub mod pattern;
-mod schema;
+pub(crate) mod schema;
 pub mod state;
 pub mod subject;
 pub mod validate;

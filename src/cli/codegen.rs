@@ -1,0 +1,86 @@
+//! `keyfold codegen`: types and validators for other programs, from a document.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use super::failure::Failure;
+use super::output::note;
+use super::put::read_json;
+use super::{Connection, Remote};
+use crate::codegen::{self, Generated};
+use crate::registry::{Document, DocumentLimits};
+
+#[derive(Subcommand)]
+pub enum CodegenCommand {
+    /// A TypeScript module: a StreamDB state definition with types and Standard Schema validators.
+    Ts(Remote<CodegenArgs>),
+    /// A Rust module of serde types.
+    Rust(Remote<CodegenArgs>),
+}
+
+#[derive(Args)]
+pub struct CodegenArgs {
+    /// A document's file, `-` for standard input, or a subject on the server: `workers`, `workers@3`.
+    #[arg(value_name = "FILE|SUBJECT[@VERSION]")]
+    source: String,
+    /// Write there instead of to standard output.
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+pub async fn run(command: CodegenCommand) -> Result<(), Failure> {
+    let (generate, Remote { args, connection }): (fn(&Document, &str) -> Generated, _) = match command {
+        CodegenCommand::Ts(remote) => (codegen::typescript, remote),
+        CodegenCommand::Rust(remote) => (codegen::rust, remote),
+    };
+    let (document, origin) = read_document(&args.source, &connection).await?;
+    let Generated { code, notes } = generate(&document, &origin);
+    for found in &notes {
+        note(&format!("note: {}: {}", found.pointer, found.message));
+    }
+    match &args.output {
+        Some(path) => std::fs::write(path, code)
+            .map_err(|cause| Failure::Failed(format!("cannot write {}: {cause}", path.display()))),
+        None => {
+            let mut out = connection.out();
+            out.text(&code)?;
+            Ok(out.flush()?)
+        }
+    }
+}
+
+/// A document, and what to call it: a file's where there is one of that name, else a subject's version.
+pub async fn read_document(source: &str, connection: &Connection) -> Result<(Document, String), Failure> {
+    let is_file = source == "-" || std::path::Path::new(source).is_file();
+    let (value, origin) = if is_file {
+        let value = read_json(&if source == "-" { source.to_owned() } else { format!("@{source}") })?;
+        let name = std::path::Path::new(source).file_name().map_or("-".into(), |name| name.to_string_lossy());
+        (value, name.into_owned())
+    } else {
+        if source.ends_with(".json") || source.contains(std::path::MAIN_SEPARATOR) {
+            return Err(Failure::Usage(format!("there is no file {source}")));
+        }
+        let (subject, version) = subject_and_version(source)?;
+        let found = connection.client()?.schema(subject, version).await?;
+        (found.document, format!("{} version {}", found.subject, found.version))
+    };
+    match Document::parse(&value, &DocumentLimits::default()) {
+        Ok(document) => Ok((document, origin)),
+        Err(faults) => {
+            let lines: Vec<_> = faults.iter().map(|fault| format!("\n  {fault}")).collect();
+            Err(Failure::Usage(format!("{source} is not a document:{}", lines.concat())))
+        }
+    }
+}
+
+/// `subject` or `subject@version`; `latest` is the newest one.
+pub fn subject_and_version(source: &str) -> Result<(&str, Option<u64>), Failure> {
+    match source.rsplit_once('@') {
+        None | Some((_, "latest")) => Ok((source.trim_end_matches("@latest"), None)),
+        Some((subject, version)) => match version.parse() {
+            Ok(version) => Ok((subject, Some(version))),
+            Err(_) => Err(Failure::Usage(format!("{version} is no version: a number, or `latest`"))),
+        },
+    }
+}
