@@ -198,9 +198,9 @@ impl<'r> Lowering<'r> {
             shape = self.meet(shape, other);
         }
         if members.contains_key("$recursiveRef") {
-            let other = match self.definitions[0].schema.get("$recursiveAnchor") {
-                Some(Value::Bool(true)) => Shape::Any,
-                _ => self.refer("#", scope, pointer),
+            let other = match is_extended(self.definitions[0].schema) {
+                true => Shape::Any,
+                false => self.refer("#", scope, pointer),
             };
             shape = self.meet(shape, other);
         }
@@ -272,7 +272,7 @@ impl<'r> Lowering<'r> {
             );
         }
         match values {
-            Some(values) => self.meet(Shape::Values(values), declared),
+            Some(values) => self.meet(union(vec![Shape::Values(values)]), declared),
             None => declared,
         }
     }
@@ -536,6 +536,17 @@ fn hint_of(target: &str, schema: &Value) -> String {
         (last, _) => {
             percent_encoding::percent_decode_str(last).decode_utf8_lossy().replace("~1", "/").replace("~0", "~")
         }
+    }
+}
+
+/// Whether recursive references may lead elsewhere than to their own resource.
+fn is_extended(schema: &Value) -> bool {
+    match schema {
+        Value::Object(members) => {
+            members.get("$recursiveAnchor") == Some(&Value::Bool(true)) || members.values().any(is_extended)
+        }
+        Value::Array(items) => items.iter().any(is_extended),
+        _ => false,
     }
 }
 

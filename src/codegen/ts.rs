@@ -40,8 +40,8 @@ const RESERVED: &[&str] = &[
     "Set",
     "Validator",
 ];
-/// Names of collections that `createStateSchema` refuses.
-const REFUSED: &[&str] = &["actions", "close", "collections", "preload", "utils"];
+/// Names of collections that `createStateSchema` refuses, or loses.
+const REFUSED: &[&str] = &["__proto__", "actions", "close", "collections", "preload", "utils"];
 
 pub(super) fn module(document: &Document, origin: &str) -> Generated {
     let mut names = Names::without(RESERVED);
@@ -56,7 +56,7 @@ pub(super) fn module(document: &Document, origin: &str) -> Generated {
         let schema = checkable(&collection.schema, &pointer, &mut notes);
         let key = keys.take(collection.name.clone());
         if key != collection.name {
-            let message = format!("StreamDB keeps this collection's name to itself; it is `{key}` here");
+            let message = format!("StreamDB cannot have a collection of this name; it is `{key}` here");
             notes.push(Note { pointer: child("/collections", &collection.name), message });
         }
         define(&mut state, &key, collection, &writer.names[0], &schema);
@@ -125,16 +125,22 @@ impl Types {
         }
     }
 
+    /// One tuple per length that there may be. Optional items, and a rest written `Array<…>`, would make the compiler
+    /// look into a type that is not there yet where the tuple holds itself.
     fn tuple(&self, tuple: &Tuple, depth: usize) -> String {
-        let mut items: Vec<String> = Vec::new();
-        for (index, item) in tuple.items.iter().enumerate() {
-            let text = self.text(item, depth);
-            items.push(if index < tuple.least { text } else { format!("({text})?") });
+        /// Lengths that are told apart.
+        const LENGTHS_MAX: usize = 8;
+        let items: Vec<String> = tuple.items.iter().map(|item| self.text(item, depth)).collect();
+        let rest = (*tuple.rest != Shape::Never).then(|| self.text(&tuple.rest, depth));
+        if items.len() - tuple.least >= LENGTHS_MAX {
+            let all: Vec<String> = items.into_iter().chain(rest).collect();
+            return format!("Array<{}>", all.join(" | "));
         }
-        if *tuple.rest != Shape::Never {
-            items.push(format!("...Array<{}>", self.text(&tuple.rest, depth)));
-        }
-        format!("[{}]", items.join(", "))
+        let tuples = (tuple.least..=items.len()).map(|length| {
+            let rest = rest.iter().filter(|_| length == items.len()).map(|rest| format!("...({rest})[]"));
+            format!("[{}]", items[..length].iter().cloned().chain(rest).collect::<Vec<_>>().join(", "))
+        });
+        tuples.collect::<Vec<_>>().join(" | ")
     }
 
     fn object(&self, object: &Object, depth: usize) -> String {
