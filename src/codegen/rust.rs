@@ -227,7 +227,7 @@ impl<'o, 'n> Writer<'o, 'n> {
 
     /// `tag` is a member that the enum around it writes.
     fn declare_struct(&mut self, name: &str, object: &Object, doc: &str, tag: Option<&str>) {
-        let mut fields = Names::without(UNWRITABLE);
+        let mut fields = Names::without(&[]);
         let mut body = String::new();
         for member in object.members.iter().filter(|member| Some(member.name.as_str()) != tag) {
             if member.shape == Shape::Never {
@@ -262,7 +262,11 @@ impl<'o, 'n> Writer<'o, 'n> {
     }
 
     fn field(&mut self, body: &mut String, parent: &str, member: &Member, fields: &mut Names) {
-        let plain = fields.take(snake(&member.name, "field"));
+        let mut plain = snake(&member.name, "field");
+        if UNWRITABLE.contains(&plain.as_str()) {
+            plain.push('_');
+        }
+        let plain = fields.take(plain);
         let text = self.text(&member.shape, &format!("{parent}{}", pascal(&member.name, "Field")), false);
         comment(body, &member.doc, 1);
         let mut settings = Vec::new();

@@ -178,8 +178,9 @@ impl<'r> Lowering<'r> {
         }
     }
 
-    /// Recurses as deep as the document nests and refers on, both of which have been bounded before.
-    fn lower(&mut self, schema: &'r Value, outside: &Scope<'r>, pointer: &str, is_entity: bool) -> Shape {
+    /// `is_object` where the value is known to be an object. Recurses as deep as the document nests and refers on, both
+    /// of which have been bounded before.
+    fn lower(&mut self, schema: &'r Value, outside: &Scope<'r>, pointer: &str, is_object: bool) -> Shape {
         let Some(members) = schema.as_object() else {
             return if schema == &Value::Bool(false) { Shape::Never } else { Shape::Any };
         };
@@ -188,7 +189,7 @@ impl<'r> Lowering<'r> {
         if let (true, Some(target)) = (ignores_siblings(scope.draft), reference) {
             return self.refer(target, scope, pointer);
         }
-        let mut shape = self.lower_own(members, scope, pointer, is_entity);
+        let mut shape = self.lower_own(members, scope, pointer, is_object);
         if let Some(target) = reference {
             let other = self.refer(target, scope, &child(pointer, "$ref"));
             shape = self.meet(shape, other);
@@ -206,7 +207,8 @@ impl<'r> Lowering<'r> {
         }
         let all = list(members, "allOf");
         for (index, item) in all.iter().enumerate() {
-            let other = self.lower(item, scope, &format!("{pointer}/allOf/{index}"), false);
+            let is_object = is_part_of(&shape, item);
+            let other = self.lower(item, scope, &format!("{pointer}/allOf/{index}"), is_object);
             shape = self.meet(shape, other);
         }
         for keyword in ["anyOf", "oneOf"] {
@@ -214,12 +216,12 @@ impl<'r> Lowering<'r> {
             if alternatives.is_empty() {
                 continue;
             }
-            let place = child(pointer, keyword);
-            let alternatives = alternatives.iter().enumerate();
-            let alternatives = alternatives
-                .map(|(index, item)| self.lower(item, scope, &format!("{place}/{index}"), false))
-                .collect();
-            shape = self.meet(shape, union(alternatives));
+            let mut lowered = Vec::new();
+            for (index, item) in alternatives.iter().enumerate() {
+                let is_object = is_part_of(&shape, item);
+                lowered.push(self.lower(item, scope, &format!("{pointer}/{keyword}/{index}"), is_object));
+            }
+            shape = self.meet(shape, union(lowered));
         }
         shape
     }
@@ -250,12 +252,12 @@ impl<'r> Lowering<'r> {
         members: &'r Map<String, Value>,
         scope: &Scope<'r>,
         pointer: &str,
-        entity: bool,
+        is_object: bool,
     ) -> Shape {
         let types: Vec<&str> = match members.get("type") {
             Some(Value::String(one)) => vec![one],
             Some(Value::Array(types)) => types.iter().filter_map(Value::as_str).collect(),
-            _ if entity => vec!["object"],
+            _ if is_object => vec!["object"],
             _ => Vec::new(),
         };
         let values = match (members.get("const"), members.get("enum")) {
@@ -427,6 +429,11 @@ impl<'r> Lowering<'r> {
         self.expanding.remove(&index);
         shape
     }
+}
+
+/// Whether a schema that applies to a value of this shape as well declares members of the same object.
+fn is_part_of(shape: &Shape, schema: &Value) -> bool {
+    matches!(shape, Shape::Object(_)) && schema.get("properties").is_some()
 }
 
 fn ignores_siblings(draft: Draft) -> bool {

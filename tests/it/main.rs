@@ -1,3 +1,4 @@
+mod codegen;
 mod disk;
 mod drift;
 mod edge;

@@ -26,7 +26,7 @@ use tower::ServiceExt;
 use super::drift::holds_table;
 
 /// Name in the suite, `$schema`, and the keyword by which a schema names itself.
-const DRAFTS: [(&str, &str, &str); 5] = [
+pub const DRAFTS: [(&str, &str, &str); 5] = [
     ("draft4", "http://json-schema.org/draft-04/schema#", "id"),
     ("draft6", "http://json-schema.org/draft-06/schema#", "$id"),
     ("draft7", "http://json-schema.org/draft-07/schema#", "$id"),
@@ -35,19 +35,19 @@ const DRAFTS: [(&str, &str, &str); 5] = [
 ];
 
 #[derive(Deserialize)]
-struct Group {
-    file: String,
+pub struct Group {
+    pub file: String,
     description: String,
     schema: Value,
-    tests: Vec<Case>,
+    pub tests: Vec<Case>,
 }
 
 #[derive(Deserialize)]
-struct Case {
+pub struct Case {
     description: String,
     /// As written: numbers beyond a double reach the server as they are.
-    data: Box<RawValue>,
-    valid: bool,
+    pub data: Box<RawValue>,
+    pub valid: bool,
 }
 
 /// Where Keyfold does not answer as the suite does.
@@ -94,7 +94,7 @@ impl Service {
     }
 }
 
-fn groups(draft: &str) -> Vec<Group> {
+pub fn groups(draft: &str) -> Vec<Group> {
     let path = format!("tests/fixtures/json-schema-test-suite/{draft}.ndjson");
     let text = std::fs::read_to_string(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap();
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
@@ -118,6 +118,20 @@ fn embedded(schema: &Value, id: &str) -> Value {
 
 fn is_newer(draft: &Value) -> bool {
     draft.as_str().is_some_and(|draft| draft.contains("/draft/20"))
+}
+
+/// A collection whose entities hold an instance in `v`.
+pub fn collection(entity_type: &str, group: &Group, dialect: &str, id: &str) -> Value {
+    let mut schema = group.schema.clone();
+    if let Some(members) = schema.as_object_mut() {
+        members.entry("$schema").or_insert(json!(dialect));
+    }
+    json!({"type": entity_type, "primaryKey": "id", "schema": {
+        "$schema": dialect,
+        "type": "object",
+        "required": ["id"],
+        "properties": {"id": {"type": "string"}, "v": embedded(&schema, id)},
+    }})
 }
 
 /// Why Keyfold answers otherwise. A difference without a reason here is a bug, and fails the test.
@@ -162,16 +176,7 @@ async fn judge(
 ) {
     tally.groups += 1;
     tally.cases += group.tests.len();
-    let mut schema = group.schema.clone();
-    if let Some(members) = schema.as_object_mut() {
-        members.entry("$schema").or_insert(json!(dialect));
-    }
-    let document = json!({"collections": {"c": {"type": "t", "primaryKey": "id", "schema": {
-        "$schema": dialect,
-        "type": "object",
-        "required": ["id"],
-        "properties": {"id": {"type": "string"}, "v": embedded(&schema, id)},
-    }}}});
+    let document = json!({"collections": {"c": collection("t", group, dialect, id)}});
     let difference = |case: &str, answer: &str| Difference {
         file: group.file.clone(),
         group: group.description.clone(),
