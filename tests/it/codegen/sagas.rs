@@ -1,4 +1,4 @@
-//! Made by `keyfold codegen rust` from sagas.json: change the document, not this file.
+//! Made by `keyfold codegen rust` from schemas/documents/sagas.json: change the document, not this file.
 
 use serde::{Deserialize, Serialize};
 

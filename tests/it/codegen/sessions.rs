@@ -1,4 +1,4 @@
-//! Made by `keyfold codegen rust` from sessions.json: change the document, not this file.
+//! Made by `keyfold codegen rust` from schemas/documents/sessions.json: change the document, not this file.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,4 +1,4 @@
-//! Made by `keyfold codegen rust` from shapes.json: change the document, not this file.
+//! Made by `keyfold codegen rust` from tests/it/codegen/shapes.json: change the document, not this file.
 //!
 //! Note: `/collections/shape-file/schema/properties/owner/allOf/1`: has `properties` but no `type`: a value that is no object is allowed as well, so the type is open
 
