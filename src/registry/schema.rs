@@ -98,7 +98,7 @@ impl Retrieve for Remotes {
 }
 
 /// Keywords whose value is a schema, a list of schemas (or one), a map of schemas.
-const SCHEMA: &[&str] = &[
+pub(super) const SCHEMA: &[&str] = &[
     "additionalItems",
     "additionalProperties",
     "contains",
@@ -111,8 +111,8 @@ const SCHEMA: &[&str] = &[
     "unevaluatedItems",
     "unevaluatedProperties",
 ];
-const SCHEMAS: &[&str] = &["allOf", "anyOf", "items", "oneOf", "prefixItems"];
-const SCHEMA_MAP: &[&str] =
+pub(super) const SCHEMAS: &[&str] = &["allOf", "anyOf", "items", "oneOf", "prefixItems"];
+pub(super) const SCHEMA_MAP: &[&str] =
     &["$defs", "definitions", "dependencies", "dependentSchemas", "patternProperties", "properties"];
 const REFERENCES: &[&str] = &["$ref", "$dynamicRef"];
 
