@@ -21,6 +21,7 @@
 
 pub mod binding;
 pub mod canonical;
+pub mod compat;
 mod cost;
 pub mod document;
 pub mod entry;
