@@ -102,7 +102,8 @@ impl RegistryHost {
                     let mut at = 0;
                     for length in run.lengths.iter() {
                         let text = run.payload.get(at..at + length as usize).unwrap_or_default();
-                        let entry = std::str::from_utf8(text).map_err(|e| e.to_string()).and_then(read_entry);
+                        let entry = std::str::from_utf8(text).map_err(|e| e.to_string());
+                        let entry = entry.and_then(|text| read_entry(text, &registry));
                         let entry = entry.map_err(|e| Fault::Storage(format!("registry entry: {e}")))?;
                         registry.apply(&entry);
                         at += length as usize + 1;
