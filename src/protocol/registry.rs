@@ -212,7 +212,9 @@ impl StateBody {
                     sunset => Ok(VersionState::Deprecated { since, sunset }),
                 }
             }
-            _ if since.is_some() || sunset.is_some() => Err("since and sunset are said of deprecated versions".into()),
+            _ if since.is_some() || sunset.is_some() => {
+                Err("since and sunset are said of deprecated versions".into())
+            }
             StateName::Enabled => Ok(VersionState::Enabled),
             StateName::Disabled => Ok(VersionState::Disabled),
         }
@@ -292,13 +294,36 @@ impl From<&Binding> for BindingBody {
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "entry", rename_all = "snake_case")]
 enum EntryBody {
-    Schema { subject: String, version: u32, document: Value, registered_at_ms: u64 },
-    Bind { name: String, binding: Box<BindingBody> },
-    Unbind { name: String },
+    Schema {
+        subject: String,
+        version: u32,
+        document: Value,
+        registered_at_ms: u64,
+    },
+    Bind {
+        name: String,
+        binding: Box<BindingBody>,
+    },
+    Unbind {
+        name: String,
+    },
     /// Without a subject for all of them; without a choice to take the last one back.
-    Config { subject: Option<String>, choice: Option<ConfigBody> },
-    State { subject: String, version: u32, state: StateName, since_ms: Option<u64>, sunset_ms: Option<u64> },
-    Delete { subject: String, versions: Vec<u32>, for_good: bool },
+    Config {
+        subject: Option<String>,
+        choice: Option<ConfigBody>,
+    },
+    State {
+        subject: String,
+        version: u32,
+        state: StateName,
+        since_ms: Option<u64>,
+        sunset_ms: Option<u64>,
+    },
+    Delete {
+        subject: String,
+        versions: Vec<u32>,
+        for_good: bool,
+    },
 }
 
 /// The log's form of an entry.
@@ -312,10 +337,9 @@ pub fn write_entry(entry: &Entry) -> String {
         },
         Entry::Bind(binding) => EntryBody::Bind { name: binding.name.to_string(), binding: Box::new(binding.into()) },
         Entry::Unbind(name) => EntryBody::Unbind { name: name.to_string() },
-        Entry::Config { subject, choice } => EntryBody::Config {
-            subject: subject.as_ref().map(ToString::to_string),
-            choice: choice.map(Into::into),
-        },
+        Entry::Config { subject, choice } => {
+            EntryBody::Config { subject: subject.as_ref().map(ToString::to_string), choice: choice.map(Into::into) }
+        }
         Entry::State { subject, version, state } => {
             let (name, since, sunset) = match *state {
                 VersionState::Enabled => (StateName::Enabled, None, None),
@@ -363,10 +387,9 @@ pub fn read_entry(text: &str, before: &Registry) -> Result<Entry, String> {
             Entry::Bind(binding.into_binding(&name).map_err(|fault| fault.to_string())?)
         }
         EntryBody::Unbind { name: text } => Entry::Unbind(name(&text)?),
-        EntryBody::Config { subject, choice } => Entry::Config {
-            subject: subject.as_deref().map(subject_of).transpose()?,
-            choice: choice.map(Into::into),
-        },
+        EntryBody::Config { subject, choice } => {
+            Entry::Config { subject: subject.as_deref().map(subject_of).transpose()?, choice: choice.map(Into::into) }
+        }
         EntryBody::State { subject, version, state, since_ms, sunset_ms } => {
             let state = match state {
                 StateName::Enabled => VersionState::Enabled,
@@ -394,7 +417,10 @@ mod tests {
         let body: BindingBody = serde_json::from_str(body).unwrap();
         let binding = body.into_binding("b").unwrap();
         let text = write_entry(&Entry::Bind(binding.clone()));
-        assert!(matches!(read_entry(&text, &Registry::default()), Ok(Entry::Bind(read)) if read == binding), "{text}");
+        assert!(
+            matches!(read_entry(&text, &Registry::default()), Ok(Entry::Bind(read)) if read == binding),
+            "{text}"
+        );
         let document = include_str!("../../schemas/documents/sagas.json");
         let value: Value = serde_json::from_str(document).unwrap();
         let document = Document::read_back(&crate::registry::canonical_json(&value)).unwrap();
@@ -405,7 +431,9 @@ mod tests {
             document: Arc::new(document),
         };
         let text = write_entry(&entry);
-        let Ok(Entry::Schema { document: read, .. }) = read_entry(&text, &Registry::default()) else { panic!("{text}") };
+        let Ok(Entry::Schema { document: read, .. }) = read_entry(&text, &Registry::default()) else {
+            panic!("{text}")
+        };
         let Entry::Schema { document, .. } = entry else { unreachable!() };
         assert_eq!(read.fingerprint(), document.fingerprint());
     }

@@ -174,8 +174,7 @@ impl Document {
             return Err(findings.faults);
         }
         let listed = value.get("references");
-        let references =
-            listed.map_or(Vec::new(), |listed| reference::resolve(listed, resolve, &mut findings));
+        let references = listed.map_or(Vec::new(), |listed| reference::resolve(listed, resolve, &mut findings));
         let sources = Sources { references: &references, bytes_max: limits.bytes_max };
         let (shape, collections) = check_document(value, sources, &mut findings);
         let reference_depth = references.iter().map(|resolved| resolved.document.reference_depth + 1).max();

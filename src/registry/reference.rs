@@ -245,7 +245,8 @@ impl Bundler<'_> {
         }
         let draft = Draft::default().detect(schema);
         if draft != self.draft && schema.is_object() {
-            let message = format!("`{name}` is written in another draft of JSON Schema ({draft:?}, not {:?})", self.draft);
+            let message =
+                format!("`{name}` is written in another draft of JSON Schema ({draft:?}, not {:?})", self.draft);
             self.fault(FaultCode::ReferenceTarget, message);
             return None;
         }
@@ -289,10 +290,11 @@ fn identifier(schema: &Value, draft: Draft) -> Option<String> {
 }
 
 /// What a fragment of a URI may hold as it is, beside letters and digits. Source: RFC 3986 §3.5.
-const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'.').remove(b'_').remove(b'-').remove(b'~').remove(b'@').remove(b'/');
+const PLAIN: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'.').remove(b'_').remove(b'-').remove(b'~').remove(b'@').remove(b'/').remove(b'$');
 
 fn prefix_of(key: &str) -> String {
-    format!("#{}", utf8_percent_encode(&child("/$defs", key), &PLAIN.remove(b'$')))
+    format!("#{}", utf8_percent_encode(&child("/$defs", key), PLAIN))
 }
 
 /// The collection that a fragment names, and what of the fragment lies inside its schema.
@@ -302,4 +304,150 @@ pub(super) fn collection_of(fragment: &str) -> Option<(String, &str)> {
     let inside = rest.strip_prefix("schema").filter(|rest| rest.is_empty() || rest.starts_with('/'))?;
     let name = percent_decode_str(name).decode_utf8().ok()?;
     Some((name.replace("~1", "/").replace("~0", "~"), inside))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::registry::{DocumentFault, DocumentLimits};
+    use serde_json::json;
+
+    /// The documents that the tests refer to, all as version 1 of subjects of these names.
+    fn known(subject: &SubjectName, version: u32) -> Option<Arc<Document>> {
+        let person = json!({"$id": "https://example.com/person.json", "type": "object", "required": ["name"],
+            "properties": {"name": {"$ref": "#/$defs/name"}, "friend": {"$ref": "person.json"}},
+            "$defs": {"name": {"type": "string", "minLength": 2}}});
+        let key = json!({"type": "object", "required": ["id"], "properties": {
+            "id": {"type": "string"}, "next": {"$ref": "#"}, "size": {"type": "integer"}}});
+        let value = match subject.as_str() {
+            "person" => json!({"schema": person}),
+            "couple" => json!({"schema": {"properties": {"a": {"$ref": "p"}, "b": {"$ref": "p#/$defs/name"}}},
+                "references": [{"name": "p", "subject": "person", "version": 1}]}),
+            "things" => json!({"collections": {"a/b": {"type": "t", "primaryKey": "id", "schema": key}}}),
+            "draft-07" => json!({"schema": {"$schema": "http://json-schema.org/draft-07/schema#"}}),
+            "anchored" => json!({"schema": {"$defs": {"a": {"$anchor": "here"}}, "$ref": "#here"}}),
+            _ => return None,
+        };
+        (version == 1).then(|| Arc::new(parse(&value).unwrap_or_else(|faults| panic!("{faults:#?}"))))
+    }
+
+    fn parse(value: &Value) -> Result<Document, Vec<DocumentFault>> {
+        Document::parse_with(value, &DocumentLimits::default(), &known)
+    }
+
+    fn referring(schema: Value, subjects: &[&str]) -> Value {
+        let references: Vec<Value> = subjects
+            .iter()
+            .map(|subject| json!({"name": format!("{subject}.json"), "subject": subject, "version": 1}))
+            .collect();
+        json!({"schema": schema, "references": references})
+    }
+
+    #[track_caller]
+    fn check(value: &Value, accepted: &[Value], refused: &[Value]) {
+        let document = parse(value).unwrap_or_else(|faults| panic!("{faults:#?}"));
+        let collection = document.compiled().collections().next().unwrap();
+        for value in accepted {
+            assert!(collection.is_valid(value), "{value} {:?}", collection.check(value, 5));
+        }
+        refused.iter().for_each(|value| assert!(!collection.is_valid(value), "{value}"));
+        let again = Document::read_back_with(document.canonical(), &known).unwrap();
+        assert_eq!(again.fingerprint(), document.fingerprint());
+    }
+
+    #[test]
+    fn a_reference_is_checked_as_what_it_leads_to() {
+        check(
+            &referring(json!({"properties": {"p": {"$ref": "person.json"}}}), &["person"]),
+            &[json!({"p": {"name": "Jo", "friend": {"name": "Al"}}})],
+            &[json!({"p": {"name": "J"}}), json!({"p": {"name": "Jo", "friend": {"name": "A"}}}), json!({"p": {}})],
+        );
+        let inside = referring(json!({"items": {"$ref": "person.json#/$defs/name"}}), &["person"]);
+        check(&inside, &[json!(["Jo"])], &[json!(["J"])]);
+        // Of one collection, with and without its name.
+        for target in ["things.json", "things.json#/collections/a~1b/schema"] {
+            let things = referring(json!({"items": {"$ref": target}}), &["things"]);
+            check(&things, &[json!([{"id": "x", "next": {"id": "y"}}])], &[json!([{"id": "x", "next": {}}])]);
+        }
+        let size = referring(json!({"$ref": "things.json#/collections/a~1b/schema/properties/size"}), &["things"]);
+        check(&size, &[json!(1)], &[json!("1")]);
+    }
+
+    #[test]
+    fn what_is_referenced_brings_what_it_refers_to() {
+        let couple = referring(json!({"$ref": "couple.json"}), &["couple"]);
+        check(&couple, &[json!({"a": {"name": "Jo"}, "b": "Al"})], &[json!({"b": "A"}), json!({"a": {"name": "A"}})]);
+    }
+
+    #[test]
+    fn names_are_read_against_the_identifier_of_the_schema() {
+        let schema = json!({"$id": "https://example.com/a/root.json",
+            "properties": {"p": {"$ref": "person.json"}, "q": {"$ref": "https://example.com/a/person.json"}}});
+        let accepted = [json!({"p": {"name": "Jo"}, "q": {"name": "Jo"}})];
+        check(&referring(schema, &["person"]), &accepted, &[json!({"p": {}}), json!({"q": {}})]);
+    }
+
+    #[test]
+    fn references_of_a_document_are_of_all_its_collections() {
+        let schema = json!({"type": "object", "required": ["id"],
+            "properties": {"id": {"type": "string"}, "by": {"$ref": "person.json"}}});
+        let value = json!({"collections": {"c": {"type": "t", "primaryKey": "id", "schema": schema}},
+            "references": [{"name": "person.json", "subject": "person", "version": 1}]});
+        check(&value, &[json!({"id": "1", "by": {"name": "Jo"}})], &[json!({"id": "1", "by": {}})]);
+    }
+
+    #[test]
+    fn what_cannot_be_referenced_is_named() {
+        let code = |value: &Value| parse(value).err().map(|faults| (faults[0].pointer.clone(), faults[0].code));
+        let fault = |pointer: &str, code| Some((pointer.to_owned(), code));
+        let named = |reference: Value| json!({"schema": {}, "references": [reference]});
+        let reference = |name: &str, subject: &str, version: i64| {
+            named(json!({"name": name, "subject": subject, "version": version}))
+        };
+        assert_eq!(code(&reference("a", "person", 1)), None);
+        for value in [
+            reference("", "person", 1),
+            reference("a#b", "person", 1),
+            reference("a", "person", 0),
+            reference("a", "person", -1),
+            reference("a", "a b", 1),
+            named(json!("person")),
+            named(json!({"name": "a", "subject": "person", "version": 1, "extra": 1})),
+        ] {
+            assert_eq!(code(&value), fault("/references/0", FaultCode::References), "{value}");
+        }
+        assert_eq!(code(&json!({"schema": {}, "references": {}})), fault("/references", FaultCode::References));
+        assert_eq!(code(&reference("a", "person", 2)), fault("/references/0", FaultCode::UnknownReference));
+        let target = |target: &str, subject: &str| code(&referring(json!({"$ref": target}), &[subject]));
+        for (to, subject) in [
+            ("things.json#/collections/none/schema", "things"),
+            ("things.json#/nothing", "things"),
+            ("person.json#name", "person"),
+            ("draft-07.json", "draft-07"),
+            ("anchored.json", "anchored"),
+        ] {
+            assert_eq!(target(to, subject), fault("/schema", FaultCode::ReferenceTarget), "{to}");
+        }
+        let missing = fault("/schema/$ref", FaultCode::UnresolvedReference);
+        assert_eq!(target("person.json#/$defs/none", "person"), missing);
+        assert_eq!(target("other.json", "person"), fault("/schema/$ref", FaultCode::RemoteReference));
+    }
+
+    #[test]
+    fn references_are_bounded_in_number_and_depth() {
+        let many: Vec<Value> = (0..=REFERENCES_MAX)
+            .map(|nth| json!({"name": format!("n{nth}"), "subject": "person", "version": 1}))
+            .collect();
+        assert!(parse(&json!({"schema": {}, "references": many})).is_err());
+        let mut document = Arc::new(parse(&json!({"schema": {"type": "string"}})).unwrap());
+        let value = json!({"schema": {"$ref": "a"}, "references": [{"name": "a", "subject": "s", "version": 1}]});
+        for _ in 0..REFERENCE_DEPTH_MAX {
+            let below = document.clone();
+            let next = Document::parse_with(&value, &DocumentLimits::default(), &|_, _| Some(below.clone()));
+            document = Arc::new(next.unwrap());
+            assert!(!document.compiled().collections().next().unwrap().is_valid(&json!(1)));
+        }
+        let deeper = Document::parse_with(&value, &DocumentLimits::default(), &|_, _| Some(document.clone()));
+        assert_eq!(deeper.err().map(|faults| faults[0].code), Some(FaultCode::References));
+    }
 }

@@ -32,23 +32,14 @@ impl Search {
         })
     }
 
-    /// The versions of a subject that are shown.
-    pub fn versions<'r>(
-        &self,
-        registry: &'r Registry,
-        subject: &SubjectName,
-    ) -> impl DoubleEndedIterator<Item = &'r std::sync::Arc<Registered>> + use<'r> {
-        let deleted = self.deleted;
-        registry.all_versions(subject).filter(move |registered| deleted || !registered.deleted)
-    }
-
     fn wants(&self, registry: &Registry, subject: &SubjectName, text: Option<&str>) -> bool {
-        let mut shown = self.versions(registry, subject);
+        let mut shown = registry.all_versions(subject).filter(|registered| self.deleted || !registered.deleted);
         let Some(newest) = shown.next_back() else { return false };
         let is = |wanted: &Option<String>, fits: &dyn Fn(&CompiledCollection, &str) -> bool| {
             wanted.as_deref().is_none_or(|wanted| newest.compiled.collections().any(|c| fits(c, wanted)))
         };
-        let in_state = |wanted: &str| newest.state.name() == wanted || shown.any(|r| r.state.name() == wanted);
+        let in_state =
+            |wanted: &str| newest.state.name() == wanted || shown.by_ref().any(|r| r.state.name() == wanted);
         is(&self.entity_type, &|collection, wanted| collection.entity_type.as_str() == wanted)
             && is(&self.collection, &|collection, wanted| collection.name == wanted)
             && text.is_none_or(|text| says(subject, newest, text))

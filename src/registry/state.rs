@@ -295,9 +295,7 @@ impl Registry {
             let goes_too = |by: &SubjectName, number: u32| by == subject && versions.contains(&number);
             // What is hidden already needs what it refers to only to be read.
             let mut referring = self.referenced_by(subject, *version).filter(|(_, by)| for_good || !by.deleted);
-            if let Some((by, by_version)) =
-                referring.find(|(by, registered)| !goes_too(by, registered.version))
-            {
+            if let Some((by, by_version)) = referring.find(|(by, registered)| !goes_too(by, registered.version)) {
                 let (by, by_version) = (by.clone(), by_version.version);
                 return Err(DeleteFault::Referenced { version: *version, by, by_version });
             }
@@ -339,12 +337,18 @@ impl Registry {
     }
 
     /// A subject's versions that are not deleted, oldest first; none where the subject is unknown.
-    pub fn versions(&self, subject: &SubjectName) -> impl DoubleEndedIterator<Item = &Arc<Registered>> {
+    pub fn versions<'r>(
+        &'r self,
+        subject: &SubjectName,
+    ) -> impl DoubleEndedIterator<Item = &'r Arc<Registered>> + use<'r> {
         self.all_versions(subject).filter(|registered| !registered.deleted)
     }
 
     /// A subject's versions, also those that are deleted, oldest first.
-    pub fn all_versions(&self, subject: &SubjectName) -> impl DoubleEndedIterator<Item = &Arc<Registered>> {
+    pub fn all_versions<'r>(
+        &'r self,
+        subject: &SubjectName,
+    ) -> impl DoubleEndedIterator<Item = &'r Arc<Registered>> + use<'r> {
         self.subjects.get(subject).into_iter().flat_map(|known| known.versions.values())
     }
 
@@ -597,6 +601,144 @@ mod tests {
         live.apply(&Entry::Bind(binding("b", "**")));
         assert_eq!((reader.latest(&subject("s")).unwrap().version, reader.bindings().len()), (1, 0));
         assert_eq!((live.latest(&subject("s")).unwrap().version, live.bindings().len()), (2, 1));
+    }
+
+    fn referring(to: &str, version: u32) -> Entry {
+        let value = serde_json::json!({
+            "schema": {"properties": {"x": {"$ref": "x.json#/collections/c/schema"}}},
+            "references": [{"name": "x.json", "subject": to, "version": version}]
+        });
+        let target = Arc::new(document(json!({})));
+        let limits = crate::registry::DocumentLimits::default();
+        let document = Document::parse_with(&value, &limits, &|_, _| Some(target.clone())).unwrap();
+        Entry::Schema {
+            subject: subject("referring"),
+            version: 1,
+            document: Arc::new(document),
+            registered_at: Timestamp::default(),
+        }
+    }
+
+    fn delete(of: &str, versions: &[u32], for_good: bool) -> Entry {
+        Entry::Delete { subject: subject(of), versions: versions.to_vec(), for_good }
+    }
+
+    #[test]
+    fn equal_content_has_one_id_wherever_it_is_and_no_id_is_given_twice() {
+        let mut registry =
+            registry(&[schema("s", 1, json!({})), schema("t", 1, json!({})), schema("t", 2, json!({"x": {}}))]);
+        let id = |registry: &Registry, of: &str, version| registry.get(&subject(of), version).unwrap().id;
+        assert_eq!((id(&registry, "s", 1), id(&registry, "t", 1), id(&registry, "t", 2)), (1, 1, 2));
+        assert_eq!(registry.with_id(1).count(), 2);
+        registry.apply(&delete("t", &[2], true));
+        assert_eq!((registry.with_id(2).count(), registry.last_id()), (0, 2));
+        registry.apply(&schema("t", 3, json!({"x": {}})));
+        assert_eq!((id(&registry, "t", 3), registry.last_id()), (3, 3));
+    }
+
+    #[test]
+    fn what_is_deleted_is_hidden_and_its_number_not_given_again() {
+        let mut registry = registry(&[schema("s", 1, json!({})), schema("s", 2, json!({"x": {}}))]);
+        let limits = Limits::default();
+        registry.apply(&delete("s", &[2], false));
+        assert_eq!(registry.latest(&subject("s")).unwrap().version, 1);
+        assert_eq!(registry.pinnable(&subject("s"), 2), Err(PinFault::Deleted));
+        assert!(registry.get(&subject("s"), 2).is_some_and(|hidden| hidden.deleted));
+        let again = registry.register(&subject("s"), &document(json!({"x": {}})), &limits);
+        assert_eq!(again, Ok(Registration::New { version: 3 }));
+        registry.apply(&delete("s", &[2], true));
+        let again = registry.register(&subject("s"), &document(json!({"x": {}})), &limits);
+        assert_eq!(again, Ok(Registration::New { version: 3 }));
+        assert_eq!(registry.versions_count, 1);
+        registry.apply(&delete("s", &[1], false));
+        assert_eq!((registry.subjects().count(), registry.all_subjects().len()), (0, 1));
+        registry.apply(&delete("s", &[1], true));
+        assert_eq!(registry.all_subjects().len(), 0);
+    }
+
+    #[test]
+    fn what_is_needed_is_not_deleted() {
+        let nobody = |_| None;
+        let mut registry =
+            registry(&[schema("s", 1, json!({})), schema("s", 2, json!({"x": {}})), referring("s", 1)]);
+        let ask = |registry: &Registry, of: &str, version, for_good| {
+            registry.delete(&subject(of), version, for_good, nobody)
+        };
+        let by = subject("referring");
+        let referenced = DeleteFault::Referenced { version: 1, by, by_version: 1 };
+        assert_eq!(ask(&registry, "s", Some(1), false), Err(referenced.clone()));
+        assert_eq!(ask(&registry, "s", Some(2), true), Err(DeleteFault::NotDeletedYet { version: 2 }));
+        assert_eq!(ask(&registry, "s", Some(2), false), Ok(vec![2]));
+        assert!(matches!(ask(&registry, "t", None, false), Err(DeleteFault::UnknownSubject { .. })));
+        assert!(matches!(ask(&registry, "s", Some(9), false), Err(DeleteFault::UnknownVersion { version: 9, .. })));
+        // What is hidden may refer to what is hidden, and needs it for as long as it is there.
+        registry.apply(&delete("referring", &[1], false));
+        assert_eq!(ask(&registry, "s", None, false), Ok(vec![1, 2]));
+        registry.apply(&delete("s", &[1, 2], false));
+        assert_eq!(ask(&registry, "s", Some(1), false), Err(DeleteFault::AlreadyDeleted));
+        assert_eq!(ask(&registry, "s", None, true), Err(referenced));
+        registry.apply(&delete("referring", &[1], true));
+        let used = registry.delete(&subject("s"), None, true, |version| (version == 2).then(|| "a/b".to_owned()));
+        assert_eq!(used, Err(DeleteFault::InUse { version: 2, stream: "a/b".into() }));
+        assert_eq!(ask(&registry, "s", None, true), Ok(vec![1, 2]));
+    }
+
+    #[test]
+    fn a_binding_keeps_a_version_to_give() {
+        let mut registry = registry(&[
+            schema("s", 1, json!({})),
+            schema("s", 2, json!({"x": {}})),
+            Entry::Bind(binding("b", "a/*")),
+        ]);
+        let bound = |version| Err(DeleteFault::Bound { version, binding: BindingName::parse("b").unwrap() });
+        let ask = |registry: &Registry, version| registry.delete(&subject("s"), version, false, |_| None);
+        assert_eq!(ask(&registry, Some(2)), Ok(vec![2]));
+        assert_eq!(ask(&registry, None), bound(2));
+        registry.apply(&Entry::State { subject: subject("s"), version: 1, state: VersionState::Disabled });
+        assert_eq!(ask(&registry, Some(2)), bound(2));
+        registry.apply(&Entry::Bind(Binding { version: VersionChoice::Number(1), ..binding("b", "a/*") }));
+        assert_eq!(ask(&registry, Some(1)), bound(1));
+        assert_eq!(ask(&registry, Some(2)), Ok(vec![2]));
+    }
+
+    #[test]
+    fn no_stream_begins_with_what_is_disabled() {
+        let mut registry = registry(&[schema("s", 1, json!({})), schema("s", 2, json!({"x": {}}))]);
+        let state = |version, state| Entry::State { subject: subject("s"), version, state };
+        let pinned = |registry: &Registry| registry.pin(&binding("b", "a/*")).map(|pin| pin.version);
+        registry.apply(&state(2, VersionState::Deprecated { since: Timestamp::default(), sunset: None }));
+        assert_eq!((pinned(&registry), registry.has_restricted()), (Some(2), true));
+        registry.apply(&state(2, VersionState::Disabled));
+        assert_eq!(pinned(&registry), Some(1));
+        let numbered = Binding { version: VersionChoice::Number(2), ..binding("b", "a/*") };
+        assert_eq!((registry.pin(&numbered), registry.why_not(&numbered)), (None, (2, PinFault::Disabled)));
+        let refused = registry.bind(&numbered, &Limits::default());
+        assert!(matches!(refused, Err(BindFault::NotPinnable { version: 2, why: PinFault::Disabled, .. })));
+        registry.apply(&state(1, VersionState::Disabled));
+        assert_eq!(pinned(&registry), None);
+        registry.apply(&state(1, VersionState::Enabled));
+        registry.apply(&state(2, VersionState::Enabled));
+        assert!(!registry.has_restricted());
+    }
+
+    #[test]
+    fn a_subjects_choice_goes_over_that_for_all() {
+        use crate::registry::{ContentModel, Mode};
+        let mut registry = Registry::default();
+        let choose = |subject, mode, content_model| Entry::Config {
+            subject,
+            choice: Some(CompatibilityChoice { mode, content_model }),
+        };
+        assert_eq!(registry.compatibility(&subject("s")), Compatibility::default());
+        registry.apply(&choose(None, Some(Mode::Full), Some(ContentModel::Open)));
+        registry.apply(&choose(Some(subject("s")), Some(Mode::None), None));
+        let applies = registry.compatibility(&subject("s"));
+        assert_eq!(applies, Compatibility { mode: Mode::None, content_model: ContentModel::Open });
+        assert_eq!(registry.compatibility(&subject("t")).mode, Mode::Full);
+        registry.apply(&Entry::Config { subject: Some(subject("s")), choice: None });
+        registry.apply(&Entry::Config { subject: None, choice: None });
+        assert_eq!(registry.compatibility(&subject("s")), Compatibility::default());
+        assert_eq!(registry.choice(&subject("s")), None);
     }
 
     #[test]
