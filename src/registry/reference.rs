@@ -440,14 +440,16 @@ mod tests {
             .collect();
         assert!(parse(&json!({"schema": {}, "references": many})).is_err());
         let mut document = Arc::new(parse(&json!({"schema": {"type": "string"}})).unwrap());
-        let value = json!({"schema": {"$ref": "a"}, "references": [{"name": "a", "subject": "s", "version": 1}]});
-        for _ in 0..REFERENCE_DEPTH_MAX {
-            let below = document.clone();
-            let next = Document::parse_with(&value, &DocumentLimits::default(), &|_, _| Some(below.clone()));
-            document = Arc::new(next.unwrap());
+        let on_top = |of: &Arc<Document>, version: usize| {
+            let value =
+                json!({"schema": {"$ref": "a"}, "references": [{"name": "a", "subject": "s", "version": version}]});
+            Document::parse_with(&value, &DocumentLimits::default(), &|_, _| Some(of.clone()))
+        };
+        for depth in 1..=REFERENCE_DEPTH_MAX {
+            document = Arc::new(on_top(&document, depth).unwrap());
             assert!(!document.compiled().collections().next().unwrap().is_valid(&json!(1)));
         }
-        let deeper = Document::parse_with(&value, &DocumentLimits::default(), &|_, _| Some(document.clone()));
+        let deeper = on_top(&document, REFERENCE_DEPTH_MAX + 1);
         assert_eq!(deeper.err().map(|faults| faults[0].code), Some(FaultCode::References));
     }
 }

@@ -9,6 +9,7 @@ mod layers;
 mod lifetimes;
 mod linearizability;
 mod overload;
+mod registry;
 mod storage_contract;
 mod subscriptions;
 mod transfer;

@@ -189,6 +189,10 @@ fn shown(compatibility: Compatibility) -> Json<ConfigBody> {
 
 fn config_of(head: &HeaderMap, body: &[u8]) -> Result<ConfigBody, Problem> {
     expect_json(head)?;
+    // A list would be taken for the members in their order.
+    if body.trim_ascii_start().first() == Some(&b'[') {
+        return Err(Problem::new(ProblemType::InvalidConfig, "a configuration is an object"));
+    }
     serde_json::from_slice(body).map_err(|e| {
         let kind = if e.is_data() { ProblemType::InvalidConfig } else { ProblemType::MalformedBody };
         Problem::new(kind, e.to_string())
