@@ -56,7 +56,7 @@ pub(super) fn compile(schema: &Value, pointer: &str, findings: &mut Findings) ->
     }
 }
 
-fn options(draft: Draft) -> ValidationOptions<'static> {
+pub(super) fn options(draft: Draft) -> ValidationOptions<'static> {
     jsonschema::options()
         .with_draft(draft)
         .offline()

@@ -9,7 +9,20 @@
 //! cannot be decided within [`Bounds`] is [`Containment::Undecided`], never a guess. Work is counted in steps, not in
 //! time: the same question has the same answer on every machine.
 
+mod admit;
+mod array;
+mod compile;
 mod documents;
+mod evaluated;
+mod format;
+mod node;
+mod number;
+mod object;
+mod question;
+mod scalar;
+mod search;
+mod subsume;
+mod text;
 
 pub use documents::{Report, Violation, check_documents};
 
@@ -183,20 +196,14 @@ fn contained_where(
     model: ContentModel,
     bounds: &Bounds,
 ) -> Containment {
-    let _ = (given, model, bounds);
     if inner == outer {
         return Containment::Contained;
     }
-    let canonical = |schema: &Value| jsonschema::canonicalize(schema).ok();
-    let left = canonical(inner).zip(canonical(outer)).and_then(|(inner, outer)| inner.subtract(&outer).ok());
-    match left.map(|left| left.satisfiability()) {
-        Some(jsonschema::canonical::Satisfiability::No) => Containment::Contained,
-        _ => Containment::Undecided { reason: "not decided".to_owned(), path: String::new() },
-    }
+    let undecided = || Containment::Undecided { reason: "a schema that is not sound".to_owned(), path: String::new() };
+    question::ask(inner, Some(outer), given, model, bounds, |question| question.contained()).unwrap_or_else(undecided)
 }
 
 /// Some instance of `schema` that is an instance of `given` as well.
 fn instance(schema: &Value, given: &Value, model: ContentModel, bounds: &Bounds) -> Option<Value> {
-    let _ = (schema, given, model, bounds);
-    None
+    question::ask(schema, None, Some(given), model, bounds, |question| question.instance()).flatten()
 }
