@@ -1,15 +1,20 @@
 //! `keyfold codegen`: types and validators for other programs, from a document.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::{Args, Subcommand};
+use serde_json::Value;
 
 use super::failure::Failure;
 use super::output::note;
 use super::put::read_json;
 use super::{Connection, Remote};
 use crate::codegen::{self, Generated};
-use crate::registry::{Document, DocumentLimits};
+use crate::registry::reference::REFERENCE_DEPTH_MAX;
+use crate::registry::{Document, DocumentFault, DocumentLimits, SubjectName};
 
 #[derive(Subcommand)]
 pub enum CodegenCommand {
@@ -65,13 +70,54 @@ pub async fn read_document(source: &str, connection: &Connection) -> Result<(Doc
         let found = connection.client()?.schema(subject, version).await?;
         (found.document, format!("{} version {}", found.subject, found.version))
     };
-    match Document::parse(&value, &DocumentLimits::default()) {
-        Ok(document) => Ok((document, origin)),
-        Err(faults) => {
+    match find_document(&value, &DocumentLimits::default(), connection).await? {
+        FoundDocument::Sound(document) => Ok((document, origin)),
+        FoundDocument::Unsound(faults) => {
             let lines: Vec<_> = faults.iter().map(|fault| format!("\n  {fault}")).collect();
             Err(Failure::Usage(format!("{source} is not a document:{}", lines.concat())))
         }
     }
+}
+
+/// A value that was to be a document.
+pub enum FoundDocument {
+    Sound(Document),
+    Unsound(Vec<DocumentFault>),
+}
+
+/// Checks a document. What it refers to is asked of the server, and nothing is where it refers to nothing.
+pub async fn find_document(
+    value: &Value,
+    limits: &DocumentLimits,
+    connection: &Connection,
+) -> Result<FoundDocument, Failure> {
+    let mut known: HashMap<(SubjectName, u32), Arc<Document>> = HashMap::new();
+    // Those that wait for what they refer to; the last one is looked at.
+    let mut open: Vec<(Option<(SubjectName, u32)>, Value)> = vec![(None, value.clone())];
+    while let Some((version, value)) = open.last() {
+        let missing = RefCell::new(None);
+        let resolve = |subject: &SubjectName, version: u32| {
+            let found = known.get(&(subject.clone(), version)).cloned();
+            if found.is_none() {
+                missing.borrow_mut().get_or_insert((subject.clone(), version));
+            }
+            found
+        };
+        let parsed = Document::parse_with(value, limits, &resolve);
+        match (parsed, missing.into_inner(), version.clone()) {
+            (_, Some((subject, version)), _) if open.len() <= REFERENCE_DEPTH_MAX + 1 => {
+                let found = connection.client()?.schema(subject.as_str(), Some(version.into())).await?;
+                open.push((Some((subject, version)), found.document));
+            }
+            (Ok(document), _, None) => return Ok(FoundDocument::Sound(document)),
+            (Ok(document), _, Some(version)) => {
+                known.insert(version, Arc::new(document));
+                open.pop();
+            }
+            (Err(faults), _, _) => return Ok(FoundDocument::Unsound(faults)),
+        }
+    }
+    Ok(FoundDocument::Unsound(Vec::new()))
 }
 
 /// `subject` or `subject@version`; `latest` is the newest one.

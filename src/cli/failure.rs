@@ -52,7 +52,7 @@ impl From<io::Error> for Failure {
 }
 
 /// What happened, then what to do next, each on its own line.
-fn explain(error: &ClientError) -> String {
+pub fn explain(error: &ClientError) -> String {
     match error {
         ClientError::Unreachable { url, .. } => {
             format!(

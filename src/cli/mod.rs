@@ -6,6 +6,7 @@
 //! reader that has seen enough (a broken pipe) ends a command quietly.
 
 mod bind;
+mod check;
 mod codegen;
 mod completions;
 mod delete;
@@ -14,6 +15,7 @@ mod failure;
 mod fork;
 mod get;
 mod inspect;
+mod junit;
 mod list;
 mod output;
 mod put;

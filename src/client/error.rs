@@ -192,7 +192,7 @@ impl Problem {
         Self::parse(status, &headers, &body)
     }
 
-    fn parse(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Self {
+    pub(super) fn parse(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Self {
         let parsed = serde_json::from_slice::<ProblemBody>(body).unwrap_or_else(|_| ProblemBody {
             detail: String::from_utf8_lossy(body).trim().chars().take(Self::FOREIGN_DETAIL_MAX).collect(),
             ..ProblemBody::default()

@@ -109,6 +109,10 @@ impl<'o, 'n> Writer<'o, 'n> {
     }
 
     fn constants(&mut self, collection: &CompiledCollection) {
+        // A schema that no stream can hold has neither.
+        if collection.primary_key.is_empty() {
+            return;
+        }
         let _ = write!(
             self.code,
             "impl {} {{\n    /// The entity type, `type` of a change.\n    pub const TYPE: &'static str = {:?};\n    \

@@ -207,7 +207,7 @@ impl<'r> Lowering<'r> {
         }
         let all = list(members, "allOf");
         for (index, item) in all.iter().enumerate() {
-            let is_object = is_part_of(&shape, item);
+            let is_object = self.is_part_of(&shape, item);
             let other = self.lower(item, scope, &format!("{pointer}/allOf/{index}"), is_object);
             shape = self.meet(shape, other);
         }
@@ -218,7 +218,7 @@ impl<'r> Lowering<'r> {
             }
             let mut lowered = Vec::new();
             for (index, item) in alternatives.iter().enumerate() {
-                let is_object = is_part_of(&shape, item);
+                let is_object = self.is_part_of(&shape, item);
                 lowered.push(self.lower(item, scope, &format!("{pointer}/{keyword}/{index}"), is_object));
             }
             shape = self.meet(shape, union(lowered));
@@ -408,6 +408,15 @@ impl<'r> Lowering<'r> {
         object(Object { members, others: Box::new(self.meet(*a.others, *b.others)) })
     }
 
+    /// Whether a schema that applies to a value of this shape as well declares members of the same object.
+    fn is_part_of(&mut self, shape: &Shape, schema: &Value) -> bool {
+        schema.get("properties").is_some()
+            && match shape {
+                Shape::Reference(index) => matches!(self.expand(*index), Some(Shape::Object(_))),
+                shape => matches!(shape, Shape::Object(_)),
+            }
+    }
+
     /// The shape behind a reference, to be merged into another; `None` where it is being merged already.
     fn expand(&mut self, index: usize) -> Option<Shape> {
         if !self.expanding.insert(index) {
@@ -429,11 +438,6 @@ impl<'r> Lowering<'r> {
         self.expanding.remove(&index);
         shape
     }
-}
-
-/// Whether a schema that applies to a value of this shape as well declares members of the same object.
-fn is_part_of(shape: &Shape, schema: &Value) -> bool {
-    matches!(shape, Shape::Object(_)) && schema.get("properties").is_some()
 }
 
 fn ignores_siblings(draft: Draft) -> bool {

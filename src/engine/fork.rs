@@ -49,6 +49,9 @@ pub enum ForkFault {
     /// Succeeds once a fork of the source is gone. 429.
     #[error("the source has {max} forks already")]
     TooMany { max: usize },
+    /// The version that the source is pinned to takes no new streams. 409.
+    #[error("{0}")]
+    Unpinnable(String),
     /// 400.
     #[error("an unfinished folded read is no place to fork at; read on to its end, and take that offset")]
     Unfinished,
@@ -376,6 +379,11 @@ impl Engine {
         // Another version meanwhile; what was checked of the fork was checked under the former.
         if state.schema != plan.schema {
             return Ok(None);
+        }
+        if let Some(schema) = &plan.schema
+            && let Err(fault) = super::registry::check_pin(&self.registry.current(), schema)
+        {
+            return Err(ForkFault::Unpinnable(fault.to_string()));
         }
         let max = self.limits().forks_max;
         if state.pins.len() >= max {

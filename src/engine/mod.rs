@@ -12,7 +12,9 @@ mod handle;
 pub mod ingest;
 pub mod inspect;
 mod judge;
+pub mod life;
 pub mod live_check;
+pub mod live_report;
 mod quarantine;
 mod read;
 pub mod registry;
@@ -23,6 +25,7 @@ mod sweep;
 mod timers;
 pub mod transfer;
 mod typed;
+pub mod verdict;
 pub mod verify;
 mod write;
 
@@ -88,6 +91,9 @@ pub struct Inner {
     subscriptions: subscriptions::Subscriptions,
     in_flight_bytes: AtomicUsize,
     fold_loads: Semaphore,
+    /// Turns at comparing documents, and at holding one against stored entities: both keep a core busy.
+    schema_checks: Semaphore,
+    live_reports: Semaphore,
     /// Turns at reading pages from the disk: each takes buffers, so readers take turns instead of memory.
     page_reads: Semaphore,
     /// As of the last look.
@@ -168,6 +174,8 @@ impl Engine {
             timers: timers::Timers::default(),
             in_flight_bytes: AtomicUsize::new(0),
             fold_loads: Semaphore::new(settings.limits.fold_loads_max),
+            schema_checks: Semaphore::new(verdict::CHECKS_AT_ONCE),
+            live_reports: Semaphore::new(live_report::REPORTS_AT_ONCE),
             page_reads: Semaphore::new(PAGE_READS),
             folds_bytes: AtomicUsize::new(0),
             start_floor: AtomicU64::new(0),

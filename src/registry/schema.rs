@@ -57,7 +57,7 @@ pub(super) fn compile(schema: &Value, pointer: &str, findings: &mut Findings) ->
     }
 }
 
-fn options(draft: Draft) -> ValidationOptions<'static> {
+pub(super) fn options(draft: Draft) -> ValidationOptions<'static> {
     jsonschema::options()
         .with_draft(draft)
         .offline()
@@ -99,7 +99,7 @@ impl Retrieve for Remotes {
 }
 
 /// Keywords whose value is a schema, a list of schemas (or one), a map of schemas.
-const SCHEMA: &[&str] = &[
+pub(super) const SCHEMA: &[&str] = &[
     "additionalItems",
     "additionalProperties",
     "contains",
@@ -112,8 +112,8 @@ const SCHEMA: &[&str] = &[
     "unevaluatedItems",
     "unevaluatedProperties",
 ];
-const SCHEMAS: &[&str] = &["allOf", "anyOf", "items", "oneOf", "prefixItems"];
-const SCHEMA_MAP: &[&str] =
+pub(super) const SCHEMAS: &[&str] = &["allOf", "anyOf", "items", "oneOf", "prefixItems"];
+pub(super) const SCHEMA_MAP: &[&str] =
     &["$defs", "definitions", "dependencies", "dependentSchemas", "patternProperties", "properties"];
 const REFERENCES: &[&str] = &["$ref", "$dynamicRef"];
 

@@ -1,3 +1,4 @@
+mod check;
 mod codegen;
 mod disk;
 mod drift;
@@ -10,6 +11,7 @@ mod layers;
 mod lifetimes;
 mod linearizability;
 mod overload;
+mod registry;
 mod schema_suite;
 mod storage_contract;
 mod subscriptions;
