@@ -14,7 +14,7 @@ use super::put::read_json;
 use super::{Connection, Remote};
 use crate::codegen::{self, Generated};
 use crate::registry::reference::REFERENCE_DEPTH_MAX;
-use crate::registry::{Document, DocumentFault, DocumentLimits, SubjectName};
+use crate::registry::{Document, DocumentFault, DocumentLimits, Shape, SubjectName};
 
 #[derive(Subcommand)]
 pub enum CodegenCommand {
@@ -35,11 +35,16 @@ pub struct CodegenArgs {
 }
 
 pub async fn run(command: CodegenCommand) -> Result<(), Failure> {
+    let is_state = matches!(command, CodegenCommand::Ts(_));
     let (generate, Remote { args, connection }): (fn(&Document, &str) -> Generated, _) = match command {
         CodegenCommand::Ts(remote) => (codegen::typescript, remote),
         CodegenCommand::Rust(remote) => (codegen::rust, remote),
     };
     let (document, origin) = read_document(&args.source, &connection).await?;
+    if is_state && document.shape() == Shape::Bare {
+        let text = format!("{origin} is a schema without type and key: a state definition is made of collections");
+        return Err(Failure::Usage(text));
+    }
     let Generated { code, notes } = generate(&document, &origin);
     for found in &notes {
         note(&format!("note: {}: {}", found.pointer, found.message));

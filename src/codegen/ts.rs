@@ -18,7 +18,7 @@ use crate::registry::{CompiledCollection, Document};
 const VALIDATOR: &str = include_str!("validator.ts");
 
 /// Types that the module declares or uses itself.
-const RESERVED: &[&str] = &[
+pub(super) const RESERVED: &[&str] = &[
     "Apply",
     "Array",
     "Below",

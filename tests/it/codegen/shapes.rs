@@ -1,6 +1,4 @@
 //! Made by `keyfold codegen rust` from tests/it/codegen/shapes.json: change the document, not this file.
-//!
-//! Note: `/collections/shape-file/schema/properties/owner/allOf/1`: has `properties` but no `type`: a value that is no object is allowed as well, so the type is open
 
 use serde::{Deserialize, Serialize};
 
@@ -91,6 +89,28 @@ pub enum ShapeFileKind {
     Drawing,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum ShapeFileOwnerRole {
+    #[serde(rename = "admin")]
+    Admin,
+    #[serde(rename = "in-flight")]
+    InFlight,
+    #[serde(rename = "in flight")]
+    InFlight2,
+    #[serde(rename = "")]
+    Value,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ShapeFileOwner {
+    pub name: String,
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    pub role: Option<ShapeFileOwnerRole>,
+    /// Members that the schema does not name.
+    #[serde(flatten)]
+    pub other: serde_json::Map<String, serde_json::Value>,
+}
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum ShapeFilePathItem {
@@ -136,7 +156,7 @@ pub struct ShapeFile {
     #[serde(deserialize_with = "Option::deserialize")]
     pub note: Option<String>,
     pub origin: (f64, f64),
-    pub owner: Person,
+    pub owner: ShapeFileOwner,
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub path: Option<Vec<ShapeFilePathItem>>,
     pub root: Box<Node>,
