@@ -46,11 +46,22 @@ impl Search<'_> {
             }
             Node::Kinds(kinds) => Some(kind_of(value) & kinds != 0),
             Node::Enum(values) => Some(values.contains(&normal(value.clone()))),
-            Node::Min(limit, true) => Some(decimal()?.compare(*limit)?.is_gt()),
-            Node::Min(limit, false) => Some(decimal()?.compare(*limit)?.is_ge()),
-            Node::Max(limit, true) => Some(decimal()?.compare(*limit)?.is_lt()),
-            Node::Max(limit, false) => Some(decimal()?.compare(*limit)?.is_le()),
-            Node::Multiple(divisor) => decimal()?.is_multiple_of(*divisor),
+            Node::Min(limit, open) => {
+                let order = decimal().and_then(|number| number.compare(*limit));
+                let keyword = if *open { "exclusiveMinimum" } else { "minimum" };
+                let admits = order.map(|order| order.is_gt() || (order.is_eq() && !open));
+                admits.or_else(|| self.judge(keyword, *limit, value))
+            }
+            Node::Max(limit, open) => {
+                let order = decimal().and_then(|number| number.compare(*limit));
+                let keyword = if *open { "exclusiveMaximum" } else { "maximum" };
+                let admits = order.map(|order| order.is_lt() || (order.is_eq() && !open));
+                admits.or_else(|| self.judge(keyword, *limit, value))
+            }
+            Node::Multiple(divisor) => {
+                let admits = decimal().and_then(|number| number.is_multiple_of(*divisor));
+                admits.or_else(|| self.judge("multipleOf", *divisor, value))
+            }
             Node::MinLength(min) => Some(length()? >= *min),
             Node::MaxLength(max) => Some(length()? <= *max),
             Node::Pattern(pattern) => {
@@ -102,6 +113,13 @@ impl Search<'_> {
                 self.all(names.iter().map(|name| (*part, name)))
             }
         }
+    }
+
+    /// What the validator says of numbers beyond our digits.
+    fn judge(&mut self, keyword: &str, limit: Decimal, value: &Value) -> Option<bool> {
+        let fragment = Value::Object([(keyword.to_owned(), limit.to_value(false)?)].into_iter().collect());
+        let fragment = Name::from(fragment.to_string());
+        Some(self.validator(&fragment, Dialect::Draft202012)?.is_valid(value))
     }
 
     /// Whether a name is one that `names` speaks of.

@@ -124,7 +124,13 @@ impl<'a> Compiler<'a> {
         };
         let resource = draft.create_resource_ref(schema);
         let registry = self.sources[scope.source].registry;
-        let base = resource.id().and_then(|id| registry.resolve_uri(&scope.base.borrow(), id).ok());
+        // Whoever came by reference may stand at the base that the schema names already.
+        let is_here = || {
+            let found = registry.resolver((*scope.base).clone()).lookup("").ok();
+            found.is_some_and(|found| std::ptr::eq(found.contents(), schema))
+        };
+        let id = resource.id().filter(|_| scope.base.as_str() == BASE || !is_here());
+        let base = id.and_then(|id| registry.resolve_uri(&scope.base.borrow(), id).ok());
         Scope { base: base.unwrap_or_else(|| scope.base.clone()), draft, ..scope.clone() }
     }
 
@@ -462,8 +468,10 @@ impl<'a> Compiler<'a> {
         if !anchors(found) {
             return Some((found, there));
         }
+        // Each is asked from its own base, or the anchors of the bases passed on the way would count first.
         let outermost = there.dynamic.iter().find_map(|base| {
-            let (found, at) = self.lookup(&format!("{}#{anchor}", base.as_str().trim_end_matches('#')), &there)?;
+            let from = Scope { base: base.clone(), ..there.clone() };
+            let (found, at) = self.lookup(&format!("#{anchor}"), &from)?;
             anchors(found).then_some((found, at))
         });
         Some(outermost.unwrap_or((found, there)))
@@ -475,7 +483,7 @@ impl<'a> Compiler<'a> {
         if recurses(found) {
             let inner = there.clone();
             for base in inner.dynamic.iter().rev() {
-                match self.lookup(base.as_str(), &inner) {
+                match self.lookup("#", &Scope { base: base.clone(), ..inner.clone() }) {
                     Some((next, at)) if recurses(next) => (found, there) = (next, at),
                     _ => break,
                 }

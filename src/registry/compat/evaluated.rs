@@ -38,6 +38,8 @@ pub(super) struct Declared {
 
 /// Conditional patterns whose combinations are told apart.
 const PATTERNS_MAX: usize = 5;
+/// Conditional `contains` whose combinations are told apart.
+const CONTAINS_MAX: usize = 5;
 const PARTS_MAX: usize = 2_000;
 
 impl Declared {
@@ -246,11 +248,29 @@ impl Declared {
 
     /// Every item that is not declared is one of `then`.
     fn items(&self, compiler: &mut Compiler<'_>, then: Id) -> Id {
-        if self.lost || self.parts.iter().any(|part| part.contains.is_some() && !part.when.is_empty()) {
-            return compiler.arena.add(Node::Unknown("`contains` under a condition beside `unevaluatedItems`"));
+        let counted: Vec<(Id, Id)> = self
+            .parts
+            .iter()
+            .filter_map(|part| Some((compiler.arena.and(part.when.iter().copied()), part.contains?)))
+            .collect();
+        let (always, sometimes): (Vec<_>, Vec<_>) = counted.into_iter().partition(|(when, _)| *when == TRUE);
+        if self.lost || sometimes.len() > CONTAINS_MAX {
+            return compiler.arena.add(Node::Unknown("what a schema declares is spread too widely"));
         }
-        let contains: Vec<Id> = self.parts.iter().filter_map(|part| part.contains).collect();
-        let then = compiler.arena.or(contains.into_iter().chain([then]));
+        let then = compiler.arena.or(always.into_iter().map(|(_, contains)| contains).chain([then]));
+        // Whichever of the conditions hold: what they let through, or another one holds as well.
+        let mut parts = Vec::new();
+        for subset in 0..1u32 << sometimes.len() {
+            let (holding, others): (Vec<_>, Vec<_>) =
+                sometimes.iter().enumerate().partition(|(index, _)| subset & (1 << index) != 0);
+            let then = compiler.arena.or(holding.into_iter().map(|(_, (_, contains))| *contains).chain([then]));
+            let bound = self.items_bound(compiler, then);
+            parts.push(compiler.arena.or(others.into_iter().map(|(_, (when, _))| *when).chain([bound])));
+        }
+        compiler.arena.and(parts)
+    }
+
+    fn items_bound(&self, compiler: &mut Compiler<'_>, then: Id) -> Id {
         let always = |part: &&Part| part.when.is_empty();
         if then == TRUE || self.parts.iter().filter(always).any(|part| part.all_items) {
             return TRUE;
