@@ -91,6 +91,12 @@ pub struct ConfluentPlace {
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema, ToSchema)]
 pub struct ConfluentConfigUpdate {
     pub compatibility: String,
+    /// Schemas are told apart by what they say, however they are written, whether or not this is true.
+    #[serde(default, skip_serializing)]
+    pub normalize: Option<bool>,
+    /// Not kept here: refused unless null.
+    #[serde(flatten, skip_serializing)]
+    pub others: Map<String, Value>,
 }
 
 /// A mode.

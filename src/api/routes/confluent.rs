@@ -114,11 +114,19 @@ async fn route(api: &Api, request: Request) -> Answer {
             _,
             [""]
             | ["contexts"]
-            | ["subjects", ..]
-            | ["schemas", ..]
-            | ["config", ..]
-            | ["compatibility", ..]
-            | ["mode", ..],
+            | ["subjects"]
+            | ["subjects", _]
+            | ["subjects", _, "versions"]
+            | ["subjects", _, "versions", _]
+            | ["subjects", _, "versions", _, "schema" | "referencedby"]
+            | ["schemas"]
+            | ["schemas", "types"]
+            | ["schemas", "ids", _]
+            | ["schemas", "ids", _, "schema" | "subjects" | "versions"]
+            | ["config" | "mode"]
+            | ["config" | "mode", _]
+            | ["compatibility", "subjects", _, "versions"]
+            | ["compatibility", "subjects", _, "versions", _],
         ) => Err(refused(StatusCode::METHOD_NOT_ALLOWED, 405, "HTTP 405 Method Not Allowed")),
         _ => Err(refused(StatusCode::NOT_FOUND, 404, "HTTP 404 Not Found")),
     }
@@ -283,6 +291,12 @@ fn resolved(registry: &Registry, reference: ConfluentReference) -> Result<Refere
     Ok(Reference { name: reference.name, subject, version })
 }
 
+/// A switch of the query, which some clients write with a capital letter.
+fn flag(query: &Query, name: &str) -> Result<bool, Refused> {
+    let wrong = || refused(StatusCode::BAD_REQUEST, 400, format!("{name} is true or false"));
+    query.one(name)?.map_or(Ok(false), |text| text.to_ascii_lowercase().parse().map_err(|_| wrong()))
+}
+
 /// What a request shows of versions.
 #[derive(Clone, Copy)]
 struct Shown {
@@ -292,8 +306,8 @@ struct Shown {
 
 impl Shown {
     fn of(query: &Query) -> Result<Self, Refused> {
-        let only = query.flag("deletedOnly")?;
-        Ok(Self { deleted: query.flag("deleted")? || only, live: !only })
+        let only = flag(query, "deletedOnly")?;
+        Ok(Self { deleted: flag(query, "deleted")? || only, live: !only })
     }
 
     fn shows(self, registered: &Registered) -> bool {
@@ -358,7 +372,7 @@ pub(in crate::api) fn subjects(engine: Engine, query: &Query) -> Answer {
         (status = 422, body = ConfluentError, description = "42201")))]
 pub(in crate::api) fn look_up(engine: Engine, subject: &str, query: &Query, body: &WholeBody) -> Answer {
     let (registry, name) = (engine.registry(), name_of(subject)?);
-    let deleted = query.flag("deleted")?;
+    let deleted = flag(query, "deleted")?;
     let shown = |registered: &&Arc<Registered>| deleted || !registered.deleted;
     if registry.all_versions(&name).find(shown).is_none() {
         return Err(no_subject(subject));
@@ -375,7 +389,7 @@ pub(in crate::api) fn look_up(engine: Engine, subject: &str, query: &Query, body
         (status = 404, body = ConfluentError, description = "40401, 40404 (deleted before), 40405 (not deleted before)"),
         (status = 422, body = ConfluentError, description = "42206: something needs it")))]
 pub(in crate::api) async fn delete_subject(engine: Engine, subject: &str, query: &Query) -> Answer {
-    let (name, permanent) = (name_of(subject)?, query.flag("permanent")?);
+    let (name, permanent) = (name_of(subject)?, flag(query, "permanent")?);
     match engine.delete_versions(&name, None, permanent).await {
         Ok(versions) => json(&versions),
         Err(Fault::Registry(RegistryFault::Delete(DeleteFault::AlreadyDeleted))) => {
@@ -449,7 +463,7 @@ fn version(
     responses((status = 200, body = ConfluentVersion), (status = 404, body = ConfluentError, description = "40401, 40402"),
         (status = 422, body = ConfluentError, description = "42202")))]
 pub(in crate::api) fn version_of(engine: Engine, subject: &str, number: &str, query: &Query) -> Answer {
-    let (name, found) = version(&engine.registry(), subject, number, query.flag("deleted")?)?;
+    let (name, found) = version(&engine.registry(), subject, number, flag(query, "deleted")?)?;
     json(&full(&name, &found))
 }
 
@@ -458,7 +472,7 @@ pub(in crate::api) fn version_of(engine: Engine, subject: &str, number: &str, qu
     params(("subject" = String, Path), ("version" = String, Path), ("deleted" = Option<bool>, Query)),
     responses((status = 200, body = serde_json::Value), (status = 404, body = ConfluentError, description = "40401, 40402")))]
 pub(in crate::api) fn text_of(engine: Engine, subject: &str, number: &str, query: &Query) -> Answer {
-    let (_, found) = version(&engine.registry(), subject, number, query.flag("deleted")?)?;
+    let (_, found) = version(&engine.registry(), subject, number, flag(query, "deleted")?)?;
     Ok(schema_of(&found.document).into_response())
 }
 
@@ -484,7 +498,7 @@ pub(in crate::api) fn referenced_by(engine: Engine, subject: &str, number: &str)
         (status = 404, body = ConfluentError, description = "40401, 40402, 40406 (deleted before), 40407 (not deleted before)"),
         (status = 422, body = ConfluentError, description = "42202, 42206")))]
 pub(in crate::api) async fn delete_version(engine: Engine, subject: &str, number: &str, query: &Query) -> Answer {
-    let permanent = query.flag("permanent")?;
+    let permanent = flag(query, "permanent")?;
     let newest = matches!(number, "latest" | "-1");
     let (name, found) = version(&engine.registry(), subject, number, !newest)?;
     let told = format!("Subject '{subject}' Version {}", found.version);
@@ -507,7 +521,7 @@ pub(in crate::api) async fn delete_version(engine: Engine, subject: &str, number
     responses((status = 200, body = Vec<ConfluentVersion>)))]
 pub(in crate::api) fn schemas(engine: Engine, query: &Query) -> Answer {
     let (registry, shown) = (engine.registry(), Shown::of(query)?);
-    let newest_only = query.flag("latestOnly")?;
+    let newest_only = flag(query, "latestOnly")?;
     let prefix = query.one("subjectPrefix")?.unwrap_or_default();
     let all = registry.all_subjects().filter(|subject| subject.as_str().starts_with(prefix)).flat_map(|subject| {
         let versions: Vec<_> = registry.all_versions(subject).filter(|known| shown.shows(known)).collect();
@@ -534,7 +548,7 @@ fn with_id<'r>(registry: &'r Registry, id: &str) -> Result<Vec<(&'r SubjectName,
     responses((status = 200, body = ConfluentVersion), (status = 404, body = ConfluentError, description = "40403")))]
 pub(in crate::api) fn by_id(engine: Engine, id: &str, query: &Query) -> Answer {
     let registry = engine.registry();
-    let max_id = query.flag("fetchMaxId")?.then(|| registry.last_id());
+    let max_id = flag(query, "fetchMaxId")?.then(|| registry.last_id());
     let found = with_id(&registry, id)?;
     json(&ConfluentVersion { max_id, ..content(found[0].1) })
 }
@@ -582,7 +596,11 @@ fn asked_mode(body: &WholeBody) -> Result<(Mode, ConfluentConfigUpdate), Refused
         let known: Vec<&str> = Mode::ALL.iter().map(|mode| mode.as_str()).collect();
         coded(42203, format!("Invalid compatibility level. Valid values are {}", known.join(", ")))
     })?;
-    Ok((mode, ConfluentConfigUpdate { compatibility: mode.as_str().to_owned() }))
+    if let Some((name, _)) = asked.others.iter().find(|(_, value)| !value.is_null()) {
+        let detail = format!("this registry keeps no `{name}` of a subject, only its compatibility");
+        return Err(refused(StatusCode::UNPROCESSABLE_ENTITY, 422, detail));
+    }
+    Ok((mode, ConfluentConfigUpdate { compatibility: mode.as_str().to_owned(), ..asked }))
 }
 
 /// Get the mode of all subjects without one of their own.
@@ -622,7 +640,7 @@ fn own_mode(registry: &Registry, subject: &str) -> Result<(SubjectName, Mode), R
     responses((status = 200, body = ConfluentConfig), (status = 404, body = ConfluentError, description = "40408")))]
 pub(in crate::api) fn subject_config(engine: Engine, subject: &str, query: &Query) -> Answer {
     let registry = engine.registry();
-    match query.flag("defaultToGlobal")? {
+    match flag(query, "defaultToGlobal")? {
         true => json(&level(registry.compatibility(&name_of(subject)?).mode)),
         false => json(&level(own_mode(&registry, subject)?.1)),
     }
@@ -672,7 +690,7 @@ pub(in crate::api) async fn compatible(
     let candidate = document(&engine, body)?;
     let judged = engine.would_fit(&name, candidate, comparison).await;
     let (_, verdict) = judged.map_err(|other| fault(other, subject))?;
-    let told = query.flag("verbose")?.then(|| messages(&verdict));
+    let told = flag(query, "verbose")?.then(|| messages(&verdict));
     json(&ConfluentVerdict { is_compatible: verdict.compatible, messages: told })
 }
 
@@ -682,7 +700,7 @@ const READWRITE: &str = "READWRITE";
 #[utoipa::path(get, path = "/v1/confluent/mode", tag = "confluent", responses((status = 200, body = ConfluentMode)))]
 pub(in crate::api) fn mode(segments: &[&str], query: &Query) -> Answer {
     match segments {
-        [_, subject] if !query.flag("defaultToGlobal")? => {
+        [_, subject] if !flag(query, "defaultToGlobal")? => {
             Err(coded(40409, format!("Subject '{subject}' does not have subject-level mode configured")))
         }
         _ => json(&ConfluentMode { mode: READWRITE.to_owned() }),

@@ -105,7 +105,8 @@ async fn refusals_have_its_codes() {
         ("DELETE", "/subjects/s/versions/1?permanent=true", Value::Null, 40407),
         ("DELETE", "/subjects/none", Value::Null, 40401),
         ("PATCH", "/subjects/s", Value::Null, 405),
-        ("GET", "/subjects/s/nothing", Value::Null, 405),
+        ("GET", "/subjects/s/nothing", Value::Null, 404),
+        ("PUT", "/config", json!({ "compatibility": "FULL", "alias": "x" }), 422),
     ] {
         let reply = world.send(method, path, body).await;
         let told = reply.json();
