@@ -98,7 +98,7 @@ mod tests {
             "\u{202e}",
             "🦀",
         ];
-        prop_oneof![prop::sample::select(&hostile[..]).prop_map(str::to_owned), ".{0,8}"]
+        prop_oneof![prop::sample::select(hostile.to_vec()).prop_map(str::to_owned), ".{0,8}"]
     }
 
     fn document(collections: &[String], members: &[String], texts: &[String]) -> Option<Document> {
@@ -154,13 +154,15 @@ mod tests {
             members in prop::collection::hash_set(any_name(), 0..12),
             texts in prop::collection::hash_set(any_name(), 1..12),
         ) {
-            let [collections, members, texts] = [collections, members, texts].map(|names| names.into_iter().collect::<Vec<_>>());
+            let [collections, members, texts] =
+                [collections, members, texts].map(|names| names.into_iter().collect::<Vec<_>>());
             let Some(document) = document(&collections, &members, &texts) else { return Ok(()) };
             // The helper below the types is none of them.
             let code = rust(&document, "test").code.replace("    T::deserialize", "");
             for scope in declared(&code) {
                 for name in &scope {
-                    prop_assert!(name.starts_with(|c: char| c.is_ascii_alphabetic()) && name.is_ascii(), "{:?}\n{}", name, code);
+                    let begins = name.starts_with(|c: char| c.is_ascii_alphabetic());
+                    prop_assert!(begins && name.is_ascii(), "{:?}\n{}", name, code);
                 }
                 prop_assert_eq!(scope.iter().collect::<HashSet<_>>().len(), scope.len(), "{:?}\n{}", scope, code);
             }

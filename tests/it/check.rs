@@ -142,7 +142,8 @@ async fn server(folder: &Folder) -> String {
     let http = reqwest::Client::builder().tls_backend_preconfigured(keyfold::client::no_tls()).build().unwrap();
     let document: Value = serde_json::from_str(&std::fs::read_to_string(folder.path("old.json")).unwrap()).unwrap();
     let binding = json!({"pattern": "jobs/**", "subject": "jobs"});
-    let job = json!([{"type": "job", "key": "a", "value": {"id": "a", "status": "idle"}, "headers": {"operation": "upsert"}}]);
+    let value = json!({"id": "a", "status": "idle"});
+    let job = json!([{"type": "job", "key": "a", "value": value, "headers": {"operation": "upsert"}}]);
     for (method, path, body) in [
         (reqwest::Method::POST, "/v1/schemas/jobs/versions", document),
         (reqwest::Method::PUT, "/v1/bindings/jobs", binding),
