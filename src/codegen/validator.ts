@@ -143,6 +143,8 @@ class Schema {
   readonly #owners = new Map<Json, Resource>()
   readonly #drafts = new Map<Json, Draft>()
   readonly #root: Json
+  /** Schemas being applied by a reference, and where: one that comes back to its place has nothing new to say there. */
+  readonly #open = new Map<Json, Set<Place | undefined>>()
 
   constructor(root: Json) {
     this.#root = root
@@ -247,13 +249,21 @@ class Schema {
       found.issues.push(...findings.issues)
       return findings.issues.length === 0
     }
-    const passes = (schema: Json, inner: Json): boolean => {
+    const passes = (schema: Json, inner: Json, step: string | number): boolean => {
       const findings = new Findings()
-      this.#apply(schema, inner, at, scope, findings)
+      this.#apply(schema, inner, { above: at, step }, scope, findings)
       return findings.issues.length === 0
     }
-    const follow = ([target, owner]: [Json, Resource]) =>
-      must(inPlace(target, owner === scope.resource ? scope : { resource: owner, above: scope }))
+    const follow = ([target, owner]: [Json, Resource]) => {
+      const places = this.#open.get(target) ?? new Set()
+      if (isMembers(target) && places.has(at)) return
+      this.#open.set(target, places.add(at))
+      try {
+        must(inPlace(target, owner === scope.resource ? scope : { resource: owner, above: scope }))
+      } finally {
+        places.delete(at)
+      }
+    }
 
     const reference = get('$ref')
     if (typeof reference === 'string') {
@@ -380,7 +390,7 @@ class Schema {
     if (contains !== undefined) {
       let count = 0
       value.forEach((item, index) => {
-        if (!passes(contains, item)) return
+        if (!passes(contains, item, index)) return
         count += 1
         if (draft === 2020) found.items.add(index)
       })
@@ -421,7 +431,7 @@ class Schema {
       if (has(properties, name)) look(properties[name] as Json)
       for (const [pattern, schema] of patterns) if (expression(pattern).test(name)) look(schema)
       if (!known && additional !== undefined) look(additional)
-      if (naming !== undefined && !passes(naming, name)) fail('has a name that is not allowed', name)
+      if (naming !== undefined && !passes(naming, name, name)) fail('has a name that is not allowed', name)
     }
     for (const [name, dependency] of Object.entries(asMembers(get('dependencies')))) {
       if (!has(value, name)) continue
@@ -445,7 +455,7 @@ class Schema {
 type Get = (keyword: string) => Json | undefined
 type Fail = (message: string, step?: string | number) => void
 type Below = (schema: Json, inner: Json, step: string | number) => boolean
-type Passes = (schema: Json, inner: Json) => boolean
+type Passes = (schema: Json, inner: Json, step: string | number) => boolean
 type Apply = (schema: Json) => void
 
 const asArray = (value: Json | undefined): readonly Json[] => (isArray(value) ? value : [])

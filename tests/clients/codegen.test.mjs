@@ -131,6 +131,23 @@ it('names that no language has are told apart', async () => {
   expect(() => createStreamDB({ streamOptions: { url: 'http://127.0.0.1:1' }, state })).not.toThrow()
 })
 
+it('references that lead back to where they are end', async () => {
+  const properties = {
+    id: { type: 'string' },
+    loop: { allOf: [{ $ref: '#/properties/loop' }, { anyOf: [{ $ref: '#/properties/loop' }] }] },
+    tree: { type: 'array', contains: { $ref: '#/properties/tree' }, minContains: 0, items: { $ref: '#/properties/tree' } },
+    names: { propertyNames: { $ref: '#/properties/id' }, additionalProperties: { $ref: '#/properties/names' } },
+  }
+  const schema = { type: 'object', required: ['id'], properties }
+  await project.write('loops.json', JSON.stringify({ collections: { loops: { type: 't', primaryKey: 'id', schema } } }))
+  await project.generate('loops', project.path('loops.json'))
+  await project.compile()
+  const { state } = await project.module('loops')
+  expect(issuesOf(state.loops.schema, { id: 'x', loop: 1, tree: [[], [[]]], names: { a: { b: 1 } } })).toBeUndefined()
+  const issues = issuesOf(state.loops.schema, { id: 'x', tree: [[], [[1]]] })
+  expect(issues).toContainEqual({ message: 'is not of type array', path: ['tree', 1, 0, 0] })
+})
+
 // The dialect, and the keyword by which a schema names itself.
 const DRAFTS = {
   draft4: ['http://json-schema.org/draft-04/schema#', 'id'],
