@@ -129,7 +129,11 @@ impl Client {
                     told(&progress);
                     continue;
                 }
-                return serde_json::from_slice(&line).map_err(|_| Problem::parse(status, &headers, &line).into());
+                return serde_json::from_slice(&line).map_err(|_| {
+                    let told = serde_json::from_slice::<Value>(&line).ok().and_then(|body| body["status"].as_u64());
+                    let told = told.and_then(|status| StatusCode::from_u16(u16::try_from(status).ok()?).ok());
+                    Problem::parse(told.unwrap_or(status), &headers, &line).into()
+                });
             }
         }
         Err(ClientError::Answer("it ended before the verdict".to_owned()))

@@ -178,3 +178,17 @@ async fn a_subject_is_asked_of_its_server_and_stored_entities_with_it() {
     assert!(!Path::new("less").exists());
     ends(&same, 0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_registration_that_does_not_fit_is_told_why() {
+    let folder = Folder::new();
+    folder.jobs("old.json", json!({"status": {"type": "string"}}));
+    folder.jobs("less.json", json!({"status": {"enum": ["running"]}}));
+    let url = server(&folder).await;
+    let mut command = Command::new(env!("CARGO_BIN_EXE_keyfold"));
+    command.current_dir(folder.0.path()).env_clear().args(["schema", "register", "jobs", "less.json", "--url", &url]);
+    let output = command.output().unwrap();
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("409") && said.contains("version 1 accepts, this document refuses: {"), "{said}");
+}
