@@ -108,7 +108,7 @@ fn embedded(schema: &Value, id: &str) -> Value {
         resource.insert(id.to_owned(), json!("http://keyfold.example/suite"));
     }
     // Up to draft 7 whatever stands beside `$ref` is ignored, the identifier as well.
-    let ignores_siblings = id == "id" || !members.get("$schema").is_some_and(|draft| is_newer(draft));
+    let ignores_siblings = id == "id" || !members.get("$schema").is_some_and(is_newer);
     if ignores_siblings && let Some(target) = members.get("$ref") {
         resource.retain(|name, _| [id, "$schema", "definitions", "$defs"].contains(&name.as_str()));
         resource.insert("allOf".to_owned(), json!([{ "$ref": target }]));
