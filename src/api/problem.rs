@@ -10,12 +10,14 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::engine::evolution::EvolutionFault;
 use crate::engine::live_check::DataFault;
 use crate::engine::registry::RegistryFault;
 use crate::engine::{ChangeFault, Fault, ForkFault};
 use crate::model::Offset;
 use crate::protocol::json::JsonFault;
-use crate::registry::{BindFault, DocumentFault, RegisterFault, UnbindFault};
+use crate::registry::ledger::EntityFailure;
+use crate::registry::{BindFault, DocumentFault, RegisterFault, UnbindFault, ValueFault};
 use crate::stream::Refusal;
 
 use super::headers;
@@ -85,6 +87,10 @@ problem_types! {
     InvalidBinding = ("invalid-binding", 422, "The binding is not valid");
     BindingConflict = ("binding-conflict", 409, "The binding conflicts with another");
     BindingNotFound = ("binding-not-found", 404, "The binding does not exist");
+    InvalidMigration = ("invalid-migration", 422, "The migration is not valid");
+    MigrationNotFound = ("migration-not-found", 404, "The migration does not exist");
+    MigrationConflict = ("migration-conflict", 409, "A migration is in the way");
+    MigrationFails = ("migration-fails", 409, "Some entities cannot be carried over");
     DataFails = ("data-fails", 409, "Stored entities do not fit the schema");
     LimitReached = ("limit-reached", 429, "A limit of the server is reached");
     Unauthorized = ("unauthorized", 401, "A bearer token is needed");
@@ -276,6 +282,7 @@ impl From<Fault> for Problem {
                 plain(P::StorageFailed)
             }
             Fault::Registry(fault) => fault.into(),
+            Fault::Evolution(fault) => fault.into(),
             Fault::NotYet(_) => plain(P::NotYetDurable).retry_after(Duration::from_secs(1)),
         }
     }
@@ -325,6 +332,44 @@ impl From<RegistryFault> for Problem {
             RegistryFault::Unbind(UnbindFault::Unknown { .. }) => plain(P::BindingNotFound),
             RegistryFault::DataFails(faults) => plain(P::DataFails).errors(faults.iter().flat_map(data_errors), 0),
         }
+    }
+}
+
+impl From<EvolutionFault> for Problem {
+    fn from(fault: EvolutionFault) -> Self {
+        use ProblemType as P;
+        let detail = fault.to_string();
+        let plain = |kind| Self::new(kind, detail);
+        match fault {
+            EvolutionFault::NotTypedThere { .. } => plain(P::SubjectNotFound),
+            EvolutionFault::Syntax(_) | EvolutionFault::Step(_) | EvolutionFault::SameVersion { .. } => {
+                plain(P::InvalidMigration)
+            }
+            EvolutionFault::Open { .. } | EvolutionFault::Underway { .. } | EvolutionFault::NotOpen { .. } => {
+                plain(P::MigrationConflict)
+            }
+            EvolutionFault::Unknown(_) => plain(P::MigrationNotFound),
+            EvolutionFault::Fails(tried) => {
+                let more = tried.failing as usize - tried.failures.len();
+                plain(P::MigrationFails).errors(tried.failures.iter().flat_map(carry_errors(tried.to.version)), more)
+            }
+        }
+    }
+}
+
+fn carry_errors(version: u32) -> impl Fn(&EntityFailure) -> Vec<ErrorBody> {
+    move |failure| {
+        let error = |fault: &ValueFault| ErrorBody {
+            pointer: fault.pointer.clone(),
+            keyword: fault.keyword.clone(),
+            schema_location: fault.schema_location.clone(),
+            schema_version: Some(version),
+            message: fault.message.clone(),
+            entity_type: Some(failure.entity_type.clone()),
+            key: Some(failure.key.clone()),
+            ..ErrorBody::default()
+        };
+        failure.faults.iter().map(error).collect()
     }
 }
 

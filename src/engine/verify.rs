@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use crate::fold::{Filter, Fold, Walk, WalkItem, WalkLimit};
 use crate::model::{Position, StreamName};
 use crate::protocol::change::StoredChange;
-use crate::protocol::{registry, subscription};
+use crate::protocol::{migration, registry, subscription};
 use crate::runtime::Clock;
 use crate::storage::{Place, SharedStore};
 
@@ -113,6 +113,14 @@ fn entry_check(name: &StreamName) -> fn(&str) -> Result<(), String> {
         return |text| {
             subscription::read_entry(text).map(drop).map_err(|why| format!("no entry of a subscription: {why}"))
         };
+    }
+    if name.as_str().starts_with(&StreamName::migrations()) {
+        return |text| {
+            migration::read_event(text).map(drop).map_err(|why| format!("no entry of a migration: {why}"))
+        };
+    }
+    if name.as_str().starts_with(&StreamName::schemas()) {
+        return |text| migration::read_rebound(text).map(drop).map_err(|why| format!("no entry of a rebinding: {why}"));
     }
     |text| {
         let value: serde_json::Value = serde_json::from_str(text).map_err(|why| why.to_string())?;

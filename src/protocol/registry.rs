@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 
 use crate::model::Timestamp;
 use crate::registry::{
-    Binding, BindingName, ClosePolicy, Document, Egress, Entry, Pattern, Reads, SubjectName, Validation,
+    Binding, BindingName, ClosePolicy, Defaulting, Document, Egress, Entry, Pattern, Reads, SubjectName, Validation,
     VersionChoice,
 };
 use crate::stream::ProducerPolicy;
@@ -34,6 +34,9 @@ pub struct BindingBody {
     /// What a plain read from the beginning gets.
     #[serde(default)]
     pub reads: ReadsBody,
+    /// Whether readers of entities are given the schema's defaults for members that are missing.
+    #[serde(default)]
+    pub defaults: DefaultsBody,
     /// Which consumer's extra rules stored changes satisfy.
     #[serde(default)]
     pub egress: Option<EgressBody>,
@@ -105,6 +108,10 @@ mirrored! {
     /// `folded` gives the newest change per entity, unframed.
     ReadsBody = Reads { Raw, Folded }
 }
+mirrored! {
+    /// `on_read` fills them in where entities are read, unless a read says `defaults=false`; `none` where it says `defaults=true`.
+    DefaultsBody = Defaulting { None, OnRead }
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -136,6 +143,7 @@ impl BindingBody {
             producers: self.producers.into(),
             close: self.close.into(),
             reads: self.reads.into(),
+            defaults: self.defaults.into(),
             egress: self.egress.map_or(Egress::None, |EgressBody::SseV1| Egress::SseV1),
             history_s: self.history_s,
             tombstone_horizon_s: self.tombstone_horizon_s,
@@ -156,6 +164,7 @@ impl From<&Binding> for BindingBody {
             producers: binding.producers.into(),
             close: binding.close.into(),
             reads: binding.reads.into(),
+            defaults: binding.defaults.into(),
             egress: match binding.egress {
                 Egress::None => None,
                 Egress::SseV1 => Some(EgressBody::SseV1),

@@ -1,7 +1,7 @@
 //! A document: the collections that a subject registers, checked in full before anything is compiled from it.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use serde_json::{Map, Value};
 
@@ -306,6 +306,7 @@ fn check_collection(name: &str, value: &Value, pointer: &str, findings: &mut Fin
         strict,
         schema: schema?.clone(),
         validator: validator?,
+        defaults: OnceLock::new(),
     })
 }
 

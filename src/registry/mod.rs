@@ -22,16 +22,20 @@
 pub mod binding;
 pub mod canonical;
 mod cost;
+pub mod defaults;
 pub mod document;
 pub mod entry;
+pub mod ledger;
+pub mod migration;
 pub mod pattern;
 mod schema;
 pub mod state;
 pub mod subject;
 pub mod validate;
 
-pub use binding::{Binding, BindingName, ClosePolicy, Egress, Reads, Validation, VersionChoice};
+pub use binding::{Binding, BindingName, ClosePolicy, Defaulting, Egress, Reads, Validation, VersionChoice};
 pub use canonical::{Fingerprint, canonical_json};
+pub use defaults::Defaults;
 pub use document::{Document, DocumentFault, DocumentLimits, FaultCode};
 pub use entry::Entry;
 pub use pattern::{Pattern, PatternFault};

@@ -2,7 +2,9 @@
 
 pub mod changes;
 pub mod entities;
+pub mod history;
 pub mod inspect;
+pub mod migrations;
 pub mod registry;
 pub mod root;
 pub mod service;
