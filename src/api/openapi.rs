@@ -90,7 +90,7 @@ fn json_text(text: String) -> Response {
         ("offset" = Option<String>, Query, description = "By the schema that held there; by the present one if left out")),
     responses((status = 200, body = serde_json::Value), (status = 404, body = problem::ProblemBody)))]
 pub async fn of_stream(engine: Engine, name: StreamName, query: &Query) -> Result<Response, Problem> {
-    let collections = match query.offset("offset")? {
+    let collections = match history::place(query)? {
         Some(offset) => CollectionSchema::all(&engine.schema_at(&name, Some(offset)).await?.registered.compiled),
         None => {
             let (handle, _) = engine.peek(&name).await?;

@@ -17,12 +17,7 @@ use super::super::problem::Problem;
         ("offset" = Option<String>, Query, description = "The tail if left out")),
     responses((status = 200, body = SchemaAtReply), (status = 404, body = super::super::problem::ProblemBody)))]
 pub async fn schema(engine: Engine, stream: StreamName, query: &Query) -> Result<Response, Problem> {
-    let at = match query.read_from("offset")? {
-        None | Some(ReadFrom::Tail) => None,
-        Some(ReadFrom::Beginning) => Some(Offset::BEGINNING),
-        Some(ReadFrom::At(offset)) => Some(offset),
-    };
-    let found = engine.schema_at(&stream, at).await?;
+    let found = engine.schema_at(&stream, place(query)?).await?;
     let reply = SchemaAtReply {
         subject: found.schema.subject.to_string(),
         version: found.schema.version,
@@ -31,6 +26,15 @@ pub async fn schema(engine: Engine, stream: StreamName, query: &Query) -> Result
         document: serde_json::from_str(found.registered.document.canonical()).unwrap_or_default(),
     };
     Ok(fresh(Json(reply).into_response()))
+}
+
+/// `offset=`: a place whose schema is asked for; the tail if left out.
+pub fn place(query: &Query) -> Result<Option<Offset>, Problem> {
+    Ok(match query.read_from("offset")? {
+        None | Some(ReadFrom::Tail) => None,
+        Some(ReadFrom::Beginning) => Some(Offset::BEGINNING),
+        Some(ReadFrom::At(offset)) => Some(offset),
+    })
 }
 
 /// Read the log: every change with its commit time and the schema version that it was checked under.
