@@ -2,6 +2,7 @@ mod disk;
 mod drift;
 mod edge;
 mod engine;
+mod evolution;
 mod fixtures;
 mod forks;
 mod http;
