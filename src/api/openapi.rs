@@ -6,12 +6,14 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 use utoipa::OpenApi;
 
-use crate::engine::Engine;
+use crate::engine::{CollectionSchema, Engine};
 use crate::model::StreamName;
 
+use super::extract::Query;
 use super::problem::Problem;
 use super::routes::{
-    changes, compatibility, confluent, entities, inspect, life, registry, service, stream, subscriptions,
+    changes, compatibility, confluent, entities, history, inspect, life, migrations, registry, service, stream,
+    subscriptions,
 };
 use super::{metrics, problem};
 
@@ -24,6 +26,8 @@ use super::{metrics, problem};
         inspect::list, inspect::stream, inspect::quarantine,
         entities::list, entities::get, entities::put, entities::patch, entities::delete,
         changes::post, super::snapshot::respond, super::events::respond, of_stream,
+        history::schema, history::changes, migrations::start, migrations::list, migrations::get, migrations::go_on,
+        migrations::cancel,
         registry::subjects, registry::subject, registry::register, registry::versions, registry::version,
         registry::bindings, registry::binding, registry::bind, registry::unbind,
         compatibility::judge, compatibility::config, compatibility::configure, compatibility::unconfigure,
@@ -93,11 +97,17 @@ fn json_text(text: String) -> Response {
 }
 
 /// OpenAPI of one stream: its collections as components, its own addresses as paths.
-#[utoipa::path(get, path = "/v1/state/{path}/-/openapi.json", tag = "inspection", params(("path" = String, Path)),
+#[utoipa::path(get, path = "/v1/state/{path}/-/openapi.json", tag = "inspection", params(("path" = String, Path),
+        ("offset" = Option<String>, Query, description = "By the schema that held there; by the present one if left out")),
     responses((status = 200, body = serde_json::Value), (status = 404, body = problem::ProblemBody)))]
-pub async fn of_stream(engine: Engine, name: StreamName) -> Result<Response, Problem> {
-    let (handle, _) = engine.peek(&name).await?;
-    let collections = engine.collection_schemas(&handle)?;
+pub async fn of_stream(engine: Engine, name: StreamName, query: &Query) -> Result<Response, Problem> {
+    let collections = match history::place(query)? {
+        Some(offset) => CollectionSchema::all(&engine.schema_at(&name, Some(offset)).await?.registered.compiled),
+        None => {
+            let (handle, _) = engine.peek(&name).await?;
+            engine.collection_schemas(&handle)?
+        }
+    };
     let path: String = name.as_str().split('/').map(encode).collect::<Vec<_>>().join("/");
     let whole: Value = serde_json::from_str(&description()).unwrap_or_default();
     let problem = whole["components"]["schemas"]["ProblemBody"].clone();

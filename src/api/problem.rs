@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::engine::evolution::EvolutionFault;
 use crate::engine::live_check::DataFault;
 use crate::engine::registry::RegistryFault;
 use crate::engine::verdict::Verdict;
@@ -17,7 +18,10 @@ use crate::engine::{ChangeFault, Fault, ForkFault};
 use crate::model::Offset;
 use crate::protocol::compatibility::ViolationBody;
 use crate::protocol::json::JsonFault;
-use crate::registry::{BindFault, ConfigFault, DeleteFault, DocumentFault, RegisterFault, SubjectName, UnbindFault};
+use crate::registry::ledger::EntityFailure;
+use crate::registry::{
+    BindFault, ConfigFault, DeleteFault, DocumentFault, RegisterFault, SubjectName, UnbindFault, ValueFault,
+};
 use crate::stream::Refusal;
 
 use super::headers;
@@ -92,6 +96,10 @@ problem_types! {
     SchemaNotPinnable = ("schema-not-pinnable", 409, "No stream can begin with that schema version");
     VersionInUse = ("version-in-use", 409, "The version is still needed");
     InvalidConfig = ("invalid-config", 422, "The configuration is not valid");
+    InvalidMigration = ("invalid-migration", 422, "The migration is not valid");
+    MigrationNotFound = ("migration-not-found", 404, "The migration does not exist");
+    MigrationConflict = ("migration-conflict", 409, "A migration is in the way");
+    MigrationFails = ("migration-fails", 409, "Some entities cannot be carried over");
     DataFails = ("data-fails", 409, "Stored entities do not fit the schema");
     LimitReached = ("limit-reached", 429, "A limit of the server is reached");
     Unauthorized = ("unauthorized", 401, "A bearer token is needed");
@@ -296,6 +304,7 @@ impl From<Fault> for Problem {
                 plain(P::StorageFailed)
             }
             Fault::Registry(fault) => fault.into(),
+            Fault::Evolution(fault) => fault.into(),
             Fault::NotYet(_) => plain(P::NotYetDurable).retry_after(Duration::from_secs(1)),
         }
     }
@@ -375,6 +384,44 @@ fn incompatible(subject: &SubjectName, verdict: &Verdict) -> Problem {
     );
     let violations = verdict.violations.iter().map(Into::into).collect();
     Problem { violations, ..Problem::new(ProblemType::IncompatibleSchema, detail) }
+}
+
+impl From<EvolutionFault> for Problem {
+    fn from(fault: EvolutionFault) -> Self {
+        use ProblemType as P;
+        let detail = fault.to_string();
+        let plain = |kind| Self::new(kind, detail);
+        match fault {
+            EvolutionFault::NotTypedThere { .. } => plain(P::SubjectNotFound),
+            EvolutionFault::Syntax(_) | EvolutionFault::Step(_) | EvolutionFault::SameVersion { .. } => {
+                plain(P::InvalidMigration)
+            }
+            EvolutionFault::Open { .. } | EvolutionFault::Underway { .. } | EvolutionFault::NotOpen { .. } => {
+                plain(P::MigrationConflict)
+            }
+            EvolutionFault::Unknown(_) => plain(P::MigrationNotFound),
+            EvolutionFault::Fails(tried) => {
+                let more = tried.failing as usize - tried.failures.len();
+                plain(P::MigrationFails).errors(tried.failures.iter().flat_map(carry_errors(tried.to.version)), more)
+            }
+        }
+    }
+}
+
+fn carry_errors(version: u32) -> impl Fn(&EntityFailure) -> Vec<ErrorBody> {
+    move |failure| {
+        let error = |fault: &ValueFault| ErrorBody {
+            pointer: fault.pointer.clone(),
+            keyword: fault.keyword.clone(),
+            schema_location: fault.schema_location.clone(),
+            schema_version: Some(version),
+            message: fault.message.clone(),
+            entity_type: Some(failure.entity_type.clone()),
+            key: Some(failure.key.clone()),
+            ..ErrorBody::default()
+        };
+        failure.faults.iter().map(error).collect()
+    }
 }
 
 fn change_error(fault: &ChangeFault) -> ErrorBody {

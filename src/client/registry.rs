@@ -50,7 +50,7 @@ pub struct Binding {
     /// `"latest"` or a number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<Value>,
-    /// `validation`, `producers`, `close`, `reads`, `egress`, `history_s`, `tombstone_horizon_s`.
+    /// `validation`, `producers`, `close`, `reads`, `defaults`, `egress`, `history_s`, `tombstone_horizon_s`.
     #[serde(flatten)]
     pub settings: Map<String, Value>,
 }

@@ -1,7 +1,7 @@
 //! Code from documents: types of a document's entities in other languages, and validators that agree with the server's.
 //!
 //! Pure: a sound [`Document`] goes in, text and notes come out. [`typescript`] gives a StreamDB state definition with
-//! types and Standard Schema validators, which carry the whole schema and check all of it; [`rust`] gives serde types.
+//! types and Standard Schema validators, which carry the whole schema and check all of it; [`rust()`] gives serde types.
 //! `shape` decides what of a schema a type can say; `names` makes identifiers of whatever a document calls its
 //! parts. Left to others: where documents come from and where the text goes (command line).
 //!

@@ -14,6 +14,7 @@ use crate::storage::Run;
 use crate::storage::mutant::{self, Mutant};
 use crate::stream::{Body, Creation, Fork, Lifetime, Record, Refusal, SchemaRef, StreamState};
 
+use super::evolution::EvolutionFault;
 use super::handle::{Core, Handle, PublishedStream, lock_all};
 use super::registry::RegistryFault;
 use super::stage::Step;
@@ -159,6 +160,10 @@ impl Engine {
         let binding = self.binding(handle);
         self.check_fork_schema(handle, request, &stream, binding.as_deref())?;
         self.check_fork_data(&source, &stream, at, binding.as_deref()).await?;
+        if self.migrations.is_open(&source.name) {
+            // What is not rewritten yet would stay in the fork for ever.
+            return Err(EvolutionFault::Underway { stream: source.name.clone() }.into());
+        }
         Ok(ForkPlan {
             source,
             source_id: stream.id,

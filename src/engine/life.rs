@@ -10,7 +10,7 @@ use crate::model::{StreamName, Timestamp};
 use crate::registry::{CompatibilityChoice, Entry, Registered, Registry, SubjectName, VersionState};
 use crate::stream::{SchemaRef, StreamState};
 
-use super::handle::Handle;
+use super::handle::{Handle, PublishedStream};
 use super::registry::{RegistryFault, RestsOn};
 use super::{Engine, Fault};
 
@@ -123,15 +123,17 @@ impl Engine {
         subject: &SubjectName,
         users: &mut HashMap<u32, StreamName>,
     ) -> Result<(), Fault> {
-        let (first, now) = (&state.creation.schema, &state.schema);
+        let stream = PublishedStream::from(state);
+        let history = self.history(&stream)?;
         let is_of = |schema: &&SchemaRef| *schema.subject == *subject.as_str();
         let mut add = |version| {
             users.entry(version).or_insert_with(|| state.creation.name.clone());
         };
-        first.iter().chain(now).filter(is_of).for_each(|schema| add(schema.version));
-        // A stream that went from one subject to another may have spoken any in between.
-        let moved = first.as_ref().map(|schema| &schema.subject) != now.as_ref().map(|schema| &schema.subject);
-        if !moved && first.as_ref().filter(is_of).is_none() {
+        history.versions().chain(&state.schema).filter(is_of).for_each(|schema| add(schema.version));
+        // A history was not always kept: a stream that went from one subject to another may have spoken any in between.
+        let first = state.creation.schema.as_ref().map(|schema| &schema.subject);
+        let now = state.schema.as_ref().map(|schema| &schema.subject);
+        if first == now && first.is_none_or(|first| **first != *subject.as_str()) {
             return Ok(());
         }
         let mut from = state.creation.start;

@@ -24,7 +24,7 @@ pub struct DataFault {
 
 impl DataFault {
     /// A stream that as a whole cannot be checked under that version.
-    fn of_stream(stream: &StreamName, version: u32, message: String) -> Self {
+    pub(super) fn of_stream(stream: &StreamName, version: u32, message: String) -> Self {
         let fault = ChangeFault {
             index: 0,
             pointer: String::new(),

@@ -4,7 +4,9 @@
 //! Invariants: an answer is given only once everything it rests on is durable; a reader costs a cursor, never a queue.
 
 mod check;
+pub mod defaults;
 pub mod entity;
+pub mod evolution;
 mod fault;
 mod folded;
 pub mod fork;
@@ -15,6 +17,7 @@ mod judge;
 pub mod life;
 pub mod live_check;
 pub mod live_report;
+pub mod migration;
 mod quarantine;
 mod read;
 pub mod registry;
@@ -44,6 +47,7 @@ use crate::storage::SharedStore;
 pub use crate::storage::{Health, StoreStats};
 use crate::stream::StreamState;
 
+pub use defaults::{Filler, Reading};
 pub use fault::{ChangeFault, Fault};
 pub use folded::{CollectionSchema, FoldedItem, FoldedPage, Pin, Selection, Start};
 pub use fork::{ForkFault, ForkRequest};
@@ -89,6 +93,7 @@ pub struct Inner {
     registry: registry::RegistryHost,
     timers: timers::Timers,
     subscriptions: subscriptions::Subscriptions,
+    migrations: migration::Migrations,
     in_flight_bytes: AtomicUsize,
     fold_loads: Semaphore,
     /// Turns at comparing documents, and at holding one against stored entities: both keep a core busy.
@@ -165,10 +170,12 @@ impl Engine {
         let started_at = clock.now();
         let registry = registry::RegistryHost::load(&*store, started_at)?;
         let subscriptions = subscriptions::Subscriptions::load(&*store, started_at, &settings.subscriptions)?;
+        let migrations = migration::Migrations::load(&*store)?;
         let engine = Self(Arc::new(Inner {
             store,
             clock,
             subscriptions,
+            migrations,
             streams: DashMap::new(),
             registry,
             timers: timers::Timers::default(),

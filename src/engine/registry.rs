@@ -400,13 +400,17 @@ impl Engine {
         if locked.iter().any(moved) {
             return Err(Fault::Contended);
         }
+        let moving = |g: &&Governed| g.moves;
+        let log = |g: &Governed| self.handle(&g.handle.name.schemas_of());
+        let logs: Vec<Arc<Handle>> = governed.iter().filter(moving).map(log).collect();
+        let log_cores: Result<Vec<_>, Fault> = logs.iter().map(|log| log.lock_fresh(&*self.store)).collect();
+        let mut log_cores = log_cores?;
         staged.apply(&entry);
         let mut steps = vec![Step { handle: host, core: &mut core, records }];
-        for (governed, core) in locked.iter_mut().filter(|(governed, _)| governed.moves) {
-            let state = &governed.stream;
-            let body = Body::Rebind(governed.pin.clone());
-            let record = Record { body, ..Record::plain(state.id, state.tail, self.now()) };
-            steps.push(Step::one(&governed.handle, core, record));
+        let logs = logs.iter().zip(&mut log_cores);
+        for ((governed, core), (log, log_core)) in locked.iter_mut().filter(|(g, _)| g.moves).zip(logs) {
+            let [rebind, noted] = self.rebind_steps((&governed.handle, core), (log, log_core), &governed.pin)?;
+            steps.extend([rebind, noted]);
         }
         let engine = self.clone();
         Ok(self.stage(steps, Some(Box::new(move || engine.registry.publish(&entry)))))
@@ -462,6 +466,11 @@ impl Engine {
                 let Some(stream) = handle.stream() else { continue };
                 let moves = stream.schema.as_ref() != Some(&pin);
                 if !moves && !stricter {
+                    continue;
+                }
+                if moves && self.migrations.is_open(&name) {
+                    let message = "a migration of it is not over: let it end, or cancel it".to_owned();
+                    faults.push(DataFault::of_stream(&name, pin.version, message));
                     continue;
                 }
                 faults.extend(self.check_stream(&handle, &stream, &compiled, pin.version).await?);

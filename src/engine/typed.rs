@@ -399,7 +399,7 @@ impl Engine {
             steps.push(Step { handle, core: &mut *core, records });
         }
         if let (Some(content), Some(beside), Some(beside_core)) = (aside, &beside, &mut beside_core) {
-            let records = self.quarantine_records(beside, beside_core, content);
+            let records = self.companion_records(beside, beside_core, content);
             steps.push(Step { handle: beside, core: &mut *beside_core, records });
         }
         let landing = self.stage(steps, None);

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use crate::fold::{Filter, Fold, Walk, WalkItem, WalkLimit};
 use crate::model::{Position, StreamName};
 use crate::protocol::change::StoredChange;
-use crate::protocol::{registry, subscription};
+use crate::protocol::{migration, registry, subscription};
 use crate::runtime::Clock;
 use crate::storage::{Place, SharedStore};
 
@@ -117,6 +117,16 @@ fn entry_check(name: &StreamName) -> Box<dyn FnMut(&str) -> Result<(), String>> 
     if name.as_str().starts_with(&StreamName::subscriptions()) {
         return Box::new(|text| {
             subscription::read_entry(text).map(drop).map_err(|why| format!("no entry of a subscription: {why}"))
+        });
+    }
+    if name.as_str().starts_with(&StreamName::migrations()) {
+        return Box::new(|text| {
+            migration::read_event(text).map(drop).map_err(|why| format!("no entry of a migration: {why}"))
+        });
+    }
+    if name.as_str().starts_with(&StreamName::schemas()) {
+        return Box::new(|text| {
+            migration::read_rebound(text).map(drop).map_err(|why| format!("no entry of a rebinding: {why}"))
         });
     }
     Box::new(|text| {

@@ -10,6 +10,7 @@ pub mod control;
 pub mod cursor;
 pub mod inspection;
 pub mod json;
+pub mod migration;
 pub mod registry;
 pub mod schema;
 pub mod sse;

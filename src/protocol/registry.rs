@@ -12,8 +12,8 @@ use utoipa::ToSchema;
 
 use crate::model::Timestamp;
 use crate::registry::{
-    Binding, BindingName, ClosePolicy, CompatibilityChoice, ContentModel, Document, Egress, Entry, Mode, Pattern,
-    Reads, Registry, SubjectName, Validation, VersionChoice, VersionState,
+    Binding, BindingName, ClosePolicy, CompatibilityChoice, ContentModel, Defaulting, Document, Egress, Entry, Mode,
+    Pattern, Reads, Registry, SubjectName, Validation, VersionChoice, VersionState,
 };
 use crate::stream::ProducerPolicy;
 
@@ -37,6 +37,9 @@ pub struct BindingBody {
     /// What a plain read from the beginning gets.
     #[serde(default)]
     pub reads: ReadsBody,
+    /// Whether readers of entities are given the schema's defaults for members that are missing.
+    #[serde(default)]
+    pub defaults: DefaultsBody,
     /// Which consumer's extra rules stored changes satisfy.
     #[serde(default)]
     pub egress: Option<EgressBody>,
@@ -107,6 +110,10 @@ mirrored! {
 mirrored! {
     /// `folded` gives the newest change per entity, unframed.
     ReadsBody = Reads { Raw, Folded }
+}
+mirrored! {
+    /// `on_read` fills them in where entities are read, unless a read says `defaults=false`; `none` where it says `defaults=true`.
+    DefaultsBody = Defaulting { None, OnRead }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, ToSchema)]
@@ -260,6 +267,7 @@ impl BindingBody {
             producers: self.producers.into(),
             close: self.close.into(),
             reads: self.reads.into(),
+            defaults: self.defaults.into(),
             egress: self.egress.map_or(Egress::None, |EgressBody::SseV1| Egress::SseV1),
             history_s: self.history_s,
             tombstone_horizon_s: self.tombstone_horizon_s,
@@ -280,6 +288,7 @@ impl From<&Binding> for BindingBody {
             producers: binding.producers.into(),
             close: binding.close.into(),
             reads: binding.reads.into(),
+            defaults: binding.defaults.into(),
             egress: match binding.egress {
                 Egress::None => None,
                 Egress::SseV1 => Some(EgressBody::SseV1),

@@ -5,7 +5,7 @@
 //! stream can be pinned to it. One that names both itself, in `title` and `x-primary-key`, is a document of one collection.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use serde_json::{Map, Value};
 
@@ -344,6 +344,7 @@ fn check_bare(schema: &Value, sources: Sources<'_>, findings: &mut Findings) -> 
             registered: (whole != *schema).then(|| schema.clone()),
             schema: whole,
             validator,
+            defaults: OnceLock::new(),
         };
         return (Shape::Bare, vec![collection]);
     };
@@ -460,6 +461,7 @@ fn check_collection(
         registered: schema.filter(|schema| whole.as_ref() != Some(schema)).cloned(),
         schema: whole?,
         validator: validator?,
+        defaults: OnceLock::new(),
     })
 }
 

@@ -18,7 +18,7 @@ use super::validate::message_of;
 /// Largest compiled form of one regular expression, in bytes.
 const REGEX_BYTES_MAX: usize = 1 << 20;
 /// The base of schemas that do not name one; what the validator itself uses.
-const BASE: &str = "json-schema:///";
+pub(super) const BASE: &str = "json-schema:///";
 
 /// Where faults are put, and what remains of the budgets of the whole document.
 pub(super) struct Findings {

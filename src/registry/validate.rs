@@ -6,12 +6,15 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::{self, Write};
+use std::sync::OnceLock;
 
 use jsonschema::{ValidationError, Validator};
 use serde_json::{Number, Value};
 
 use crate::model::producer::INTEGER_MAX;
 use crate::model::{EntityKey, EntityType};
+
+use super::Defaults;
 
 /// All collections of one registered version.
 #[derive(Debug)]
@@ -37,6 +40,8 @@ pub struct CompiledCollection {
     /// The schema as registered, where it is not the same.
     pub(super) registered: Option<Value>,
     pub(super) validator: Validator,
+    /// Made when they are first asked for.
+    pub(super) defaults: OnceLock<Defaults>,
 }
 
 /// Why a value is not one of its collection.

@@ -192,3 +192,13 @@ async fn a_registration_that_does_not_fit_is_told_why() {
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(said.contains("409") && said.contains("version 1 accepts, this document refuses: {"), "{said}");
 }
+
+#[test]
+fn a_format_that_newly_binds_does_not_fit() {
+    let folder = Folder::new();
+    folder.jobs("old.json", json!({"host": {"type": "string"}, "mail": {"type": "string"}}));
+    for (name, format) in [("host", "idn-hostname"), ("mail", "idn-email")] {
+        folder.jobs("new.json", json!({name: {"type": "string", "format": format}}));
+        ends(&folder.check(&["new.json", "--against", "old.json"]), 1);
+    }
+}

@@ -4,6 +4,7 @@ mod disk;
 mod drift;
 mod edge;
 mod engine;
+mod evolution;
 mod fixtures;
 mod forks;
 mod http;

@@ -12,7 +12,7 @@ use super::super::extract::{Query, Resource, StatePath, WholeBody};
 use super::super::problem::{Problem, ProblemType};
 use super::super::state::Api;
 use super::super::{deprecation, events, ingest, openapi, snapshot};
-use super::{changes, entities, inspect};
+use super::{changes, entities, history, inspect, migrations};
 
 /// All methods of `/v1/state/{path}[/-/…]`.
 pub async fn dispatch(State(api): State<Api>, request: Request) -> Response {
@@ -64,7 +64,7 @@ async fn serve(
         (Resource::Entity { entity_type, key }, method) => {
             let name = EntityName { stream, entity_type, key };
             match method {
-                Method::GET => entities::get(engine, name, &head).await,
+                Method::GET => entities::get(engine, name, &query, &head).await,
                 Method::DELETE => entities::delete(engine, name, &head).await,
                 Method::PUT => entities::put(engine, name, &head, body).await,
                 Method::PATCH => entities::patch(engine, name, &head, body).await,
@@ -81,8 +81,17 @@ async fn serve(
             events::respond(engine, api, handle, published, &query, &head).await
         }
         (Resource::Quarantine, Method::GET) => inspect::quarantine(engine, stream, &query).await,
-        (Resource::OpenApi, Method::GET) => openapi::of_stream(engine, stream).await,
-        (Resource::Changes, _) => Err(wrong_method("POST")),
+        (Resource::OpenApi, Method::GET) => openapi::of_stream(engine, stream, &query).await,
+        (Resource::Changes, Method::GET) => history::changes(engine, stream, &query).await,
+        (Resource::Schema, Method::GET) => history::schema(engine, stream, &query).await,
+        (Resource::Migrations, Method::GET) => migrations::list(engine, stream).await,
+        (Resource::Migrations, Method::POST) => migrations::start(engine, stream, &query, &head, body).await,
+        (Resource::Migration { id }, Method::GET) => migrations::get(engine, stream, id, &head).await,
+        (Resource::Migration { id }, Method::DELETE) => migrations::cancel(engine, stream, id).await,
+        (Resource::MigrationGoesOn { id }, Method::POST) => migrations::go_on(engine, stream, id).await,
+        (Resource::Changes | Resource::Migrations, _) => Err(wrong_method("GET and POST")),
+        (Resource::Migration { .. }, _) => Err(wrong_method("GET and DELETE")),
+        (Resource::MigrationGoesOn { .. }, _) => Err(wrong_method("POST")),
         _ => Err(wrong_method("GET")),
     }
 }

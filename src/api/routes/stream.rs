@@ -295,7 +295,8 @@ async fn catch_up(
     let next = view.offset();
     let id = stream.as_ref().map_or(0, |stream| stream.id.0);
     let tag = names::etag(format_args!(
-        "{id}:{begins_at}:{next}{}{}{}",
+        "{id}:{begins_at}:{next}{}{}{}{}",
+        page.filled.map_or(String::new(), |version| format!(":d{version}")),
         if folded { ":f" } else { "" },
         if page.up_to_date { ":u" } else { "" },
         if page.closed { ":c" } else { "" }
@@ -390,7 +391,12 @@ async fn long_poll(
         };
         if !page.is_empty {
             let (closed, up_to_date) = (page.closed, page.up_to_date);
-            let tag = names::etag(format_args!("{}:{}:l", id.map_or(0, |id| id.0), view.offset()));
+            let tag = names::etag(format_args!(
+                "{}:{}:l{}",
+                id.map_or(0, |id| id.0),
+                view.offset(),
+                page.filled.map_or(String::new(), |version| format!(":d{version}"))
+            ));
             let page = Page { body: share.hold(page.body), ..page };
             let mut response = answer(StatusCode::OK, Some(page), closed, up_to_date);
             response.headers_mut().insert(header::ETAG, tag);
