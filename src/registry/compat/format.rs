@@ -9,7 +9,9 @@ use super::node::Dialect;
 pub(super) fn is_asserted(format: &str, dialect: Dialect) -> bool {
     use Dialect::{Draft4, Draft6, Draft7};
     match format {
-        "date" | "date-time" | "email" | "hostname" | "idn-email" | "ipv4" | "ipv6" | "regex" | "time" | "uri" => true,
+        "date" | "date-time" | "email" | "hostname" | "idn-email" | "ipv4" | "ipv6" | "regex" | "time" | "uri" => {
+            true
+        }
         "json-pointer" | "uri-reference" | "uri-template" => dialect != Draft4,
         "idn-hostname" | "iri" | "iri-reference" | "relative-json-pointer" => !matches!(dialect, Draft4 | Draft6),
         "duration" | "uuid" => !matches!(dialect, Draft4 | Draft6 | Draft7),
