@@ -230,7 +230,7 @@ pub fn messages(bytes: &[u8]) {
     }
     if let Ok(text) = std::str::from_utf8(bytes) {
         let _ = json::strict_value(text, 128, json::Duplicates::Refuse);
-        let _ = wire::read_entry(text);
+        let _ = wire::read_entry(text, &keyfold::registry::Registry::default());
         let _ = keyfold::protocol::subscription::read_entry(text);
     }
 }

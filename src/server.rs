@@ -54,6 +54,7 @@ pub struct Running {
     stop: watch::Sender<bool>,
     sweeper: tokio::task::JoinHandle<()>,
     dispatcher: tokio::task::JoinHandle<()>,
+    migrator: tokio::task::JoinHandle<()>,
 }
 
 /// Requests in hand on one HTTP/2 connection: a page of live views, or a proxy, holds many.
@@ -129,7 +130,8 @@ pub async fn start(settings: ServerSettings) -> Result<Running, ServerError> {
     api.serve_from(engine.clone());
     let sweeper = tokio::spawn(engine.clone().sweep(Duration::from_secs(1)));
     let dispatcher = tokio::spawn(engine.clone().dispatch());
-    Ok(Running { address, engine, connections, stop, sweeper, dispatcher })
+    let migrator = tokio::spawn(engine.clone().migrate());
+    Ok(Running { address, engine, connections, stop, sweeper, dispatcher, migrator })
 }
 
 /// An address that a client can connect to: one that listens everywhere is reached here.
@@ -163,6 +165,7 @@ impl Running {
         }
         self.sweeper.await?;
         self.dispatcher.await?;
+        self.migrator.await?;
         let engine = self.engine;
         Ok(tokio::task::spawn_blocking(move || engine.close()).await?)
     }

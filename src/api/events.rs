@@ -12,7 +12,9 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use tokio::sync::watch;
 
-use crate::engine::{Engine, Fault, Handle, LiveReader, Published, PublishedStream, Selection, Standing, Start};
+use crate::engine::{
+    Engine, Fault, Filler, Handle, LiveReader, Published, PublishedStream, Reading, Selection, Standing, Start,
+};
 use crate::model::{Offset, ReadFrom, StreamId};
 use crate::protocol::{json, sse};
 
@@ -217,9 +219,13 @@ impl Reader {
     }
 
     async fn folded(&mut self, stream: &PublishedStream, out: &mut Vec<u8>) -> Result<bool, Fault> {
-        let page = self.engine.folded_page(&self.handle, stream, self.at, &self.selection, None).await?;
+        let filler = self.engine.filler(&self.handle, Reading::Entities, self.selection.defaults)?;
+        let selection = Filler::paged(filler.as_ref(), &self.selection);
+        let page = self.engine.folded_page(&self.handle, stream, self.at, &selection, None).await?;
         for item in &page.items {
-            sse::event(out, None, Some(&item.resume.to_string()), &item.change);
+            let filled = filler.as_ref().and_then(|filler| filler.change(&item.change));
+            let data = filled.as_ref().unwrap_or(&item.change);
+            sse::event(out, None, Some(&item.resume.to_string()), data);
         }
         self.at = page.next;
         Ok(page.done)

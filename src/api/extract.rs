@@ -71,13 +71,27 @@ impl<T: serde::de::DeserializeOwned + Send> FromRequestParts<Api> for Segments<T
 #[derive(Debug, PartialEq, Eq)]
 pub enum Resource {
     Inspection,
-    Entities { entity_type: EntityType },
-    Entity { entity_type: EntityType, key: EntityKey },
+    Entities {
+        entity_type: EntityType,
+    },
+    Entity {
+        entity_type: EntityType,
+        key: EntityKey,
+    },
     Changes,
     Snapshot,
     Events,
     Quarantine,
     OpenApi,
+    Schema,
+    Migrations,
+    Migration {
+        id: u32,
+    },
+    /// `…/migrations/{id}/continue`
+    MigrationGoesOn {
+        id: u32,
+    },
 }
 
 /// `/v1/state/{path}[/-/…]`
@@ -109,14 +123,22 @@ impl StatePath {
             (Some("events"), None, None) => Resource::Events,
             (Some("quarantine"), None, None) => Resource::Quarantine,
             (Some("openapi.json"), None, None) => Resource::OpenApi,
+            (Some("schema"), None, None) => Resource::Schema,
+            (Some("migrations"), None, None) => Resource::Migrations,
+            (Some("migrations"), Some(id), None) => Resource::Migration { id: migration_id(id)? },
+            (Some("migrations"), Some(id), Some("continue")) => Resource::MigrationGoesOn { id: migration_id(id)? },
             _ => {
-                let detail =
-                    "after /-/ come entities/{type}[/{key}], changes, snapshot, events, quarantine or openapi.json";
+                let detail = "after /-/ come entities/{type}[/{key}], changes, snapshot, events, quarantine, schema, \
+                              migrations[/{id}[/continue]] or openapi.json";
                 return Err(Problem::new(ProblemType::NotFound, detail));
             }
         };
         Ok(Self { stream, resource })
     }
+}
+
+fn migration_id(raw: &str) -> Result<u32, Problem> {
+    raw.parse().map_err(|_| Problem::new(ProblemType::MigrationNotFound, "a migration is named by its number"))
 }
 
 fn entity_type(raw: &str) -> Result<EntityType, Problem> {
@@ -209,6 +231,7 @@ impl Query {
             types,
             key: bounded(self.one("key")?)?,
             key_prefix: bounded(self.one("key_prefix")?)?,
+            defaults: self.one("defaults")?.map(|_| self.flag("defaults")).transpose()?,
             limit: None,
         })
     }

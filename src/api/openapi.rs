@@ -6,11 +6,15 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 use utoipa::OpenApi;
 
-use crate::engine::Engine;
+use crate::engine::{CollectionSchema, Engine};
 use crate::model::StreamName;
 
+use super::extract::Query;
 use super::problem::Problem;
-use super::routes::{changes, entities, inspect, registry, service, stream, subscriptions};
+use super::routes::{
+    changes, compatibility, confluent, entities, history, inspect, life, migrations, registry, service, stream,
+    subscriptions,
+};
 use super::{metrics, problem};
 
 /// The description that `openapi/keyfold.json` holds.
@@ -22,8 +26,19 @@ use super::{metrics, problem};
         inspect::list, inspect::stream, inspect::quarantine,
         entities::list, entities::get, entities::put, entities::patch, entities::delete,
         changes::post, super::snapshot::respond, super::events::respond, of_stream,
+        history::schema, history::changes, migrations::start, migrations::list, migrations::get, migrations::go_on,
+        migrations::cancel,
         registry::subjects, registry::subject, registry::register, registry::versions, registry::version,
         registry::bindings, registry::binding, registry::bind, registry::unbind,
+        compatibility::judge, compatibility::config, compatibility::configure, compatibility::unconfigure,
+        compatibility::global, compatibility::configure_all, compatibility::unconfigure_all,
+        life::state, life::set_state, life::referenced_by, life::delete_subject, life::delete_version,
+        confluent::subjects, confluent::look_up, confluent::delete_subject, confluent::versions, confluent::register,
+        confluent::version_of, confluent::text_of, confluent::referenced_by, confluent::delete_version,
+        confluent::schemas, confluent::by_id, confluent::text_by_id, confluent::subjects_by_id,
+        confluent::versions_by_id, confluent::config, confluent::set_config, confluent::reset_config,
+        confluent::subject_config, confluent::set_subject_config, confluent::reset_subject_config,
+        confluent::compatible, confluent::mode, confluent::set_mode,
         subscriptions::create, subscriptions::read, subscriptions::delete, subscriptions::add_streams,
         subscriptions::remove_stream, subscriptions::callback, subscriptions::claim, subscriptions::ack,
         subscriptions::release, subscriptions::jwks,
@@ -40,6 +55,7 @@ use super::{metrics, problem};
         (name = "entities", description = "Typed reads and writes"),
         (name = "inspection", description = "What there is"),
         (name = "registry", description = "Schemas and bindings"),
+        (name = "confluent", description = "The Confluent Schema Registry's API over the same registry; also at the root where no streams are mounted"),
         (name = "subscriptions", description = "Waking workers when streams move"),
         (name = "operations", description = "Running it")
     )
@@ -81,11 +97,17 @@ fn json_text(text: String) -> Response {
 }
 
 /// OpenAPI of one stream: its collections as components, its own addresses as paths.
-#[utoipa::path(get, path = "/v1/state/{path}/-/openapi.json", tag = "inspection", params(("path" = String, Path)),
+#[utoipa::path(get, path = "/v1/state/{path}/-/openapi.json", tag = "inspection", params(("path" = String, Path),
+        ("offset" = Option<String>, Query, description = "By the schema that held there; by the present one if left out")),
     responses((status = 200, body = serde_json::Value), (status = 404, body = problem::ProblemBody)))]
-pub async fn of_stream(engine: Engine, name: StreamName) -> Result<Response, Problem> {
-    let (handle, _) = engine.peek(&name).await?;
-    let collections = engine.collection_schemas(&handle)?;
+pub async fn of_stream(engine: Engine, name: StreamName, query: &Query) -> Result<Response, Problem> {
+    let collections = match history::place(query)? {
+        Some(offset) => CollectionSchema::all(&engine.schema_at(&name, Some(offset)).await?.registered.compiled),
+        None => {
+            let (handle, _) = engine.peek(&name).await?;
+            engine.collection_schemas(&handle)?
+        }
+    };
     let path: String = name.as_str().split('/').map(encode).collect::<Vec<_>>().join("/");
     let whole: Value = serde_json::from_str(&description()).unwrap_or_default();
     let problem = whole["components"]["schemas"]["ProblemBody"].clone();

@@ -12,7 +12,9 @@ use axum::response::{IntoResponse, Response};
 use tokio::time::Instant;
 
 use crate::engine::entity::value_of;
-use crate::engine::{Engine, Fault, FoldedItem, Handle, LiveReader, Pin, PublishedStream, Selection, Start};
+use crate::engine::{
+    Engine, Fault, Filler, FoldedItem, Handle, LiveReader, Pin, PublishedStream, Reading, Selection, Start,
+};
 use crate::model::Offset;
 
 use super::body::{CutShort, Next, sliced, stepwise};
@@ -44,6 +46,7 @@ struct Writer {
     pin: Pin,
     form: Form,
     selection: Selection,
+    filler: Option<Filler>,
     /// Collections that are still to come: name and entity type.
     collections: VecDeque<(String, String)>,
     /// Where the walk of the first of them stands; `None` before it begins.
@@ -96,6 +99,7 @@ async fn write(
     check_types(&engine, &handle, &selection)?;
     let mut collections: VecDeque<_> = engine.collection_names(&handle)?.into();
     collections.retain(|(_, entity_type)| selection.types.is_empty() || selection.types.contains(entity_type));
+    let filler = engine.filler(&handle, Reading::Entities, selection.defaults)?;
     let pin = match &stream {
         Some(_) => engine.pin(&handle).await?,
         None => None,
@@ -112,6 +116,7 @@ async fn write(
                 pin,
                 form,
                 selection,
+                filler,
                 collections,
                 at: None,
                 began: false,
@@ -208,7 +213,8 @@ impl Writer {
             out.extend_from_slice(serde_json::Value::from(name).to_string().as_bytes());
             out.extend_from_slice(&[b':', open]);
         }
-        let selection = Selection { types: vec![entity_type], ..self.selection.clone() };
+        let selection = Filler::paged(self.filler.as_ref(), &self.selection);
+        let selection = Selection { types: vec![entity_type], ..selection.into_owned() };
         let at = self.at.unwrap_or(Start::beginning());
         let page = self.engine.folded_page(&self.handle, &self.stream, at, &selection, Some(&self.pin)).await?;
         for item in page.items.iter().filter(|item| !item.deletes) {
@@ -231,12 +237,16 @@ impl Writer {
     fn write_item(&mut self, item: &FoldedItem, out: &mut Vec<u8>) {
         match self.form {
             Form::Lines => {
+                let filled = self.filler.as_ref().and_then(|filler| filler.change(&item.change));
+                let change = filled.as_ref().unwrap_or(&item.change);
                 // Line breaks in stored JSON can only stand between its parts.
-                out.extend(item.change.iter().map(|b| if matches!(b, b'\n' | b'\r') { b' ' } else { *b }));
+                out.extend(change.iter().map(|b| if matches!(b, b'\n' | b'\r') { b' ' } else { *b }));
                 out.push(b'\n');
             }
             Form::Document | Form::Values => {
                 let Some(value) = value_of(&item.change) else { return };
+                let filled = self.filler.as_ref().and_then(|filler| filler.value(&item.entity_type, &value));
+                let value = filled.unwrap_or(value);
                 if std::mem::replace(&mut self.wrote_one, true) {
                     out.push(b',');
                 }

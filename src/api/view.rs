@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::body::Bytes;
 
-use crate::engine::{Engine, Fault, Handle, PublishedStream, Selection, Standing, Start};
+use crate::engine::{Engine, Fault, Filler, Handle, PublishedStream, Reading, Selection, Standing, Start};
 use crate::model::{Offset, Position, ReadFrom};
 use crate::protocol::change::StoredChange;
 use crate::protocol::control::Control;
@@ -40,6 +40,8 @@ pub struct Page {
     pub is_text: bool,
     pub up_to_date: bool,
     pub closed: bool,
+    /// The schema version whose defaults were filled in.
+    pub filled: Option<u32>,
 }
 
 impl View {
@@ -150,11 +152,21 @@ impl View {
                 is_text: true,
                 up_to_date: true,
                 closed: false,
+                filled: None,
             });
         };
+        let reading = match self {
+            Self::Raw { .. } => Reading::Log,
+            Self::Folded { .. } => Reading::Entities,
+        };
+        let filler = engine.filler(handle, reading, selection.defaults)?;
+        let filled = filler.as_ref().map(|filler| filler.version);
         match self {
             Self::Raw { position } => {
-                let page = engine.raw_page(stream, *position).await?;
+                let mut page = engine.raw_page(stream, *position).await?;
+                if let Some(filler) = &filler {
+                    filler.fill_page(&mut page);
+                }
                 *position = page.next;
                 let json = stream.creation.content_type.is_json();
                 let body = match json {
@@ -167,10 +179,12 @@ impl View {
                     body,
                     up_to_date: page.up_to_date,
                     closed: page.closed,
+                    filled,
                 })
             }
             Self::Folded { start, framed, done } => {
-                let page = engine.folded_page(handle, stream, *start, selection, None).await?;
+                let selection = Filler::paged(filler.as_ref(), selection);
+                let page = engine.folded_page(handle, stream, *start, &selection, None).await?;
                 (*start, *done) = (page.next, page.done);
                 let mut messages = Vec::new();
                 let mark = page.next.offset(page.done);
@@ -181,7 +195,9 @@ impl View {
                     messages.push(Control::SnapshotStart.message(Offset::BEGINNING).into());
                     *framed = Some(Frame::End);
                 }
-                messages.extend(page.items.into_iter().map(|item| item.change));
+                let fill =
+                    |change: Bytes| filler.as_ref().and_then(|filler| filler.change(&change)).unwrap_or(change);
+                messages.extend(page.items.into_iter().map(|item| fill(item.change)));
                 if page.done && framed.take().is_some() {
                     messages.push(Control::SnapshotEnd.message(mark).into());
                 }
@@ -191,6 +207,7 @@ impl View {
                     body: bracketed(&messages.join(&b","[..]).into()),
                     up_to_date: page.done,
                     closed: page.done && stream.closed,
+                    filled,
                 })
             }
         }
@@ -221,7 +238,7 @@ fn bracketed(messages: &Bytes) -> Bytes {
 
 /// The messages `m1,m2` that a selection wants.
 fn select(messages: Bytes, selection: &Selection) -> Bytes {
-    if *selection == Selection::default() {
+    if selection.is_everything() {
         return messages;
     }
     let whole = bracketed(&messages);

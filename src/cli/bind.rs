@@ -40,6 +40,9 @@ pub struct BindArgs {
     /// Whether plain reads from the beginning are folded.
     #[arg(long, value_parser = ["raw", "folded"])]
     reads: Option<String>,
+    /// Whether readers of entities are given the schema's defaults for members that are missing.
+    #[arg(long, value_parser = ["none", "on_read"])]
+    defaults: Option<String>,
     /// Fields that a client's wire format needs on every change.
     #[arg(long, value_parser = ["sse_v1"])]
     egress: Option<String>,
@@ -58,6 +61,7 @@ impl BindArgs {
             ("producers", &self.producers),
             ("close", &self.close),
             ("reads", &self.reads),
+            ("defaults", &self.defaults),
             ("egress", &self.egress),
         ];
         let spans = [("history_s", self.history_s), ("tombstone_horizon_s", self.tombstone_horizon_s)];

@@ -7,6 +7,8 @@
 
 mod backup;
 mod bind;
+mod check;
+mod codegen;
 mod completions;
 mod delete;
 pub mod demo;
@@ -14,6 +16,7 @@ mod failure;
 mod fork;
 mod get;
 mod inspect;
+mod junit;
 mod list;
 mod output;
 mod put;
@@ -52,6 +55,9 @@ pub enum Command {
     /// Register document versions and look at them.
     #[command(subcommand)]
     Schema(schema::SchemaCommand),
+    /// Generate code from a document: types, and validators that agree with the server.
+    #[command(subcommand)]
+    Codegen(codegen::CodegenCommand),
     /// Bind streams to a subject, replacing a binding of that name as a whole; list and remove bindings.
     Bind(Remote<bind::BindArgs>),
     /// Write one entity: as a whole, or merged into what is there.
@@ -155,6 +161,7 @@ impl Command {
             Self::Serve(args) => serve::run(*args).await,
             Self::Demo(args) => demo::run(args).await,
             Self::Schema(command) => schema::run(command).await,
+            Self::Codegen(command) => codegen::run(command).await,
             Self::Bind(remote) => bind::run(remote).await,
             Self::Put(remote) => put::run(remote).await,
             Self::Delete(remote) => delete::run(remote).await,

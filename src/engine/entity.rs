@@ -100,7 +100,7 @@ impl Engine {
                 }
                 (Err(fault), _) => return Err(fault),
             };
-            let stored = String::from_utf8_lossy(&entity.value);
+            let stored = self.as_carried(name, &entity);
             let text = merge(&stored, patch).map_err(|e| Fault::Storage(e.to_string()))?;
             let message = store_entity(&name.entity_type, &name.key, Operation::Update, Some(&text));
             // Staged on what was merged into, so that a change in between is not undone.
@@ -178,8 +178,12 @@ impl Engine {
         if let Some(cursor) = cursor {
             self.check_offset(Some(&stream), cursor)?;
         }
-        let selection =
-            Selection { types: vec![entity_type.as_str().to_owned()], key: None, key_prefix, limit: Some(limit) };
+        let selection = Selection {
+            types: vec![entity_type.as_str().to_owned()],
+            key_prefix,
+            limit: Some(limit),
+            ..Selection::default()
+        };
         let start = cursor.map_or(Start::beginning(), |cursor| Start::from_offset(cursor, stream.creation.start));
         let page = self.folded_page(&handle, &stream, start, &selection, None).await?;
         let entities = page.items.iter().filter(|item| !item.deletes).filter_map(|item| {

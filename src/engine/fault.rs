@@ -89,6 +89,9 @@ pub enum Fault {
     /// Refused by the registry's rules.
     #[error(transparent)]
     Registry(#[from] super::registry::RegistryFault),
+    /// Refused by the rules of schemas that change.
+    #[error(transparent)]
+    Evolution(#[from] super::evolution::EvolutionFault),
     /// A read-your-writes bound that was not reached in time. 503.
     #[error("offset {0} is not durable here yet")]
     NotYet(Offset),

@@ -23,6 +23,8 @@ pub struct Selection {
     pub types: Vec<String>,
     pub key: Option<String>,
     pub key_prefix: Option<String>,
+    /// What the reader says of defaults that its entities lack; nothing leaves it to the binding.
+    pub defaults: Option<bool>,
     /// Most entities of one page, where that is less than a page of bytes.
     pub limit: Option<usize>,
 }
@@ -82,6 +84,18 @@ pub struct CollectionSchema {
     pub name: String,
     pub entity_type: String,
     pub schema: serde_json::Value,
+}
+
+impl CollectionSchema {
+    /// Those of a registered version, by name.
+    pub fn all(compiled: &Compiled) -> Vec<Self> {
+        let describe = |c: &crate::registry::CompiledCollection| Self {
+            name: c.name.clone(),
+            entity_type: c.entity_type.to_string(),
+            schema: c.schema.clone(),
+        };
+        compiled.collections().map(describe).collect()
+    }
 }
 
 /// Most entities of one page: bounds what is remembered of each while their bytes are fetched.
@@ -224,13 +238,7 @@ impl Engine {
 
     /// Collections of a typed stream with their schemas, by name.
     pub fn collection_schemas(&self, handle: &Handle) -> Result<Vec<CollectionSchema>, Fault> {
-        let compiled = self.compiled(&self.schema_of(handle)?)?;
-        let describe = |c: &crate::registry::CompiledCollection| CollectionSchema {
-            name: c.name.clone(),
-            entity_type: c.entity_type.to_string(),
-            schema: c.schema.clone(),
-        };
-        Ok(compiled.collections().map(describe).collect())
+        Ok(CollectionSchema::all(&*self.compiled(&self.schema_of(handle)?)?))
     }
 
     /// Entity types of a typed stream.
@@ -436,6 +444,11 @@ impl Selection {
     /// Whether an entity of that name is wanted.
     pub fn wants(&self, entity_type: &str, key: &str) -> bool {
         self.filter().accepts(entity_type, key)
+    }
+
+    /// Whether it leaves out nothing.
+    pub fn is_everything(&self) -> bool {
+        self.types.is_empty() && self.key.is_none() && self.key_prefix.is_none()
     }
 
     fn filter(&self) -> Filter {

@@ -14,6 +14,7 @@ use crate::storage::Run;
 use crate::storage::mutant::{self, Mutant};
 use crate::stream::{Body, Creation, Fork, Lifetime, Record, Refusal, SchemaRef, StreamState};
 
+use super::evolution::EvolutionFault;
 use super::handle::{Core, Handle, PublishedStream, lock_all};
 use super::registry::RegistryFault;
 use super::stage::Step;
@@ -49,6 +50,9 @@ pub enum ForkFault {
     /// Succeeds once a fork of the source is gone. 429.
     #[error("the source has {max} forks already")]
     TooMany { max: usize },
+    /// The version that the source is pinned to takes no new streams. 409.
+    #[error("{0}")]
+    Unpinnable(String),
     /// 400.
     #[error("an unfinished folded read is no place to fork at; read on to its end, and take that offset")]
     Unfinished,
@@ -156,6 +160,10 @@ impl Engine {
         let binding = self.binding(handle);
         self.check_fork_schema(handle, request, &stream, binding.as_deref())?;
         self.check_fork_data(&source, &stream, at, binding.as_deref()).await?;
+        if self.migrations.is_open(&source.name) {
+            // What is not rewritten yet would stay in the fork for ever.
+            return Err(EvolutionFault::Underway { stream: source.name.clone() }.into());
+        }
         Ok(ForkPlan {
             source,
             source_id: stream.id,
@@ -202,7 +210,7 @@ impl Engine {
             return Err(Fault::Former { given: offset, start: Offset::at(start) });
         }
         let anchor = offset.position.max(start);
-        let kept_from = self.kept(source).history_from;
+        let kept_from = self.kept_of(source).history_from;
         if anchor > start && anchor < kept_from {
             return Err(Fault::NotKept { given: offset, kept_from: Offset::at(kept_from) });
         }
@@ -380,6 +388,11 @@ impl Engine {
         // Another version meanwhile; what was checked of the fork was checked under the former.
         if state.schema != plan.schema {
             return Ok(None);
+        }
+        if let Some(schema) = &plan.schema
+            && let Err(fault) = super::registry::check_pin(&self.registry.current(), schema)
+        {
+            return Err(ForkFault::Unpinnable(fault.to_string()));
         }
         let max = self.limits().forks_max;
         if state.pins.len() >= max {

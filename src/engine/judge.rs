@@ -111,6 +111,18 @@ pub(super) fn judge(core: &Core, batch: &Batch, tail: Position) -> Result<Outcom
     }
     Ok(outcome)
 }
+/// Of a batch whose changes each name the change they replace: those that still do. What else would drop a change, a
+/// version that is older, does not matter: nothing came in between.
+pub(super) fn judge_replacing(core: &Core, batch: &Batch, tail: Position) -> Outcome {
+    let replaces = |change: &super::check::Prepared| {
+        let latest = core.fold().and_then(|fold| fold.latest(change.entity_type.as_str(), change.key.as_str()));
+        let current = latest.filter(|latest| !latest.seen.deletes).map(|latest| Offset::at(latest.seen.position + 1));
+        change.condition.is_some_and(|condition| condition.holds(current))
+    };
+    let kept = (0..batch.changes.len()).filter(|nth| replaces(&batch.changes[*nth])).collect();
+    Outcome { first: tail, kept }
+}
+
 impl Condition {
     pub(super) fn holds(self, current: Option<Offset>) -> bool {
         match self {

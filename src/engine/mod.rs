@@ -4,7 +4,9 @@
 //! Invariants: an answer is given only once everything it rests on is durable; a reader costs a cursor, never a queue.
 
 mod check;
+pub mod defaults;
 pub mod entity;
+pub mod evolution;
 mod fault;
 mod folded;
 pub mod fork;
@@ -12,7 +14,10 @@ mod handle;
 pub mod ingest;
 pub mod inspect;
 mod judge;
+pub mod life;
 pub mod live_check;
+pub mod live_report;
+pub mod migration;
 mod quarantine;
 mod read;
 pub mod registry;
@@ -24,6 +29,7 @@ mod sweep;
 mod timers;
 pub mod transfer;
 mod typed;
+pub mod verdict;
 pub mod verify;
 mod write;
 
@@ -42,6 +48,7 @@ use crate::storage::SharedStore;
 pub use crate::storage::{Health, StoreStats};
 use crate::stream::StreamState;
 
+pub use defaults::{Filler, Reading};
 pub use fault::{ChangeFault, Fault};
 pub use folded::{CollectionSchema, FoldedItem, FoldedPage, Pin, Selection, Start};
 pub use fork::{ForkFault, ForkRequest};
@@ -87,8 +94,12 @@ pub struct Inner {
     registry: registry::RegistryHost,
     timers: timers::Timers,
     subscriptions: subscriptions::Subscriptions,
+    migrations: migration::Migrations,
     in_flight_bytes: AtomicUsize,
     fold_loads: Semaphore,
+    /// Turns at comparing documents, and at holding one against stored entities: both keep a core busy.
+    schema_checks: Semaphore,
+    live_reports: Semaphore,
     /// Turns at reading pages from the disk: each takes buffers, so readers take turns instead of memory.
     page_reads: Semaphore,
     /// As of the last look.
@@ -160,15 +171,19 @@ impl Engine {
         let started_at = clock.now();
         let registry = registry::RegistryHost::load(&*store, started_at)?;
         let subscriptions = subscriptions::Subscriptions::load(&*store, started_at, &settings.subscriptions)?;
+        let migrations = migration::Migrations::load(&*store)?;
         let engine = Self(Arc::new(Inner {
             store,
             clock,
             subscriptions,
+            migrations,
             streams: DashMap::new(),
             registry,
             timers: timers::Timers::default(),
             in_flight_bytes: AtomicUsize::new(0),
             fold_loads: Semaphore::new(settings.limits.fold_loads_max),
+            schema_checks: Semaphore::new(verdict::CHECKS_AT_ONCE),
+            live_reports: Semaphore::new(live_report::REPORTS_AT_ONCE),
             page_reads: Semaphore::new(PAGE_READS),
             folds_bytes: AtomicUsize::new(0),
             start_floor: AtomicU64::new(0),

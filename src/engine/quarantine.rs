@@ -40,7 +40,8 @@ impl Engine {
         Content::of_messages(messages.iter().map(String::as_bytes))
     }
 
-    pub(super) fn quarantine_records(&self, beside: &Arc<Handle>, core: &Core, content: Content) -> Vec<Record> {
+    /// What appends to a stream that is kept beside another one, and creates it first where it is not there.
+    pub(super) fn companion_records(&self, beside: &Arc<Handle>, core: &Core, content: Content) -> Vec<Record> {
         let mut records = Vec::with_capacity(2);
         let (id, tail) = match &core.state {
             Some(state) => (state.id, state.next()),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 
-use crate::model::{StreamId, Timestamp};
+use crate::model::{StreamId, StreamName, Timestamp};
 use crate::stream::{Body, Expiry, Lifetime, Record, Refusal, StreamState};
 
 use super::handle::{Core, Handle, PublishedStream};
@@ -98,13 +98,14 @@ impl Engine {
         let records = bodies.into_iter().map(|body| Record { body, ..Record::plain(id, tail, now) }).collect();
         steps.push(Step { handle, core, records });
 
-        let beside = hidden.then(|| self.handle(&handle.name.quarantine_of()));
-        let mut beside_core = beside.as_ref().map(|beside| beside.lock_fresh(&*self.store)).transpose()?;
-        if let (Some(beside), Some(core)) = (&beside, beside_core.as_deref_mut())
-            && let Some(state) = &core.state
-        {
-            let end = Record { body: Body::Delete, ..Record::plain(state.id, state.tail, now) };
-            steps.push(Step::one(beside, core, end));
+        let beside = self.companions(&handle.name, hidden, goes);
+        let beside_cores: Result<Vec<_>, Fault> = beside.iter().map(|one| one.lock_fresh(&*self.store)).collect();
+        let mut beside_cores = beside_cores?;
+        for (beside, core) in beside.iter().zip(&mut beside_cores) {
+            if let Some(state) = &core.state {
+                let end = Record { body: Body::Delete, ..Record::plain(state.id, state.tail, now) };
+                steps.push(Step::one(beside, core, end));
+            }
         }
         let Some(fork) = creation.fork.as_ref().filter(|_| goes) else {
             return Ok(self.stage(steps, None));
@@ -112,6 +113,19 @@ impl Engine {
         let source = self.handle(&fork.source_name);
         let mut source_core = source.lock_fresh(&*self.store)?;
         self.stage_ends(steps, &source, &mut source_core, Loss::Fork(id))
+    }
+
+    /// What is kept beside a stream and goes with it: where nobody sees it any more, and where it is gone.
+    fn companions(&self, name: &StreamName, hidden: bool, goes: bool) -> Vec<Arc<Handle>> {
+        let names = [
+            hidden.then(|| name.quarantine_of()),
+            hidden.then(|| name.migrations_of()),
+            // Its forks read with it what they inherit.
+            goes.then(|| name.schemas_of()),
+        ];
+        // One that is staged is held; most are not there at all.
+        let is_there = |name: &StreamName| self.streams.contains_key(name) || self.store.find(name).is_some();
+        names.into_iter().flatten().filter(is_there).map(|name| self.handle(&name)).collect()
     }
 
     /// Notes a read of a stream.

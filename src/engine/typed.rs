@@ -110,8 +110,10 @@ impl Engine {
                     return Err(Fault::DashSegment);
                 }
                 let registry = self.registry.current();
-                let pinned = binding.and_then(|binding| registry.pin(&binding));
-                pinned.ok_or_else(|| Fault::NoStream(handle.name.clone()))
+                match binding {
+                    Some(binding) => Ok(super::registry::pin_of(&registry, &binding)?),
+                    None => Err(Fault::NoStream(handle.name.clone())),
+                }
             }
         }
     }
@@ -346,6 +348,7 @@ impl Engine {
         birth: Birth,
         source: Option<&Core>,
     ) -> Result<Option<(Record, StreamState)>, Fault> {
+        super::registry::check_pin(&self.registry.current(), &birth.schema)?;
         let creation = match (birth.fork, source) {
             (Some(mut plan), Some(source)) => {
                 let Some(creation) = self.forked(handle, core, &plan, source)? else { return Ok(None) };
@@ -396,7 +399,7 @@ impl Engine {
             steps.push(Step { handle, core: &mut *core, records });
         }
         if let (Some(content), Some(beside), Some(beside_core)) = (aside, &beside, &mut beside_core) {
-            let records = self.quarantine_records(beside, beside_core, content);
+            let records = self.companion_records(beside, beside_core, content);
             steps.push(Step { handle: beside, core: &mut *beside_core, records });
         }
         let landing = self.stage(steps, None);

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use crate::fold::{Filter, Fold, Walk, WalkItem, WalkLimit};
 use crate::model::{Position, StreamName};
 use crate::protocol::change::StoredChange;
-use crate::protocol::{registry, subscription};
+use crate::protocol::{migration, registry, subscription};
 use crate::runtime::Clock;
 use crate::storage::{Fetched, Place, SharedStore};
 
@@ -57,7 +57,7 @@ pub fn verify(
         on_stream(&name);
         let state = store.find(&name).and_then(|id| store.load(id));
         let Some(state) = state else { continue };
-        let check = entry_check(&name);
+        let mut check = entry_check(&name);
         let each = |at, _, text: &str| check(text).err().map(|what| difference(&name, Some(at), what));
         found.add(&name, each_message(store, &PublishedStream::from(&state), each));
     }
@@ -105,20 +105,35 @@ fn difference(stream: &StreamName, at: Option<Position>, what: String) -> Stream
 }
 
 /// Whether a message of one of the server's own streams can be read.
-fn entry_check(name: &StreamName) -> fn(&str) -> Result<(), String> {
+fn entry_check(name: &StreamName) -> Box<dyn FnMut(&str) -> Result<(), String>> {
     if *name == StreamName::registry() {
-        return |text| registry::read_entry(text).map(drop).map_err(|why| format!("no entry of the registry: {why}"));
+        let mut before = crate::registry::Registry::default();
+        return Box::new(move |text| {
+            let entry = registry::read_entry(text, &before);
+            before.apply(&entry.map_err(|why| format!("no entry of the registry: {why}"))?);
+            Ok(())
+        });
     }
     if name.as_str().starts_with(&StreamName::subscriptions()) {
-        return |text| {
+        return Box::new(|text| {
             subscription::read_entry(text).map(drop).map_err(|why| format!("no entry of a subscription: {why}"))
-        };
+        });
     }
-    |text| {
+    if name.as_str().starts_with(&StreamName::migrations()) {
+        return Box::new(|text| {
+            migration::read_event(text).map(drop).map_err(|why| format!("no entry of a migration: {why}"))
+        });
+    }
+    if name.as_str().starts_with(&StreamName::schemas()) {
+        return Box::new(|text| {
+            migration::read_rebound(text).map(drop).map_err(|why| format!("no entry of a rebinding: {why}"))
+        });
+    }
+    Box::new(|text| {
         let value: serde_json::Value = serde_json::from_str(text).map_err(|why| why.to_string())?;
         let complete = ["at", "change", "errors"].iter().all(|member| value.get(member).is_some());
         complete.then_some(()).ok_or_else(|| "no refused change".to_owned())
-    }
+    })
 }
 
 /// Gives each message with its position and place.

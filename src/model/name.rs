@@ -16,7 +16,7 @@ impl fmt::Display for StreamId {
 /// Path of a stream below the stream root, percent-decoded once: segments joined by `/`, without a leading slash.
 ///
 /// 1 to 1,024 bytes of UTF-8; no empty, `.` or `..` segment and no control character. Names that start with
-/// U+0001 are the server's own (the registry, quarantines, subscriptions); [`StreamName::parse`] never yields one.
+/// U+0001 are the server's own (the registry, quarantines, subscriptions, migrations); [`StreamName::parse`] never yields one.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct StreamName(Arc<str>);
 
@@ -74,6 +74,26 @@ impl StreamName {
     /// The companion stream that keeps what `self` refused under `quarantine`.
     pub fn quarantine_of(&self) -> Self {
         Self(format!("{}quarantine/{}", Self::INTERNAL, self.0).into())
+    }
+
+    /// The companion stream that says under which schema version `self` was checked from where on.
+    pub fn schemas_of(&self) -> Self {
+        Self(format!("{}{}", Self::schemas(), self.0).into())
+    }
+
+    /// What the names of all logs of schema versions begin with.
+    pub fn schemas() -> String {
+        format!("{}schemas/", Self::INTERNAL)
+    }
+
+    /// The companion stream that holds the log of the migrations of `self`.
+    pub fn migrations_of(&self) -> Self {
+        Self(format!("{}{}", Self::migrations(), self.0).into())
+    }
+
+    /// What the names of all logs of migrations begin with.
+    pub fn migrations() -> String {
+        format!("{}migrations/", Self::INTERNAL)
     }
 
     /// Reads back a name that this type wrote, internal ones included. For the log only.

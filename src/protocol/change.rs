@@ -143,6 +143,21 @@ impl<'a> Change<'a> {
 
 /// The stored form of a change that came as an entity, not as a message.
 pub fn store_entity(entity_type: &EntityType, key: &EntityKey, operation: Operation, value: Option<&str>) -> Vec<u8> {
+    entity_message(entity_type, key, operation, value, None)
+}
+
+/// As [`store_entity`], of an update that belongs to a transaction.
+pub fn store_update(entity_type: &EntityType, key: &EntityKey, value: &str, txid: &str) -> Vec<u8> {
+    entity_message(entity_type, key, Operation::Update, Some(value), Some(txid))
+}
+
+fn entity_message(
+    entity_type: &EntityType,
+    key: &EntityKey,
+    operation: Operation,
+    value: Option<&str>,
+    txid: Option<&str>,
+) -> Vec<u8> {
     let mut out = vec![b'{'];
     write_member(&mut out, "type", &quoted(entity_type.as_str()));
     out.push(b',');
@@ -152,7 +167,8 @@ pub fn store_entity(entity_type: &EntityType, key: &EntityKey, operation: Operat
         write_member(&mut out, "value", value);
     }
     out.push(b',');
-    write_member(&mut out, "headers", &format!("{{\"operation\":\"{}\"}}", operation.as_str()));
+    let txid = txid.map_or(String::new(), |txid| format!(",\"txid\":{}", quoted(txid)));
+    write_member(&mut out, "headers", &format!("{{\"operation\":\"{}\"{txid}}}", operation.as_str()));
     out.push(b'}');
     out
 }

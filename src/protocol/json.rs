@@ -75,6 +75,42 @@ pub fn check_well_formed(message: &str, depth_max: usize) -> Result<(), serde_js
     strict_value(message, depth_max, Duplicates::Keep).map(drop)
 }
 
+/// The first number of a sound text that is not kept exactly when it is read into a [`Value`]: an integer beyond 64 bits,
+/// or a fraction that the parser rounds to another double than the nearest.
+pub fn inexact_number(text: &str) -> Option<&str> {
+    let (bytes, mut at) = (text.as_bytes(), 0);
+    while at < bytes.len() {
+        match bytes[at] {
+            b'"' => {
+                at += 1;
+                while at < bytes.len() && bytes[at] != b'"' {
+                    at += if bytes[at] == b'\\' { 2 } else { 1 };
+                }
+                at += 1;
+            }
+            b'-' | b'0'..=b'9' => {
+                let rest = &text[at..];
+                let end = rest.find(|c: char| !matches!(c, '-' | '+' | '.' | 'e' | 'E' | '0'..='9'));
+                let number = &rest[..end.unwrap_or(rest.len())];
+                if !is_exact(number) {
+                    return Some(number);
+                }
+                at += number.len();
+            }
+            _ => at += 1,
+        }
+    }
+    None
+}
+
+fn is_exact(number: &str) -> bool {
+    if !number.contains(['.', 'e', 'E']) {
+        return number.parse::<i64>().is_ok() || number.parse::<u64>().is_ok();
+    }
+    let read = serde_json::from_str::<f64>(number).ok();
+    read.zip(number.parse::<f64>().ok()).is_some_and(|(read, nearest)| read.to_bits() == nearest.to_bits())
+}
+
 /// What happens when an object names a member twice.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Duplicates {
@@ -182,6 +218,25 @@ mod tests {
 
     fn nested(depth: usize) -> String {
         "[".repeat(depth) + &"]".repeat(depth)
+    }
+
+    #[test]
+    fn numbers_that_would_be_rounded_are_found() {
+        for exact in [
+            "1",
+            "-9223372036854775808",
+            "18446744073709551615",
+            "1.5e3",
+            r#"{"12345678901234567890123":["\"12345678901234567890123"]}"#,
+        ] {
+            assert_eq!(inexact_number(exact), None, "{exact}");
+        }
+        for (text, number) in [
+            ("[1,18446744073709551616]", "18446744073709551616"),
+            (r#"{"a":"\\","b":-9223372036854775809}"#, "-9223372036854775809"),
+        ] {
+            assert_eq!(inexact_number(text), Some(number), "{text}");
+        }
     }
 
     #[test]

@@ -4,10 +4,13 @@
 //! it is written; reads send stored bytes.
 
 pub mod change;
+pub mod compatibility;
+pub mod confluent;
 pub mod control;
 pub mod cursor;
 pub mod inspection;
 pub mod json;
+pub mod migration;
 pub mod registry;
 pub mod schema;
 pub mod sse;

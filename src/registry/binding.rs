@@ -73,6 +73,16 @@ pub enum Reads {
     Folded,
 }
 
+/// Whether readers of entities are given the defaults of the schema for members that are missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Defaulting {
+    /// Only where a read asks for it.
+    #[default]
+    None,
+    /// Unless a read asks not to; reads of the log itself still give what is stored.
+    OnRead,
+}
+
 /// Which consumer's extra rules the stored changes satisfy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Egress {
@@ -93,6 +103,7 @@ pub struct Binding {
     pub producers: ProducerPolicy,
     pub close: ClosePolicy,
     pub reads: Reads,
+    pub defaults: Defaulting,
     pub egress: Egress,
     /// Seconds for which superseded changes are kept; `None` is for ever.
     pub history_s: Option<u64>,
@@ -112,6 +123,7 @@ impl Binding {
             producers: ProducerPolicy::default(),
             close: ClosePolicy::default(),
             reads: Reads::default(),
+            defaults: Defaulting::default(),
             egress: Egress::default(),
             history_s: None,
             tombstone_horizon_s: None,

@@ -6,12 +6,15 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::{self, Write};
+use std::sync::OnceLock;
 
 use jsonschema::{ValidationError, Validator};
 use serde_json::{Number, Value};
 
 use crate::model::producer::INTEGER_MAX;
 use crate::model::{EntityKey, EntityType};
+
+use super::Defaults;
 
 /// All collections of one registered version.
 #[derive(Debug)]
@@ -32,9 +35,13 @@ pub struct CompiledCollection {
     pub version_field: Option<String>,
     /// Whether inserting a live key is refused instead of taken as an update.
     pub strict: bool,
-    /// The schema as registered.
+    /// The schema, with all that it refers to.
     pub schema: Value,
+    /// The schema as registered, where it is not the same.
+    pub(super) registered: Option<Value>,
     pub(super) validator: Validator,
+    /// Made when they are first asked for.
+    pub(super) defaults: OnceLock<Defaults>,
 }
 
 /// Why a value is not one of its collection.
@@ -92,6 +99,11 @@ impl Compiled {
 const LISTED_NODES_MAX: usize = 5_000;
 
 impl CompiledCollection {
+    /// The schema without what it refers to.
+    pub(super) fn registered(&self) -> &Value {
+        self.registered.as_ref().unwrap_or(&self.schema)
+    }
+
     pub fn is_valid(&self, value: &Value) -> bool {
         self.validator.is_valid(value)
     }

@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use crate::engine::entity::{Condition, EntityName};
-use crate::engine::{Appended, Engine};
+use crate::engine::{Appended, Engine, Filler, Reading};
 use crate::model::{EntityType, Offset, StreamName};
 
 use super::super::extract::{Query, WholeBody};
@@ -57,6 +57,7 @@ pub struct EntityReply {
         ("prefix" = Option<String>, Query, description = "Only keys that begin so"),
         ("fields" = Option<String>, Query, description = "Members of the value to give, separated by commas"),
         ("limit" = Option<usize>, Query, description = "1 to 10,000; 100 unless given"),
+        ("defaults" = Option<bool>, Query, description = "Whether missing members get the schema's defaults"),
         ("cursor" = Option<String>, Query, description = "`next` of the page before")),
     responses((status = 200, body = EntitiesReply), (status = 404, body = super::super::problem::ProblemBody)))]
 pub async fn list(
@@ -68,12 +69,19 @@ pub async fn list(
     let limit = query.limit(100, 10_000)?;
     let fields: Vec<&str> = query.all("fields").flat_map(|list| list.split(',')).filter(|f| !f.is_empty()).collect();
     let prefix = query.one("prefix")?.map(str::to_owned);
+    let filler = match engine.peek(&stream).await {
+        Ok((handle, _)) => engine.filler(&handle, Reading::Entities, query.selection()?.defaults)?,
+        Err(fault) => return Err(fault.into()),
+    };
+    let limit = if filler.is_some() { limit.min(Filler::PAGE_ENTITIES) } else { limit };
     let page = engine.entities(&stream, &entity_type, prefix, limit, query.offset("cursor")?).await?;
     let unreadable = |_| Problem::new(ProblemType::StorageFailed, "a stored value is not JSON");
     let entities = page.entities.iter().map(|entity| {
+        let filled = filler.as_ref().and_then(|filler| filler.value(entity_type.as_str(), &entity.value));
+        let value = filled.as_ref().unwrap_or(&entity.value);
         let value = match fields.is_empty() {
-            true => serde_json::from_slice(&entity.value).map_err(unreadable)?,
-            false => only_fields(&entity.value, &fields).map_err(unreadable)?,
+            true => serde_json::from_slice(value).map_err(unreadable)?,
+            false => only_fields(value, &fields).map_err(unreadable)?,
         };
         Ok(EntityBody { key: entity.key.clone(), value, offset: entity.offset.to_string() })
     });
@@ -95,14 +103,22 @@ fn only_fields(value: &[u8], fields: &[&str]) -> serde_json::Result<Box<RawValue
 
 /// Get an entity.
 #[utoipa::path(get, path = "/v1/state/{path}/-/entities/{type}/{key}", tag = "entities",
-    params(("path" = String, Path), ("type" = String, Path), ("key" = String, Path)),
+    params(("path" = String, Path), ("type" = String, Path), ("key" = String, Path),
+        ("defaults" = Option<bool>, Query, description = "Whether missing members get the schema's defaults")),
     responses((status = 200, body = serde_json::Value), (status = 304), (status = 404, body = super::super::problem::ProblemBody)))]
-pub async fn get(engine: Engine, name: EntityName, head: &HeaderMap) -> Result<Response, Problem> {
+pub async fn get(engine: Engine, name: EntityName, query: &Query, head: &HeaderMap) -> Result<Response, Problem> {
     let entity = engine.entity(&name).await?;
-    let tag = names::etag(entity.offset);
+    let filler = engine.filler(&engine.handle(&name.stream), Reading::Entities, query.selection()?.defaults)?;
+    let filled =
+        filler.and_then(|filler| Some((filler.value(name.entity_type.as_str(), &entity.value)?, filler.version)));
+    // The state is the same, and `If-Match` takes both; who holds the bytes must not take one for the other.
+    let (value, tag) = match filled {
+        Some((filled, version)) => (filled, names::etag(format_args!("{};d{version}", entity.offset))),
+        None => (entity.value, names::etag(entity.offset)),
+    };
     let mut response = match names::none_match(head, &tag) {
         true => StatusCode::NOT_MODIFIED.into_response(),
-        false => entity.value.into_response(),
+        false => value.into_response(),
     };
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -178,7 +194,8 @@ fn condition(head: &HeaderMap) -> Result<Option<Condition>, Problem> {
         }
         // The tag names a state and not bytes, so one that a proxy weakened by compressing is as good.
         let tag = text.trim().trim_start_matches("W/").strip_prefix('"').and_then(|text| text.strip_suffix('"'));
-        let offset = tag.and_then(|tag| tag.parse().ok());
+        // With defaults filled in it says which, behind the offset.
+        let offset = tag.and_then(|tag| tag.split_once(";d").map_or(tag, |(offset, _)| offset).parse().ok());
         offset.map(|offset| Some(Some(offset))).ok_or_else(|| {
             names::malformed(name, "it is * or the entity's ETag, which is its offset in double quotes")
         })

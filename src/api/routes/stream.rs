@@ -16,7 +16,7 @@ use super::super::problem::{Problem, ProblemType};
 use super::super::room::PATIENCE;
 use super::super::state::Api;
 use super::super::view::{Page, View};
-use super::super::{events, headers as names, live};
+use super::super::{deprecation, events, headers as names, live};
 use super::root;
 
 /// All methods of `/v1/stream/{path}`.
@@ -37,6 +37,13 @@ pub(super) async fn serve(
     path: StreamPath,
     request: Request,
 ) -> Result<Response, Problem> {
+    let name = path.0.clone();
+    let mut response = serve_stream(engine.clone(), api, path, request).await?;
+    deprecation::of_stream(&engine, &name, &mut response);
+    Ok(response)
+}
+
+async fn serve_stream(engine: Engine, api: &Api, path: StreamPath, request: Request) -> Result<Response, Problem> {
     let method = request.method().clone();
     let mut head = request.headers().clone();
     // HTTP/2 names the host in the URI.
@@ -288,7 +295,8 @@ async fn catch_up(
     let next = view.offset();
     let id = stream.as_ref().map_or(0, |stream| stream.id.0);
     let tag = names::etag(format_args!(
-        "{id}:{begins_at}:{next}{}{}{}",
+        "{id}:{begins_at}:{next}{}{}{}{}",
+        page.filled.map_or(String::new(), |version| format!(":d{version}")),
         if folded { ":f" } else { "" },
         if page.up_to_date { ":u" } else { "" },
         if page.closed { ":c" } else { "" }
@@ -383,7 +391,12 @@ async fn long_poll(
         };
         if !page.is_empty {
             let (closed, up_to_date) = (page.closed, page.up_to_date);
-            let tag = names::etag(format_args!("{}:{}:l", id.map_or(0, |id| id.0), view.offset()));
+            let tag = names::etag(format_args!(
+                "{}:{}:l{}",
+                id.map_or(0, |id| id.0),
+                view.offset(),
+                page.filled.map_or(String::new(), |version| format!(":d{version}"))
+            ));
             let page = Page { body: share.hold(page.body), ..page };
             let mut response = answer(StatusCode::OK, Some(page), closed, up_to_date);
             response.headers_mut().insert(header::ETAG, tag);
