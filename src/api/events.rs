@@ -88,6 +88,8 @@ pub async fn respond(
         }
     };
     let unwritten = stream.is_none();
+    // Deletions may be missing behind what the reader holds.
+    let forgotten = stream.as_ref().is_some_and(|stream| engine.check_kept(stream, offset).is_err());
     let ended = stream.as_ref().is_some_and(|stream| stream.closed && offset.position >= tail);
     if ended && from != ReadFrom::Beginning {
         // Ends an EventSource, which would otherwise reconnect for ever.
@@ -95,7 +97,7 @@ pub async fn respond(
     }
     let at = match from {
         ReadFrom::Tail => Start { position: tail, walk_mark: None },
-        _ if unwritten => Start::beginning(),
+        _ if unwritten || forgotten => Start::beginning(),
         _ => Start::from_offset(offset, begins),
     };
     let id = stream.map(|stream| stream.id);
@@ -104,7 +106,7 @@ pub async fn respond(
         counted: engine.live_reader(&handle, id)?,
         id,
         // What stood under this name before may still be held by the reader.
-        resets: from != ReadFrom::Tail && offset.position > 0 && (unwritten || offset.position < begins),
+        resets: from != ReadFrom::Tail && offset.position > 0 && (unwritten || forgotten || offset.position < begins),
         handle,
         typed,
         at,

@@ -64,6 +64,7 @@ problem_types! {
     EpochStart = ("epoch-start", 400, "A new producer epoch starts at seq 0");
     TooManyProducers = ("too-many-producers", 429, "The stream has too many producers");
     OffsetGone = ("offset-gone", 410, "The offset is of a former stream of that name");
+    HistoryGone = ("history-gone", 410, "The history from there on is not kept");
     RequestTimeout = ("request-timeout", 408, "The body did not come in time");
     SoftDeleted = ("soft-deleted", 410, "The stream is deleted, and kept only for its forks");
     ForkConflict = ("fork-conflict", 409, "The source cannot be forked like that");
@@ -262,6 +263,7 @@ impl From<Fault> for Problem {
             }),
             Fault::BeyondTail { .. } => plain(P::OffsetBeyondTail),
             Fault::Former { .. } => plain(P::OffsetGone),
+            Fault::Forgotten { .. } | Fault::NotKept { .. } => plain(P::HistoryGone),
             Fault::Json(JsonFault::TooManyMessages { .. }) => plain(P::TooLarge),
             Fault::Json(_) => plain(P::MalformedBody),
             Fault::EmptyBody => plain(P::EmptyBody),
@@ -348,7 +350,8 @@ impl From<RegistryFault> for Problem {
                 BindFault::UnknownSubject { .. }
                 | BindFault::UnknownVersion { .. }
                 | BindFault::NotPinnable { .. }
-                | BindFault::Horizon => P::InvalidBinding,
+                | BindFault::Horizon
+                | BindFault::HorizonWithinHistory => P::InvalidBinding,
                 BindFault::Tie { .. } => P::BindingConflict,
                 BindFault::TooManyBindings { .. } => P::LimitReached,
             }),

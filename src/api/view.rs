@@ -74,7 +74,10 @@ impl View {
         if !(fold || by_binding && fresh) {
             return Ok(Self::Raw { position: offset.position });
         }
-        let former = offset.position > 0 && (stream.is_none() || offset.position < begins);
+        // What the reader holds may be of a former stream, or have been deleted by changes that are not kept.
+        let forgotten = fold && stream.is_some_and(|stream| engine.check_kept(stream, offset).is_err());
+        let former = offset.position > 0 && (stream.is_none() || offset.position < begins || forgotten);
+        let offset = if forgotten { Offset::BEGINNING } else { offset };
         let fresh = fresh || (former && !from_tail);
         let start = match fresh {
             true if stream.is_none() => Start::beginning(),

@@ -210,6 +210,10 @@ impl Engine {
             return Err(Fault::Former { given: offset, start: Offset::at(start) });
         }
         let anchor = offset.position.max(start);
+        let kept_from = self.kept(source).history_from;
+        if anchor > start && anchor < kept_from {
+            return Err(Fault::NotKept { given: offset, kept_from: Offset::at(kept_from) });
+        }
         if asked.sub_offset == 0 {
             return Ok(Some(anchor));
         }

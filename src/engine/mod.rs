@@ -21,6 +21,7 @@ pub mod migration;
 mod quarantine;
 mod read;
 pub mod registry;
+mod retention;
 mod shed;
 mod stage;
 pub mod subscriptions;
@@ -191,6 +192,8 @@ impl Engine {
             counters: Counters::default(),
             settings,
         }));
+        let rules: std::sync::Weak<Inner> = Arc::downgrade(&engine.0);
+        engine.store.retain_by(rules);
         // Nothing may ever ask for them again, and they end all the same.
         for (stream, lifetime, used_at) in engine.store.limited() {
             engine.set_timer(stream, lifetime, used_at.max(started_at));

@@ -72,12 +72,14 @@ impl Engine {
     /// One page from `from`, of whole batches where they fit. Never more than what is durable.
     pub async fn raw_page(&self, stream: &PublishedStream, from: Position) -> Result<RawPage, Fault> {
         let from = from.clamp(stream.creation.start, stream.tail);
+        self.check_kept(stream, Offset::at(from))?;
         if from == stream.tail {
             let (payload, next) = (Bytes::new(), from);
             return Ok(RawPage { payload, from, next, up_to_date: true, closed: stream.closed });
         }
         let runs = self.read_runs(stream, from, stream.tail).await?;
-        let next = runs.last().map_or(from, |run| run.first + run.count);
+        // Where nothing was found, nothing is left up to the tail.
+        let next = runs.last().map_or(stream.tail, |run| run.first + run.count);
         let json = stream.creation.content_type.is_json();
         let payload = join(&runs, json);
         let up_to_date = next == stream.tail;
@@ -100,9 +102,6 @@ impl Engine {
                 tokio::task::spawn_blocking(read).await.map_err(|e| Fault::Storage(e.to_string()))??
             }
         };
-        if runs.is_empty() {
-            return Err(Fault::Storage(format!("nothing is stored of stream {id} at {from}")));
-        }
         Ok(runs)
     }
 

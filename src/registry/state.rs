@@ -113,6 +113,9 @@ pub enum BindFault {
     /// Readers of folded reads and of SSE v1 cannot be sent the `reset` that a horizon leads to. 422.
     #[error("a binding with folded reads or an SSE v1 egress cannot set tombstone_horizon_s")]
     Horizon,
+    /// A deletion cannot go while what it deleted is kept. 422.
+    #[error("tombstone_horizon_s needs a history_s that is at most as long")]
+    HorizonWithinHistory,
     /// 429.
     #[error("there are already {max} bindings")]
     TooManyBindings { max: usize },
@@ -219,6 +222,11 @@ impl Registry {
     pub fn bind(&self, binding: &Binding, limits: &Limits) -> Result<(), BindFault> {
         if binding.tombstone_horizon_s.is_some() && !binding.may_forget_deletes() {
             return Err(BindFault::Horizon);
+        }
+        if let Some(horizon) = binding.tombstone_horizon_s
+            && binding.history_s.is_none_or(|history| history > horizon)
+        {
+            return Err(BindFault::HorizonWithinHistory);
         }
         let subject = &binding.subject;
         let Some(latest) = self.latest(subject) else {

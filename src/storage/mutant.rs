@@ -30,10 +30,14 @@ pub enum Mutant {
     RetryBarrier,
     /// A record counts as whole once its header is.
     TrustBody,
+    /// Clustering forgets what is known of producers.
+    ClusterWithoutProducers,
+    /// Clustering leaves out deletions although what they deleted is still there.
+    ForgetDeletesEarly,
 }
 
 impl Mutant {
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::AckBeforeBarrier,
         Self::SkipDirSync,
         Self::ReuseOffset,
@@ -46,6 +50,8 @@ impl Mutant {
         Self::PublishBeforeBarrier,
         Self::RetryBarrier,
         Self::TrustBody,
+        Self::ClusterWithoutProducers,
+        Self::ForgetDeletesEarly,
     ];
 
     /// What `KEYFOLD_MUTANT` calls it.
@@ -63,6 +69,8 @@ impl Mutant {
             Self::PublishBeforeBarrier => "publish_before_barrier",
             Self::RetryBarrier => "retry_barrier",
             Self::TrustBody => "trust_body",
+            Self::ClusterWithoutProducers => "cluster_without_producers",
+            Self::ForgetDeletesEarly => "forget_deletes_early",
         }
     }
 }

@@ -11,6 +11,7 @@ mod lifetimes;
 mod linearizability;
 mod overload;
 mod registry;
+mod retention;
 mod storage_contract;
 mod subscriptions;
 mod transfer;

@@ -333,11 +333,6 @@ pub async fn bind(
     })?;
     let binding =
         body.into_binding(&name).map_err(|fault| Problem::new(ProblemType::InvalidBinding, fault.to_string()))?;
-    // Nothing forgets yet: accepted, these would promise what is not done.
-    if binding.history_s.is_some() || binding.tombstone_horizon_s.is_some() {
-        let detail = "history_s and tombstone_horizon_s: this server keeps everything for ever; leave them null";
-        return Err(Problem::new(ProblemType::InvalidBinding, detail));
-    }
     let reply = named(&binding);
     let fresh = engine.bind(binding).await?;
     let status = if fresh { StatusCode::CREATED } else { StatusCode::OK };

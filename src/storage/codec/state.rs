@@ -48,7 +48,10 @@ pub(crate) fn encode_state(state: &StreamState) -> Vec<u8> {
         }
     }
     put_varint(&mut out, state.producers.len() as u64);
-    for (id, producer) in &state.producers {
+    // In order, so that the same state is the same bytes.
+    let mut producers: Vec<_> = state.producers.iter().collect();
+    producers.sort_unstable_by_key(|(id, _)| id.as_str());
+    for (id, producer) in producers {
         put_bytes(&mut out, id.as_str().as_bytes());
         encode_producer(&mut out, producer);
     }

@@ -340,7 +340,7 @@ fn nothing_is_visible_before_the_barrier() {
         assert_eq!(reader.load(id).unwrap().tail, 0);
         assert!(reader.read(id, 0, 9, 99).unwrap().is_empty());
         assert_eq!(reader.find(&StreamName::from_log("b")), None);
-        assert!(reader.fetch(&[(Place(200), 1)]).is_err());
+        assert!(reader.fetch(id, &[wanted(Place(200), 1)]).is_err());
         *checks.lock().unwrap() += 1;
     })));
     journal.step();

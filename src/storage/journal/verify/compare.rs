@@ -78,6 +78,9 @@ impl Account<'_> {
         if durable.created_at(id) != Some(told.created_at) {
             wrong.push((format!("{who} says that the stream was created elsewhere"), None));
         }
+        if durable.kept(id) != told.kept {
+            wrong.push((format!("{who} is wrong on how much of the stream's history is kept"), None));
+        }
         let name = &told.state.creation.name;
         if durable.find(name) != Some(id) {
             wrong.push((format!("{who} does not find the stream by its name"), None));

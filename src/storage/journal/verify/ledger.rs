@@ -3,15 +3,19 @@
 //! Knows the codec and [`StreamState`], and nothing of recovery, indexes or catalogues. It goes on behind a record that
 //! does not verify, so that every one of them is named.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use bytes::Bytes;
 
 use crate::model::{Position, StreamId, StreamName, Timestamp};
+use crate::storage::ReadError;
 use crate::storage::codec::{ALIGN, Fault, Header, Kind, PREFIX};
+use crate::storage::journal::cluster::{self, Cluster, Group, StateRecord};
 use crate::storage::journal::durable::Posting;
 use crate::storage::journal::manifest::segment_name;
 use crate::storage::journal::segment;
+use crate::storage::retention::Kept;
 use crate::stream::{Body, Lengths, Record, StreamState};
 
 use super::{Difference, Remedy};
@@ -39,6 +43,7 @@ pub(super) struct Told {
     /// Journal position of the record that created it.
     pub created_at: u64,
     pub postings: Digest,
+    pub kept: Kept,
     /// Counts if the stream lives: of one that is gone, parts may have been freed.
     fault: Option<Difference>,
 }
@@ -125,6 +130,37 @@ impl Ledger {
         }
     }
 
+    /// Takes in what clusters say, before the segments. Their records lie in the order of their positions by then.
+    pub fn take_clusters(&mut self, clusters: &[Arc<Cluster>]) -> Result<(), ReadError> {
+        let ended = cluster::ended(clusters);
+        let mut places: BTreeMap<StreamId, Vec<(&Cluster, &Group)>> = BTreeMap::new();
+        for cluster in clusters {
+            for group in cluster.groups().iter().filter(|group| !ended.contains(&group.stream)) {
+                places.entry(group.stream).or_default().push((cluster, group));
+            }
+        }
+        for (id, groups) in places {
+            self.next_id = self.next_id.max(id.0.saturating_add(1));
+            let (mut postings, mut newest, mut kept) = (Vec::new(), None, Kept::default());
+            for (cluster, group) in groups {
+                postings.extend(cluster::moved(cluster, group)?.postings);
+                if let cluster::Told::Lives(told) = cluster.told(group)? {
+                    kept = kept.and(told.kept);
+                    newest = newest.filter(|newest: &Box<StateRecord>| newest.as_of > told.as_of).or(Some(told));
+                }
+            }
+            postings.sort_unstable_by_key(|posting| posting.first);
+            let mut digest = Digest::default();
+            postings.into_iter().for_each(|posting| digest.add(posting));
+            if let Some(newest) = newest {
+                let StateRecord { state, created_at, .. } = *newest;
+                self.streams.insert(id, Told { state, created_at, postings: digest, kept, fault: None });
+            }
+        }
+        self.records += clusters.iter().flat_map(|cluster| cluster.groups()).count() as u64;
+        Ok(())
+    }
+
     fn damaged(&mut self, spot: Spot, fault: Fault, bytes: &[u8]) {
         // Where only the body is damaged the header still says whose record it is.
         let header = Header::parse(self.key, bytes).ok().filter(|header| header.placement.position == spot.position);
@@ -186,7 +222,8 @@ impl Ledger {
         self.next_id = self.next_id.max(id.0.saturating_add(1));
         if let Some(state) = StreamState::create(record) {
             let postings = Digest::default();
-            self.streams.insert(id, Told { state, created_at: spot.position, postings, fault: None });
+            let (created_at, kept) = (spot.position, Kept::default());
+            self.streams.insert(id, Told { state, created_at, postings, kept, fault: None });
             return;
         }
         let ends = matches!(record.body, Body::Delete | Body::Expire);
