@@ -12,7 +12,9 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use tokio::sync::watch;
 
-use crate::engine::{Engine, Fault, Filler, Handle, LiveReader, Published, PublishedStream, Reading, Selection, Start};
+use crate::engine::{
+    Engine, Fault, Filler, Handle, LiveReader, Published, PublishedStream, Reading, Selection, Start,
+};
 use crate::model::{Offset, ReadFrom, StreamId};
 use crate::protocol::{json, sse};
 

@@ -71,8 +71,13 @@ impl<T: serde::de::DeserializeOwned + Send> FromRequestParts<Api> for Segments<T
 #[derive(Debug, PartialEq, Eq)]
 pub enum Resource {
     Inspection,
-    Entities { entity_type: EntityType },
-    Entity { entity_type: EntityType, key: EntityKey },
+    Entities {
+        entity_type: EntityType,
+    },
+    Entity {
+        entity_type: EntityType,
+        key: EntityKey,
+    },
     Changes,
     Snapshot,
     Events,
@@ -80,9 +85,13 @@ pub enum Resource {
     OpenApi,
     Schema,
     Migrations,
-    Migration { id: u32 },
+    Migration {
+        id: u32,
+    },
     /// `…/migrations/{id}/continue`
-    MigrationGoesOn { id: u32 },
+    MigrationGoesOn {
+        id: u32,
+    },
 }
 
 /// `/v1/state/{path}[/-/…]`

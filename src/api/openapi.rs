@@ -11,9 +11,7 @@ use crate::model::StreamName;
 
 use super::extract::Query;
 use super::problem::Problem;
-use super::routes::{
-    changes, entities, history, inspect, migrations, registry, service, stream, subscriptions,
-};
+use super::routes::{changes, entities, history, inspect, migrations, registry, service, stream, subscriptions};
 use super::{metrics, problem};
 
 /// The description that `openapi/keyfold.json` holds.

@@ -187,7 +187,8 @@ impl View {
                     messages.push(Control::SnapshotStart.message(Offset::BEGINNING).into());
                     *framed = Some(Frame::End);
                 }
-                let fill = |change: Bytes| filler.as_ref().and_then(|filler| filler.change(&change)).unwrap_or(change);
+                let fill =
+                    |change: Bytes| filler.as_ref().and_then(|filler| filler.change(&change)).unwrap_or(change);
                 messages.extend(page.items.into_iter().map(|item| fill(item.change)));
                 if page.done && framed.take().is_some() {
                     messages.push(Control::SnapshotEnd.message(mark).into());

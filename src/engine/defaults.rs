@@ -35,12 +35,7 @@ pub enum Reading {
 
 impl Engine {
     /// What fills defaults into a read; `None` where it gives what is stored. `asked` is what the reader said.
-    pub fn filler(
-        &self,
-        handle: &Handle,
-        reading: Reading,
-        asked: Option<bool>,
-    ) -> Result<Option<Filler>, Fault> {
+    pub fn filler(&self, handle: &Handle, reading: Reading, asked: Option<bool>) -> Result<Option<Filler>, Fault> {
         let by_binding = || {
             let binding = self.binding(handle);
             reading == Reading::Entities && binding.is_some_and(|binding| binding.defaults == Defaulting::OnRead)

@@ -178,8 +178,12 @@ impl Engine {
         if let Some(cursor) = cursor {
             self.check_offset(Some(&stream), cursor)?;
         }
-        let selection =
-            Selection { types: vec![entity_type.as_str().to_owned()], key_prefix, limit: Some(limit), ..Selection::default() };
+        let selection = Selection {
+            types: vec![entity_type.as_str().to_owned()],
+            key_prefix,
+            limit: Some(limit),
+            ..Selection::default()
+        };
         let start = cursor.map_or(Start::beginning(), |cursor| Start::from_offset(cursor, stream.creation.start));
         let page = self.folded_page(&handle, &stream, start, &selection, None).await?;
         let entities = page.items.iter().filter(|item| !item.deletes).filter_map(|item| {

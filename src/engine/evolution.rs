@@ -156,7 +156,8 @@ impl Engine {
                     at += length as usize + 1;
                     // Which version is the record's to say; of which subject, only the history knows.
                     let held = history.at(position).map(|(_, held)| held.subject.clone());
-                    let schema = held.zip(run.schema_version).map(|(subject, version)| SchemaRef { subject, version });
+                    let schema =
+                        held.zip(run.schema_version).map(|(subject, version)| SchemaRef { subject, version });
                     let change = serde_json::from_slice(bytes).map_err(|e| Fault::Storage(e.to_string()))?;
                     changes.push(Logged { offset: Offset::at(position + 1), at: run.at, schema, change });
                 }

@@ -115,12 +115,12 @@ fn entry_check(name: &StreamName) -> fn(&str) -> Result<(), String> {
         };
     }
     if name.as_str().starts_with(&StreamName::migrations()) {
-        return |text| {
-            migration::read_event(text).map(drop).map_err(|why| format!("no entry of a migration: {why}"))
-        };
+        return |text| migration::read_event(text).map(drop).map_err(|why| format!("no entry of a migration: {why}"));
     }
     if name.as_str().starts_with(&StreamName::schemas()) {
-        return |text| migration::read_rebound(text).map(drop).map_err(|why| format!("no entry of a rebinding: {why}"));
+        return |text| {
+            migration::read_rebound(text).map(drop).map_err(|why| format!("no entry of a rebinding: {why}"))
+        };
     }
     |text| {
         let value: serde_json::Value = serde_json::from_str(text).map_err(|why| why.to_string())?;

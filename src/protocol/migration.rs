@@ -248,12 +248,8 @@ impl StepBody {
 impl From<&Step> for StepBody {
     fn from(step: &Step) -> Self {
         match step {
-            Step::Rename { from, to } => {
-                Self::Rename { from: from.as_str().to_owned(), to: to.as_str().to_owned() }
-            }
-            Step::Default { path, value } => {
-                Self::Default { path: path.as_str().to_owned(), value: value.clone() }
-            }
+            Step::Rename { from, to } => Self::Rename { from: from.as_str().to_owned(), to: to.as_str().to_owned() },
+            Step::Default { path, value } => Self::Default { path: path.as_str().to_owned(), value: value.clone() },
             Step::Drop(path) => Self::Drop(path.as_str().to_owned()),
             Step::Patch(patch) => {
                 let operations = patch.iter().filter_map(|operation| serde_json::to_value(operation).ok());
@@ -336,11 +332,25 @@ enum EventBody {
         total: u64,
         at_ms: u64,
     },
-    Advanced { cursor: Position, rewritten: u64, unchanged: u64 },
-    Failed { failures: Vec<FailureEntry>, at_ms: u64 },
-    Continued { at_ms: u64 },
-    Done { at_ms: u64 },
-    Cancelled { position: Position, at_ms: u64 },
+    Advanced {
+        cursor: Position,
+        rewritten: u64,
+        unchanged: u64,
+    },
+    Failed {
+        failures: Vec<FailureEntry>,
+        at_ms: u64,
+    },
+    Continued {
+        at_ms: u64,
+    },
+    Done {
+        at_ms: u64,
+    },
+    Cancelled {
+        position: Position,
+        at_ms: u64,
+    },
 }
 
 #[derive(Serialize, Deserialize)]
@@ -378,9 +388,7 @@ pub fn write_event(event: &Event) -> String {
         }
         Event::Continued { at } => EventBody::Continued { at_ms: at.as_millis() },
         Event::Done { at } => EventBody::Done { at_ms: at.as_millis() },
-        Event::Cancelled { position, at } => {
-            EventBody::Cancelled { position: *position, at_ms: at.as_millis() }
-        }
+        Event::Cancelled { position, at } => EventBody::Cancelled { position: *position, at_ms: at.as_millis() },
     };
     serde_json::to_string(&body).expect("maps with text keys are JSON")
 }
@@ -460,8 +468,12 @@ mod tests {
     fn events_read_back_as_written() {
         let schema = |version| SchemaRef { subject: Arc::from("s"), version };
         let at = Timestamp::from_millis(7);
-        let faults =
-            vec![ValueFault { pointer: "/a".into(), keyword: "type".into(), schema_location: "#".into(), message: "m".into() }];
+        let faults = vec![ValueFault {
+            pointer: "/a".into(),
+            keyword: "type".into(),
+            schema_location: "#".into(),
+            message: "m".into(),
+        }];
         let failures = vec![EntityFailure { entity_type: "t".into(), key: "k".into(), position: 3, faults }];
         let steps = Arc::new(request().steps().unwrap());
         for event in [

@@ -171,7 +171,8 @@ impl<'r> Build<'r> {
         for schema in members.get("allOf").and_then(Value::as_array).into_iter().flatten() {
             node.also.push(self.node(schema, scope));
         }
-        if let Some((found, scope)) = members.get("$ref").and_then(Value::as_str).and_then(|to| scope.follow(to).ok()) {
+        if let Some((found, scope)) = members.get("$ref").and_then(Value::as_str).and_then(|to| scope.follow(to).ok())
+        {
             node.also.push(self.node(found, &scope));
         }
         node

@@ -45,7 +45,9 @@ pub enum MigrationState {
     Failed,
     Done,
     /// The stream was bound to the former version again, from this position on.
-    Cancelled { position: Position },
+    Cancelled {
+        position: Position,
+    },
 }
 
 /// An entity that the steps cannot carry over.
@@ -72,11 +74,25 @@ pub enum Event {
         at: Timestamp,
     },
     /// More entities were looked at; those rewritten stand in the same step of the log.
-    Advanced { cursor: Position, rewritten: u64, unchanged: u64 },
-    Failed { failures: Vec<EntityFailure>, at: Timestamp },
-    Continued { at: Timestamp },
-    Done { at: Timestamp },
-    Cancelled { position: Position, at: Timestamp },
+    Advanced {
+        cursor: Position,
+        rewritten: u64,
+        unchanged: u64,
+    },
+    Failed {
+        failures: Vec<EntityFailure>,
+        at: Timestamp,
+    },
+    Continued {
+        at: Timestamp,
+    },
+    Done {
+        at: Timestamp,
+    },
+    Cancelled {
+        position: Position,
+        at: Timestamp,
+    },
 }
 
 /// The migrations of one stream, oldest first.

@@ -202,7 +202,8 @@ impl Keys<'_> {
         match step {
             // The key itself stays: only the member that holds it is called otherwise.
             Step::Rename { from, to }
-                if self.former.is_some_and(|former| former != self.new && from.is_top(former)) && to.is_top(self.new) =>
+                if self.former.is_some_and(|former| former != self.new && from.is_top(former))
+                    && to.is_top(self.new) =>
             {
                 Ok(())
             }
@@ -367,7 +368,9 @@ mod tests {
             Step::Default { path: pointer("/size"), value: json!(1) },
             Step::Default { path: pointer("/deep/flag"), value: json!(true) },
             Step::Drop(pointer("/old")),
-            patch(json!([{"op": "test", "path": "/size", "value": 1}, {"op": "replace", "path": "/size", "value": 2}])),
+            patch(
+                json!([{"op": "test", "path": "/size", "value": 1}, {"op": "replace", "path": "/size", "value": 2}]),
+            ),
         ];
         let plan = plan(steps, json!({}), json!({"name": {"type": "string"}, "size": {"minimum": 2}})).unwrap();
         assert_eq!(

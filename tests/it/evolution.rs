@@ -171,7 +171,8 @@ pub fn fold<'m>(messages: impl IntoIterator<Item = &'m Value>) -> BTreeMap<Strin
 }
 
 fn document(properties: Value, required: &[&str]) -> Value {
-    let schema = json!({"type": "object", "additionalProperties": false, "required": required, "properties": properties});
+    let schema =
+        json!({"type": "object", "additionalProperties": false, "required": required, "properties": properties});
     json!({"collections": {"people": {"type": "person", "primaryKey": "id", "versionField": "rev", "schema": schema}}})
 }
 

@@ -109,8 +109,8 @@ fn only_fields(value: &[u8], fields: &[&str]) -> serde_json::Result<Box<RawValue
 pub async fn get(engine: Engine, name: EntityName, query: &Query, head: &HeaderMap) -> Result<Response, Problem> {
     let entity = engine.entity(&name).await?;
     let filler = engine.filler(&engine.handle(&name.stream), Reading::Entities, query.selection()?.defaults)?;
-    let filled = filler
-        .and_then(|filler| Some((filler.value(name.entity_type.as_str(), &entity.value)?, filler.version)));
+    let filled =
+        filler.and_then(|filler| Some((filler.value(name.entity_type.as_str(), &entity.value)?, filler.version)));
     // The state is the same, and `If-Match` takes both; who holds the bytes must not take one for the other.
     let (value, tag) = match filled {
         Some((filled, version)) => (filled, names::etag(format_args!("{};d{version}", entity.offset))),

@@ -57,8 +57,7 @@ pub async fn changes(engine: Engine, stream: StreamName, query: &Query) -> Resul
         schema: logged.schema.as_ref().map(Into::into),
         change: logged.change,
     });
-    let reply =
-        LogReply { changes: changes.collect(), next: page.next.to_string(), up_to_date: page.up_to_date };
+    let reply = LogReply { changes: changes.collect(), next: page.next.to_string(), up_to_date: page.up_to_date };
     Ok(fresh(Json(reply).into_response()))
 }
 

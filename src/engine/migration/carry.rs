@@ -21,7 +21,10 @@ use super::super::{Engine, Fault};
 pub enum Carried {
     Unchanged,
     /// Its new value, as JSON text, and the version in it.
-    Rewritten { text: String, version: Option<i128> },
+    Rewritten {
+        text: String,
+        version: Option<i128>,
+    },
     Fails(Vec<ValueFault>),
 }
 
@@ -78,7 +81,10 @@ pub fn carried(plan: &Plan, item: &FoldedItem, limits: &Limits) -> Carried {
     let version = plan.version_of(&item.entity_type, &rewritten);
     let text = rewritten.to_string();
     if text.len() > limits.value_bytes_max {
-        return fails("maxBytes", format!("it would have {} bytes; {} are allowed", text.len(), limits.value_bytes_max));
+        return fails(
+            "maxBytes",
+            format!("it would have {} bytes; {} are allowed", text.len(), limits.value_bytes_max),
+        );
     }
     match json::check_well_formed(&text, limits.json_depth_max) {
         Ok(()) => Carried::Rewritten { text, version },

@@ -90,11 +90,7 @@ pub(super) struct Hosted {
 
 impl Default for Hosted {
     fn default() -> Self {
-        Self {
-            kept: tokio::sync::Mutex::default(),
-            plan: Mutex::default(),
-            moved: watch::Sender::new(0),
-        }
+        Self { kept: tokio::sync::Mutex::default(), plan: Mutex::default(), moved: watch::Sender::new(0) }
     }
 }
 

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use crate::model::{EntityKey, EntityType, Offset, Operation, Position, StreamName};
 use crate::protocol::change::{Change, Enrichment, store_update};
-use crate::registry::{Egress, ValueFault};
 use crate::registry::ledger::{EntityFailure, Event, Migration};
 use crate::registry::migration::Plan;
+use crate::registry::{Egress, ValueFault};
 use crate::stream::{Body, Record, Refusal, SchemaRef};
 
 use super::super::check::{Batch, Prepared};
@@ -16,9 +16,9 @@ use super::super::handle::{Core, Handle, PublishedStream};
 use super::super::judge::{Condition, judge_replacing};
 use super::super::stage::Step;
 use super::super::{Counters, Engine, Fault};
+use super::Hosted;
 use super::carry::{Carried, FAILURES_MAX, carried, failure};
 use super::log::{Kept, Pending};
-use super::Hosted;
 
 /// Most entities of one batch: other writers wait for it, and readers get it as a whole.
 const BATCH_ENTITIES: usize = 256;
@@ -135,7 +135,8 @@ impl Engine {
         let at = Start { position: migration.cursor, walk_mark: None };
         let page = self.folded_page(handle, stream, at, &selection, None).await?;
         let (end, limits) = (migration.position, self.limits().clone());
-        let work = tokio::task::spawn_blocking(move || look_at(&plan, page, end, |plan, item| carried(plan, item, &limits)));
+        let work =
+            tokio::task::spawn_blocking(move || look_at(&plan, page, end, |plan, item| carried(plan, item, &limits)));
         work.await.map_err(|e| Fault::Storage(e.to_string()))
     }
 

@@ -59,9 +59,13 @@ async fn a_binding_gives_them_to_readers_of_entities_and_not_of_the_log() {
     let page = world.get("/v1/state/t/a/-/entities/person").await;
     assert_eq!(page["entities"][0]["value"]["nick"], NICK);
     assert_eq!(world.people().await["a"]["nick"], NICK);
-    let lines = send(&world.router, "GET", "/v1/state/t/a/-/snapshot", &[("accept", "application/x-ndjson")], Value::Null);
+    let lines =
+        send(&world.router, "GET", "/v1/state/t/a/-/snapshot", &[("accept", "application/x-ndjson")], Value::Null);
     assert!(lines.await.text.contains("\"nick\":\"-\""));
-    assert!(world.log().await.iter().all(|change| change["value"].get("nick").is_none()), "the log is what was stored");
+    assert!(
+        world.log().await.iter().all(|change| change["value"].get("nick").is_none()),
+        "the log is what was stored"
+    );
     let folded = world.get("/v1/stream/t/a?offset=-1&fold=true").await;
     assert_eq!(folded[1]["value"]["nick"], NICK, "{folded}");
     // What is written is what was sent.

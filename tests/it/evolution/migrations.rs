@@ -6,7 +6,9 @@ use super::*;
 async fn a_migration_carries_every_live_entity_over_by_ordinary_changes() {
     let world = World::bound(json!({})).await;
     for n in 0..600 {
-        world.put(&format!("k{n}"), json!({"id": format!("k{n}"), "first": format!("f{n}"), "n": n, "old": [n]})).await;
+        world
+            .put(&format!("k{n}"), json!({"id": format!("k{n}"), "first": format!("f{n}"), "n": n, "old": [n]}))
+            .await;
     }
     world.ok("DELETE", "/v1/state/t/a/-/entities/person/k7", Value::Null).await;
     let before = world.log().await;
@@ -20,7 +22,10 @@ async fn a_migration_carries_every_live_entity_over_by_ordinary_changes() {
     let log = world.log().await;
     assert_eq!(log[..before.len()], before[..], "nothing that was stored has changed");
     for change in &log[before.len()..] {
-        assert_eq!((&change["headers"]["operation"], &change["headers"]["txid"]), (&json!("update"), &json!("migration-1")));
+        assert_eq!(
+            (&change["headers"]["operation"], &change["headers"]["txid"]),
+            (&json!("update"), &json!("migration-1"))
+        );
     }
     let people = world.people().await;
     assert_eq!((people.len(), &people), (599, &fold(&log)));
@@ -125,8 +130,20 @@ async fn what_would_cross_an_open_migration_waits_for_it() {
     let world = failed().await;
     for (method, path, headers, body, kind) in [
         ("POST", MIGRATIONS, vec![], ask(steps()), "migration-conflict"),
-        ("PUT", "/v1/bindings/t", vec![], json!({"pattern": "t/**", "subject": "people", "version": 1}), "data-fails"),
-        ("PUT", "/v1/stream/t/fork", vec![("stream-forked-from", "/v1/stream/t/a")], Value::Null, "migration-conflict"),
+        (
+            "PUT",
+            "/v1/bindings/t",
+            vec![],
+            json!({"pattern": "t/**", "subject": "people", "version": 1}),
+            "data-fails",
+        ),
+        (
+            "PUT",
+            "/v1/stream/t/fork",
+            vec![("stream-forked-from", "/v1/stream/t/a")],
+            Value::Null,
+            "migration-conflict",
+        ),
     ] {
         let reply = send(&world.router, method, path, &headers, body).await;
         assert_eq!((reply.status, reply.problem().as_str()), (409, kind), "{method} {path}: {reply:?}");
@@ -141,7 +158,11 @@ async fn what_cannot_be_declared_is_refused() {
     for (body, status, kind) in [
         (json!({"to": {"version": 2}, "steps": {"people": [{"drop": "/id"}]}}), 422, "invalid-migration"),
         (json!({"to": {"version": 2}, "steps": {"pets": []}}), 422, "invalid-migration"),
-        (json!({"to": {"version": 2}, "steps": {"people": [{"rename": {"from": "", "to": "x"}}]}}), 422, "invalid-migration"),
+        (
+            json!({"to": {"version": 2}, "steps": {"people": [{"rename": {"from": "", "to": "x"}}]}}),
+            422,
+            "invalid-migration",
+        ),
         (json!({"to": {"version": 2}, "steps": {"people": [{"patch": [{"op": "none"}]}]}}), 422, "invalid-migration"),
         (json!({"to": {"version": 1}}), 422, "invalid-migration"),
         (json!({"too": {"version": 2}}), 422, "invalid-migration"),
@@ -211,7 +232,8 @@ async fn every_change_says_what_it_was_checked_under_and_the_schema_at_an_offset
     assert!(api["components"]["schemas"]["people"]["properties"]["first"].is_object(), "{api}");
 
     // A fork knows what it inherits.
-    let made = send(&world.router, "PUT", "/v1/stream/t/fork", &[("stream-forked-from", "/v1/stream/t/a")], Value::Null);
+    let made =
+        send(&world.router, "PUT", "/v1/stream/t/fork", &[("stream-forked-from", "/v1/stream/t/a")], Value::Null);
     assert_eq!(made.await.status, 201);
     assert_eq!(world.get("/v1/state/t/fork/-/schema?offset=-1").await["version"], 1);
     assert_eq!(world.get("/v1/state/t/fork/-/schema").await["version"], 2);
@@ -231,7 +253,11 @@ async fn a_binding_that_moves_a_stream_is_noted_and_data_from_before_was_checked
     world.ok("PUT", "/v1/bindings/t", json!({"pattern": "t/**", "subject": "people", "version": 1})).await;
     world.put("b", json!({"id": "b", "first": "x"})).await;
     let page = world.get("/v1/state/t/a/-/changes").await;
-    assert_eq!((&page["changes"][0]["schema"], &page["changes"][1]["schema"]["version"]), (&Value::Null, &json!(1)), "{page}");
+    assert_eq!(
+        (&page["changes"][0]["schema"], &page["changes"][1]["schema"]["version"]),
+        (&Value::Null, &json!(1)),
+        "{page}"
+    );
     let offset = page["changes"][0]["offset"].as_str().unwrap().to_owned();
     assert_eq!(world.get("/v1/state/t/a/-/schema").await["since"], offset.as_str());
     assert_eq!(world.ask("GET", "/v1/state/t/a/-/schema?offset=-1", Value::Null).await.status, 404);

@@ -159,9 +159,10 @@ async fn no_concurrent_write_is_lost_and_every_reader_converges() {
         let known = fill(&world, &mut rng, KEYS).await;
         let (steps, oracle) = random_steps(&mut rng);
         let over = Arc::new(std::sync::atomic::AtomicBool::new(false));
-        let writers = known.into_iter().enumerate().map(|(id, known)| {
-            tokio::spawn(writer(world.router.clone(), rng.fork(), id, known, over.clone()))
-        });
+        let writers = known
+            .into_iter()
+            .enumerate()
+            .map(|(id, known)| tokio::spawn(writer(world.router.clone(), rng.fork(), id, known, over.clone())));
         let writers: Vec<_> = writers.collect();
         let rests = Arc::new(std::sync::atomic::AtomicBool::new(false));
         let reading = tokio::spawn(reader(world.router.clone(), rests.clone()));
