@@ -125,11 +125,6 @@ impl Migrations {
         }
     }
 
-    /// Whether a migration of the stream runs, or waits for a repair.
-    pub(super) fn is_open(&self, name: &StreamName) -> bool {
-        self.table.contains_key(name)
-    }
-
     fn hosted(&self, name: &StreamName) -> Arc<Hosted> {
         self.table.get(name).map(|hosted| hosted.value().clone()).unwrap_or_default()
     }
@@ -151,6 +146,12 @@ impl Migrations {
 }
 
 impl Engine {
+    /// Whether a migration of the stream runs, or waits for a repair.
+    pub(super) fn is_migrating(&self, name: &StreamName) -> bool {
+        // Where the stream is gone, so is its log; who ran it may not have looked since.
+        self.migrations.table.contains_key(name) && self.handle(&name.migrations_of()).stream().is_some()
+    }
+
     /// All migrations of a stream, oldest first.
     pub async fn migrations(&self, name: &StreamName) -> Result<Vec<Migrated>, Fault> {
         let (_, stream) = self.peek(name).await?;
