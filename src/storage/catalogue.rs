@@ -12,6 +12,7 @@ use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
@@ -85,6 +86,9 @@ impl Moved {
 pub(crate) struct Catalogue {
     db: sled::Db,
     cache: Mutex<Cache>,
+    /// Counts what moves records: odd while it is under way. Who looks up meanwhile, from value to value, would see a
+    /// part of either.
+    moves: AtomicU64,
 }
 
 type Chunk = Arc<[Posting]>;
@@ -116,7 +120,7 @@ impl Catalogue {
             let (_, value) = pair?;
             streams.push(decode_living(unsealed(&value)?).ok_or(CatalogueFault::Damaged)?);
         }
-        Ok((Self { db, cache: Mutex::default() }, facts, streams))
+        Ok((Self { db, cache: Mutex::default(), moves: AtomicU64::new(0) }, facts, streams))
     }
 
     /// Moves a catalogue that cannot be used aside, to where the next one that cannot be used replaces it.
@@ -201,8 +205,11 @@ impl Catalogue {
         if let Some(facts) = facts {
             batch.insert(b"m", sealed(encode_facts(facts)));
         }
-        self.db.apply_batch(batch)?;
+        self.moves.fetch_add(1, Ordering::SeqCst);
+        let applied = self.db.apply_batch(batch);
         self.cache.lock().chunks.clear();
+        self.moves.fetch_add(1, Ordering::SeqCst);
+        applied?;
         if facts.is_some() {
             self.db.flush()?;
         }
@@ -242,6 +249,24 @@ impl Catalogue {
         to: Position,
         bytes_max: u64,
     ) -> Result<Vec<Posting>, CatalogueFault> {
+        loop {
+            let moves = self.moves.load(Ordering::SeqCst);
+            let found = self.try_postings(stream, from, to, bytes_max, moves);
+            if moves.is_multiple_of(2) && self.moves.load(Ordering::SeqCst) == moves {
+                return found;
+            }
+            std::thread::yield_now();
+        }
+    }
+
+    fn try_postings(
+        &self,
+        stream: StreamId,
+        from: Position,
+        to: Position,
+        bytes_max: u64,
+        moves: u64,
+    ) -> Result<Vec<Posting>, CatalogueFault> {
         let prefix = posting_key(stream, 0);
         let below = self.db.range(&prefix[..]..=&posting_key(stream, from)[..]).next_back();
         let begin = below.transpose()?.map_or_else(|| sled::IVec::from(&prefix[..]), |(key, _)| key);
@@ -249,7 +274,7 @@ impl Catalogue {
         let mut found = Vec::new();
         let mut bytes = 0;
         for key in self.db.range(begin..end).keys() {
-            for posting in self.chunk(stream, &key?)?.iter().filter(|posting| posting.end() > from) {
+            for posting in self.chunk(stream, &key?, moves)?.iter().filter(|posting| posting.end() > from) {
                 if posting.first >= to || bytes >= bytes_max {
                     return Ok(found);
                 }
@@ -260,7 +285,7 @@ impl Catalogue {
         Ok(found)
     }
 
-    fn chunk(&self, stream: StreamId, key: &sled::IVec) -> Result<Chunk, CatalogueFault> {
+    fn chunk(&self, stream: StreamId, key: &sled::IVec, moves: u64) -> Result<Chunk, CatalogueFault> {
         let first = key.get(9..17).and_then(|bytes| bytes.try_into().ok()).map(u64::from_be_bytes);
         let name = (stream, first.ok_or(CatalogueFault::Damaged)?);
         if let Some(chunk) = self.cache.lock().get(name) {
@@ -268,7 +293,10 @@ impl Catalogue {
         }
         let value = self.db.get(key)?.ok_or(CatalogueFault::Damaged)?;
         let chunk: Chunk = decode_postings(unsealed(&value)?).ok_or(CatalogueFault::Damaged)?.into();
-        self.cache.lock().put(name, chunk.clone());
+        let mut cache = self.cache.lock();
+        if moves.is_multiple_of(2) && self.moves.load(Ordering::SeqCst) == moves {
+            cache.put(name, chunk.clone());
+        }
         Ok(chunk)
     }
 

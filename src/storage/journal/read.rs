@@ -107,7 +107,10 @@ impl Shared {
         let catalogue = catalogue.ok_or_else(|| std::io::Error::other("the store is closed"))?;
         let found = catalogue.postings(stream, from, to.min(known.catalogued_to), room);
         match found {
-            Ok(found) if !found.is_empty() => Ok(found),
+            Ok(found) if !found.is_empty() => match hole(&found, from.max(known.kept.history_from)) {
+                None => Ok(found),
+                Some(at) => Err(self.catalogue_is_damaged(format!("it misses position {at} of stream {stream}"))),
+            },
             // Clustering may have left out all that lay there.
             Ok(_) if to.min(known.catalogued_to) <= known.kept.history_from => Ok(known.postings),
             Ok(_) => Err(self.catalogue_is_damaged(format!("it misses position {from} of stream {stream}"))),
@@ -209,6 +212,16 @@ impl Shared {
         }
         Ok(())
     }
+}
+
+/// The first position from `from` on that the records have jumped over.
+fn hole(postings: &[Posting], from: Position) -> Option<Position> {
+    let mut end = from;
+    postings.iter().find_map(|posting| {
+        let hole = (posting.first > end).then_some(end);
+        end = end.max(posting.end());
+        hole
+    })
 }
 
 /// Adds records of one segment to a page.

@@ -433,8 +433,8 @@ fn streams_are_what_they_were_however_they_are_clustered() {
 }
 
 /// Power lost at every operation of a clustering.
-fn crash_while_clustering(catalogue: bool, choice: Choice) {
-    for seed in 0..6 {
+fn crash_while_clustering(catalogue: bool, choice: Choice, seeds: u64) {
+    for seed in 0..seeds {
         let mut whole = 0;
         for ops in 0.. {
             let mut world = World::new(seed, catalogue);
@@ -468,14 +468,14 @@ fn crash_while_clustering(catalogue: bool, choice: Choice) {
 
 #[test]
 fn power_loss_at_any_step_of_clustering_loses_nothing() {
-    crash_while_clustering(false, Choice::Segments);
-    crash_while_clustering(false, Choice::Merge);
+    crash_while_clustering(false, Choice::Segments, 4);
+    crash_while_clustering(false, Choice::Merge, 4);
 }
 
 #[test]
 fn power_loss_at_any_step_of_clustering_loses_nothing_whatever_the_catalogue() {
-    crash_while_clustering(true, Choice::Segments);
-    crash_while_clustering(true, Choice::Merge);
+    crash_while_clustering(true, Choice::Segments, 1);
+    crash_while_clustering(true, Choice::Merge, 1);
 }
 
 #[test]
@@ -499,4 +499,55 @@ fn what_was_clustered_gives_its_segments_back() {
     assert!(most < 16 * TINY, "{most} bytes");
     assert!(segments(&world.disk).len() <= 12);
     assert!(mutant::is_on(Mutant::FreeNeeded) || world.journal().stats().clusterings > 10);
+}
+
+/// Records move from file to file, and from value to value of the catalogue, under those who read them.
+#[test]
+fn readers_find_everything_while_records_move() {
+    const WRITTEN: u64 = 6_000;
+    let dir = tempfile::tempdir().unwrap();
+    let clock = Clock::system();
+    let options = JournalOptions { segment_bytes: 16 << 10, cluster_after: 1, ..JournalOptions::new(clock.clone()) };
+    let journal = Journal::open_dir(dir.path(), options).unwrap();
+    let rules = Arc::new(Rules { clock, history: AtomicU64::new(0), deletes: AtomicBool::new(false) });
+    let weak: Weak<Rules> = Arc::downgrade(&rules);
+    journal.retain_by(weak);
+    let ids = ["whole/a", "whole/b"].map(|name| journal.make(name));
+    let done = AtomicBool::new(false);
+    let read_all = || {
+        for id in ids {
+            let tail = journal.load(id).unwrap().tail;
+            let mut from = 0;
+            while from < tail {
+                let runs = journal.read(id, from, tail, 2_000).unwrap();
+                for run in &runs {
+                    assert_eq!(run.first, from, "of {tail}");
+                    from += run.count;
+                }
+                assert!(!runs.is_empty(), "nothing lies at {from}, below {tail}");
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    read_all();
+                }
+            });
+        }
+        for n in 0..WRITTEN {
+            let message = format!("\"k{n}={}\"", "v".repeat(90));
+            let call = say(&journal.load(ids[n as usize % 2]).unwrap(), &[&message]);
+            // Few wait for each other's barrier here: what matters is how often records move.
+            let answer = journal.send(vec![call]);
+            answer.recv_timeout(Duration::from_secs(20)).unwrap().unwrap();
+            if n % 500 == 499 {
+                journal.cluster(Choice::Merge);
+            }
+        }
+        done.store(true, Ordering::Relaxed);
+    });
+    read_all();
+    assert!(journal.stats().clusterings > 20, "{:?}", journal.stats());
 }
