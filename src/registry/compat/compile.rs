@@ -506,7 +506,8 @@ impl<'a> Compiler<'a> {
         }
     }
 
-    fn refer(&mut self, found: &'a Value, scope: Scope, target: &str) -> Id {
+    /// A node for a subschema, read when it is needed.
+    pub fn refer(&mut self, found: &'a Value, scope: Scope, target: &str) -> Id {
         match found {
             Value::Bool(true) => return TRUE,
             Value::Bool(false) => return FALSE,

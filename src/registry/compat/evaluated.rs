@@ -1,7 +1,8 @@
 //! Which members and items a schema speaks of: what `unevaluated*` and the closed content models rest on.
 //!
 //! What is declared can depend on which branches hold. So each declaration is kept with its condition, and "undeclared
-//! members are forbidden" becomes, for each name that only some branches declare, "absent, or one of them holds".
+//! members are forbidden" becomes, for each name that only some branches declare, "absent, or one of them holds". Conditions are kept as references, because
+//! a branch may lead back to where its declarations are asked for.
 
 use std::collections::BTreeMap;
 
@@ -117,7 +118,7 @@ impl Declared {
             part.all_items |= members.contains_key("items") && (!listed || members.contains_key("additionalItems"));
         }
         if let Some(contains) = members.get("contains").filter(|_| since(Draft::Draft201909)) {
-            part.contains = Some(compiler.subschema(contains, &unclosed(scope), None));
+            part.contains = Some(compiler.refer(contains, unclosed(scope), ""));
         }
         self.parts.push(part);
         for branch in members.get("allOf").and_then(Value::as_array).into_iter().flatten() {
@@ -126,12 +127,12 @@ impl Declared {
         }
         for keyword in ["anyOf", "oneOf"] {
             for branch in members.get(keyword).and_then(Value::as_array).into_iter().flatten() {
-                let holds = compiler.subschema(branch, scope, None);
+                let holds = compiler.refer(branch, scope.clone(), "");
                 self.collect_when(compiler, branch, scope, when, holds);
             }
         }
         if let Some(condition) = members.get("if").filter(|_| since(Draft::Draft7)) {
-            let holds = compiler.subschema(condition, &unclosed(scope), None);
+            let holds = compiler.refer(condition, unclosed(scope), "");
             let fails = compiler.arena.not(holds);
             self.collect_when(compiler, condition, scope, when, holds);
             for (keyword, holds) in [("then", holds), ("else", fails)] {

@@ -30,8 +30,28 @@ pub(super) struct Question<'a> {
     undecided: Option<(String, String)>,
 }
 
+/// The search recurses as deep as schemas nest and choices follow each other; both are bounded, and this is enough.
+const STACK_BYTES: usize = 32 << 20;
+
 /// Reads the schemas and asks. `None` where one of them is not sound.
-pub(super) fn ask<T>(
+///
+/// Runs on a stack of its own, because callers' stacks are small, and waits for it.
+pub(super) fn ask<T: Send>(
+    inner: &Value,
+    outer: Option<&Value>,
+    given: Option<&Value>,
+    model: ContentModel,
+    bounds: &Bounds,
+    asked: impl FnOnce(&mut Question<'_>) -> T + Send,
+) -> Option<T> {
+    std::thread::scope(|scope| {
+        let ask = || ask_here(inner, outer, given, model, bounds, asked);
+        let builder = std::thread::Builder::new().name("compatibility".to_owned()).stack_size(STACK_BYTES);
+        builder.spawn_scoped(scope, ask).ok()?.join().ok()?
+    })
+}
+
+fn ask_here<T>(
     inner: &Value,
     outer: Option<&Value>,
     given: Option<&Value>,

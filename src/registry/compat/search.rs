@@ -191,13 +191,15 @@ impl<'a> Search<'a> {
             return Answer::Unknown(TIRED);
         }
         let place = self.open.len();
-        if place >= self.depth_max {
+        if place >= self.depth_max || self.nesting >= NESTING_MAX {
             return Answer::Unknown(DEEP);
         }
         self.open.insert(goal.clone(), place);
         let outside = std::mem::replace(&mut self.under, usize::MAX);
         let assumed_before = self.assumed.len();
+        self.nesting += 1;
         let answer = self.start(&goal);
+        self.nesting -= 1;
         self.open.remove(&goal);
         let under = std::mem::replace(&mut self.under, outside);
         self.remember(goal, place, answer.clone(), under, assumed_before);
@@ -273,8 +275,14 @@ impl<'a> Search<'a> {
                 (Node::Unknown(reason), _) => state.unknown = Some(reason),
                 (Node::And(parts), true) => open.extend(parts.iter().map(|part| yes(*part))),
                 (Node::Or(parts), false) => open.extend(parts.iter().map(|part| no(*part))),
-                (Node::And(parts), false) => state.choose(literal, parts.iter().map(|part| vec![no(*part)])),
-                (Node::Or(parts), true) => state.choose(literal, parts.iter().map(|part| vec![yes(*part)])),
+                (Node::And(parts), false) => {
+                    let ways: Vec<_> = parts.iter().map(|part| vec![self.plain(no(*part))]).collect();
+                    state.choose(literal, ways.into_iter());
+                }
+                (Node::Or(parts), true) => {
+                    let ways: Vec<_> = parts.iter().map(|part| vec![self.plain(yes(*part))]).collect();
+                    state.choose(literal, ways.into_iter());
+                }
                 (Node::One(parts), true) => {
                     let way = |chosen: usize| {
                         let literals = parts.iter().enumerate();
@@ -317,6 +325,18 @@ impl<'a> Search<'a> {
             }
         }
         true
+    }
+
+    /// The same literal without references and negations around it, so that it is known again.
+    fn plain(&mut self, mut literal: Literal) -> Literal {
+        for _ in 0..NESTING_MAX {
+            match self.compiler.arena.get(literal.node) {
+                Node::Not(inner) => literal = Literal { node: *inner, admitted: !literal.admitted },
+                Node::Ref(_) => literal.node = self.behind(literal.node),
+                _ => break,
+            }
+        }
+        literal
     }
 
     /// Whether a member that must be there would have to be of two kinds at once.
@@ -547,7 +567,7 @@ impl<'a> Search<'a> {
             Value::Array(items) => {
                 let length = items.len() as u64;
                 parts.push(arena.kinds(ARRAY));
-                parts.push(arena.add(Node::MinItems(length)));
+                parts.push(if length == 0 { TRUE } else { arena.add(Node::MinItems(length)) });
                 parts.push(arena.add(Node::MaxItems(length)));
                 for (index, item) in items.iter().enumerate() {
                     let item = arena.values([item.clone()]);
