@@ -18,6 +18,7 @@ mod get;
 mod inspect;
 mod junit;
 mod list;
+mod migrate;
 mod output;
 mod put;
 mod schema;
@@ -72,6 +73,8 @@ pub enum Command {
     Watch(Remote<watch::WatchArgs>),
     /// Print a stream's changes, one per line, and go on with new ones.
     Tail(Remote<tail::TailArgs>),
+    /// Carry a stream's entities over to another version of its schema.
+    Migrate(Remote<migrate::MigrateArgs>),
     /// Go on from a place in a stream, in a stream of its own.
     Fork(Remote<fork::ForkArgs>),
     /// Print all of a stream's live entities as of one offset.
@@ -169,6 +172,7 @@ impl Command {
             Self::List(remote) => list::run(remote).await,
             Self::Watch(remote) => watch::run(remote).await,
             Self::Tail(remote) => tail::run(remote).await,
+            Self::Migrate(remote) => migrate::run(remote).await,
             Self::Fork(remote) => fork::run(remote).await,
             Self::Snapshot(remote) => snapshot::run(remote).await,
             Self::Inspect(remote) => inspect::run(remote).await,

@@ -31,6 +31,7 @@ mod change;
 mod entity;
 mod error;
 mod inspect;
+mod migration;
 mod producer;
 mod registry;
 #[cfg(test)]
@@ -49,6 +50,10 @@ use serde::de::DeserializeOwned;
 
 pub use crate::protocol::inspection::{
     CollectionBody, EpochBody, ForkBody, OffsetsBody, ProducerBody, SchemaBody, StreamBody, StreamRow, StreamsReply,
+};
+pub use crate::protocol::migration::{
+    CancelledReply, DryRunReply, FailureBody, LeftBody, MigratedBody, MigrationBody, MigrationRequest,
+    MigrationTarget, SampleBody, SchemaAtReply, StateText, StepBody,
 };
 pub use backoff::Backoff;
 pub use change::Change;
@@ -144,6 +149,11 @@ impl Client {
     async fn send(&self, request: RequestBuilder) -> Result<Response, ClientError> {
         let response = request.send().await.map_err(|cause| ClientError::transport(&self.base, cause))?;
         if response.status().is_success() { Ok(response) } else { Err(Problem::read(response).await.into()) }
+    }
+
+    /// As [`Client::call_json`], of what may look through all of a stream's entities first.
+    async fn long_json<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, ClientError> {
+        self.json(self.send(request.timeout(Self::SILENCE_MAX)).await?).await
     }
 
     async fn call_json<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, ClientError> {

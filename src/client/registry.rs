@@ -70,6 +70,8 @@ impl Binding {
 #[derive(Deserialize)]
 struct Subjects {
     subjects: Vec<Subject>,
+    #[serde(default)]
+    next: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -150,8 +152,16 @@ impl Client {
     }
 
     pub async fn subjects(&self) -> Result<Vec<Subject>, ClientError> {
-        let list: Subjects = self.call_json(self.request(Method::GET, "/v1/schemas")).await?;
-        Ok(list.subjects)
+        let (mut subjects, mut after) = (Vec::new(), None::<String>);
+        loop {
+            let path = url::with_query("/v1/schemas", [("cursor", after.as_deref())]);
+            let page: Subjects = self.call_json(self.request(Method::GET, &path)).await?;
+            subjects.extend(page.subjects);
+            after = page.next;
+            if after.is_none() {
+                return Ok(subjects);
+            }
+        }
     }
 
     /// A version of a subject; `None` asks for the latest.

@@ -300,7 +300,9 @@ impl StreamHandle {
             Err(error) if error.is_problem("entity-not-found") => return Ok(None),
             answer => answer?,
         };
-        let offset = etag(response.headers()).ok_or_else(|| ClientError::Answer("no ETag on an entity".into()))?;
+        let tag = etag(response.headers()).ok_or_else(|| ClientError::Answer("no ETag on an entity".into()))?;
+        // With defaults filled in it says which, behind the offset.
+        let offset = tag.split_once(";d").map_or(tag.as_str(), |(offset, _)| offset).to_owned();
         let value: Value = self.client.json(response).await?;
         let value = serde_json::from_value(value).map_err(|cause| ClientError::Entity {
             entity_type: entity_type.to_owned(),

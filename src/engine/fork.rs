@@ -160,7 +160,7 @@ impl Engine {
         let binding = self.binding(handle);
         self.check_fork_schema(handle, request, &stream, binding.as_deref())?;
         self.check_fork_data(&source, &stream, at, binding.as_deref()).await?;
-        if self.migrations.is_open(&source.name) {
+        if self.is_migrating(&source.name) {
             // What is not rewritten yet would stay in the fork for ever.
             return Err(EvolutionFault::Underway { stream: source.name.clone() }.into());
         }

@@ -468,7 +468,7 @@ impl Engine {
                 if !moves && !stricter {
                     continue;
                 }
-                if moves && self.migrations.is_open(&name) {
+                if moves && self.is_migrating(&name) {
                     let message = "a migration of it is not over: let it end, or cancel it".to_owned();
                     faults.push(DataFault::of_stream(&name, pin.version, message));
                     continue;

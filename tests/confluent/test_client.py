@@ -41,17 +41,26 @@ class Server:
         command = [binary(), "serve", "--port", "0", "--data-dir", self.data_dir, "--log-format", "json", *args]
         self.child = subprocess.Popen(command, stderr=subprocess.PIPE, env=environment, text=True)
         self.url = None
+        # One that never serves ends the wait by ending.
+        late = threading.Timer(30, self.child.kill)
+        late.start()
         for line in self.child.stderr:
             found = re.search(r"http://[0-9.]+:\d+", line)
-            if found and "serving" in line:
+            if found and "keyfold serves" in line:
                 self.url = found.group(0)
                 break
+        late.cancel()
+        if self.url is None:
+            raise RuntimeError("the server did not start")
         # What it logs from here on is not wanted, and must not fill the pipe.
-        threading.Thread(target=self.child.stderr.read, daemon=True).start()
+        self.drain = threading.Thread(target=self.child.stderr.read, daemon=True)
+        self.drain.start()
 
     def stop(self):
         self.child.terminate()
         self.child.wait(20)
+        self.drain.join()
+        self.child.stderr.close()
         shutil.rmtree(self.data_dir, ignore_errors=True)
 
     def call(self, method, path, body=None):
@@ -89,7 +98,12 @@ class ClientTest:
     def setUp(self):
         self.server = Server()
         self.addCleanup(self.server.stop)
-        self.client = SchemaRegistryClient({"url": self.server.url + self.prefix})
+        self.client = self.connect()
+
+    def connect(self):
+        client = SchemaRegistryClient({"url": self.server.url + self.prefix})
+        self.addCleanup(client.close)
+        return client
 
     def refused(self, code, status, call, *args, **kwargs):
         with self.assertRaises(SchemaRegistryError) as caught:
@@ -207,7 +221,7 @@ class ClientTest:
         read = JSONDeserializer(json.dumps(PERSON), schema_registry_client=self.client)
         self.assertEqual(read(message, context), {"name": "Jo", "age": 7})
         # By the id in the message alone, and with the newest version.
-        fresh = SchemaRegistryClient({"url": self.server.url + self.prefix})
+        fresh = self.connect()
         self.assertEqual(JSONDeserializer(None, schema_registry_client=fresh)(message, context)["name"], "Jo")
         latest = {"auto.register.schemas": False, "use.latest.version": True}
         self.assertEqual(JSONSerializer(json.dumps(PERSON), fresh, conf=latest)({"name": "Jo", "age": 7}, context), message)

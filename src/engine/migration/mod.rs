@@ -125,11 +125,6 @@ impl Migrations {
         }
     }
 
-    /// Whether a migration of the stream runs, or waits for a repair.
-    pub(super) fn is_open(&self, name: &StreamName) -> bool {
-        self.table.contains_key(name)
-    }
-
     fn hosted(&self, name: &StreamName) -> Arc<Hosted> {
         self.table.get(name).map(|hosted| hosted.value().clone()).unwrap_or_default()
     }
@@ -151,12 +146,18 @@ impl Migrations {
 }
 
 impl Engine {
+    /// Whether a migration of the stream runs, or waits for a repair.
+    pub(super) fn is_migrating(&self, name: &StreamName) -> bool {
+        // Where the stream is gone, so is its log; who ran it may not have looked since.
+        self.migrations.table.contains_key(name) && self.handle(&name.migrations_of()).stream().is_some()
+    }
+
     /// All migrations of a stream, oldest first.
     pub async fn migrations(&self, name: &StreamName) -> Result<Vec<Migrated>, Fault> {
         let (_, stream) = self.peek(name).await?;
         let Some(stream) = stream else { return Ok(Vec::new()) };
         let hosted = self.migrations.hosted(name);
-        let kept = self.kept(name, &hosted).await?;
+        let kept = self.kept_migrations(name, &hosted).await?;
         let start = stream.creation.start;
         Ok(kept.ledger().migrations().iter().map(|m| Migrated { migration: m.clone(), start }).collect())
     }
@@ -190,7 +191,7 @@ impl Engine {
         let (handle, stream) = self.peek(name).await?;
         let stream = stream.ok_or_else(|| Fault::NoStream(name.clone()))?;
         let hosted = self.migrations.hosted(name);
-        let mut kept = self.kept(name, &hosted).await?;
+        let mut kept = self.kept_migrations(name, &hosted).await?;
         if let Some(open) = kept.ledger().open() {
             return Err(EvolutionFault::Open { id: open.id }.into());
         }
@@ -285,7 +286,7 @@ impl Engine {
         let (handle, stream) = self.peek(name).await?;
         let stream = stream.ok_or_else(|| Fault::NoStream(name.clone()))?;
         let hosted = self.migrations.hosted(name);
-        let mut kept = self.kept(name, &hosted).await?;
+        let mut kept = self.kept_migrations(name, &hosted).await?;
         let known = kept.ledger().get(id).ok_or(EvolutionFault::Unknown(id))?;
         if known.state != MigrationState::Failed {
             return Err(EvolutionFault::NotOpen { id, state: state_text(known.state) }.into());
@@ -307,7 +308,7 @@ impl Engine {
         let stream = stream.ok_or_else(|| Fault::NoStream(name.clone()))?;
         let hosted = self.migrations.hosted(name);
         let migration = {
-            let mut kept = self.kept(name, &hosted).await?;
+            let mut kept = self.kept_migrations(name, &hosted).await?;
             let known = kept.ledger().get(id).ok_or(EvolutionFault::Unknown(id))?;
             if !known.state.is_open() {
                 return Err(EvolutionFault::NotOpen { id, state: state_text(known.state) }.into());

@@ -272,6 +272,8 @@ async fn a_deleted_stream_takes_its_migrations_along() {
     world.ok("PUT", "/v1/bindings/t", json!({"pattern": "t/**", "subject": "people", "version": 1})).await;
     world.put("a", json!({"id": "a", "first": "x"})).await;
     assert_eq!(world.get(MIGRATIONS).await, json!({"migrations": []}));
+    let forked = [("stream-forked-from", "/v1/stream/t/a")];
+    assert_eq!(send(&world.router, "PUT", "/v1/stream/t/fork", &forked, Value::Null).await.status, 201);
     assert_eq!(world.get("/v1/state/t/a/-/schema?offset=-1").await["version"], 1);
     world.ok("POST", MIGRATIONS, ask(steps())).await;
     assert_eq!(world.rested(1).await["entities"]["rewritten"], 1);
