@@ -19,7 +19,7 @@ use crate::model::{
     ContentType, Position, Producer, ProducerEpoch, ProducerId, ProducerSeq, StreamId, StreamName, Timestamp,
 };
 use crate::protocol::transfer::{ForkLine, Line, ProducerLine, SchemaLine, StateLine, StreamLine, VERSION};
-use crate::storage::{AppendError, Placed, Run, Staged, Store};
+use crate::storage::{AppendError, Kept, Placed, Run, Staged, Store};
 use crate::stream::{Body, Creation, Fork, Lengths, Lifetime, Record, SchemaRef, StreamState, StreamVersion};
 
 /// Bytes read, or staged, at once.
@@ -109,7 +109,9 @@ fn streams(store: &dyn Store) -> BTreeMap<StreamId, StreamState> {
 impl<W: Write> Writer<W> {
     fn stream(&mut self, store: &dyn Store, state: &StreamState) -> Result<(), TransferError> {
         self.done.streams += 1;
-        self.line(&Line::Stream(Box::new(stream_line(&state.creation))))?;
+        let kept = store.kept(state.id);
+        let kept_from = (kept != Kept::default()).then_some((kept.history_from, kept.deletes_from));
+        self.line(&Line::Stream(Box::new(StreamLine { kept_from, ..stream_line(&state.creation) })))?;
         let mut from = state.creation.own_start();
         while from < state.tail {
             let stored = |error: crate::storage::ReadError| TransferError::Stored(error.to_string());
@@ -119,7 +121,12 @@ impl<W: Write> Writer<W> {
                 runs = store.read(state.id, from, cut.record.end, usize::MAX).map_err(stored)?;
             }
             runs.retain(|run| (run.first, run.first + run.count) == (run.record.start, run.record.end));
-            let follows = |first: Position| first == from || first > from && self.lifts.contains(&first);
+            let follows = |first: Position| {
+                first == from || first > from && (self.lifts.contains(&first) || first <= kept.history_from)
+            };
+            if runs.is_empty() && state.tail <= kept.history_from {
+                break;
+            }
             let Some(last) = runs.last().filter(|_| follows(runs[0].first)) else {
                 let name = &state.creation.name;
                 return Err(TransferError::Stored(format!("stream {name} misses position {from}")));
@@ -151,6 +158,7 @@ fn stream_line(creation: &Creation) -> StreamLine {
         ttl_ms,
         expires_at_ms,
         start: creation.start,
+        kept_from: None,
         schema: creation.schema.as_ref().map(schema_line),
         fork: creation.fork.as_ref().map(|fork| ForkLine {
             source: fork.source_name.as_str().to_owned(),
@@ -280,7 +288,7 @@ fn each_record(
     mut take: impl FnMut(Vec<Staged>) -> Result<(), TransferError>,
 ) -> Result<Transferred, TransferError> {
     let (streams, lifts, done) = (HashMap::new(), Vec::new(), Transferred::default());
-    let mut reader = Reader { give, streams, lifts, open: None, done, ended: false };
+    let mut reader = Reader { give, streams, lifts, kept: Kept::default(), open: None, done, ended: false };
     for text in lines.lines() {
         reader.done.lines += 1;
         let number = reader.done.lines;
@@ -300,6 +308,8 @@ struct Reader<G> {
     streams: HashMap<StreamName, StreamState>,
     /// Positions that streams may skip to.
     lifts: Vec<Position>,
+    /// What the open stream lacks.
+    kept: Kept,
     /// The stream that the lines are of.
     open: Option<StreamName>,
     done: Transferred,
@@ -405,8 +415,14 @@ impl<G: FnMut() -> StreamId> Reader<G> {
         };
         let own_start = creation.own_start();
         let record = Record { body: Body::Create(creation), ..Record::plain(id, own_start, Timestamp::default()) };
-        let state = StreamState::create(&record).ok_or("it creates no stream")?;
+        let mut state = StreamState::create(&record).ok_or("it creates no stream")?;
         staged.push(Staged { record, decided_on: StreamVersion(0) });
+        self.kept = line
+            .kept_from
+            .map_or(Kept::default(), |(history_from, deletes_from)| Kept { history_from, deletes_from });
+        if self.kept != Kept::default() {
+            staged.push(moved(&mut state, forgets(self.kept, id, own_start)));
+        }
         self.streams.insert(name.clone(), state);
         self.open = Some(name);
         self.done.streams += 1;
@@ -452,7 +468,8 @@ impl<G: FnMut() -> StreamId> Reader<G> {
         if state.is_json() != is_json {
             return Err("it does not fit the stream's content type".into());
         }
-        if state.tail != first && !(first > state.tail && self.lifts.contains(&first)) {
+        let may_skip = self.lifts.contains(&first) || first <= self.kept.history_from;
+        if state.tail != first && !(first > state.tail && may_skip) {
             return Err(format!("it begins at position {first}, and the stream is at {}", state.tail));
         }
         let mut record = Record::plain(state.id, first, Timestamp::default());
@@ -467,6 +484,11 @@ impl<G: FnMut() -> StreamId> Reader<G> {
     fn state(&mut self, line: StateLine) -> Result<Vec<Staged>, String> {
         let name = self.open.take().ok_or("it is of no stream")?;
         let state = self.streams.get_mut(&name).ok_or("it is of no stream")?;
+        let mut staged = Vec::new();
+        if line.tail > state.tail && line.tail <= self.kept.history_from {
+            // What was newest was let go as well.
+            staged.push(moved(state, forgets(self.kept, state.id, line.tail)));
+        }
         if line.tail != state.tail {
             return Err(format!("the stream ends at {}, not at {}", line.tail, state.tail));
         }
@@ -491,8 +513,15 @@ impl<G: FnMut() -> StreamId> Reader<G> {
             let by = line.closed_by.map(|(id, epoch, seq)| producer(&id, epoch, seq)).transpose()?;
             records.push(Record { closes: true, producer: by, ..plain() });
         }
-        Ok(records.into_iter().map(|record| moved(state, record)).collect())
+        staged.extend(records.into_iter().map(|record| moved(state, record)));
+        Ok(staged)
     }
+}
+
+/// Says what is missing of a stream, which is at `tail` then.
+fn forgets(kept: Kept, stream: StreamId, tail: Position) -> Record {
+    let Kept { history_from, deletes_from } = kept;
+    Record { body: Body::Forget { history_from, deletes_from }, ..Record::plain(stream, tail, Timestamp::default()) }
 }
 
 /// A record as it is decided on the state, which moves on.

@@ -56,6 +56,10 @@ pub struct StreamLine {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at_ms: Option<u64>,
     pub start: u64,
+    /// Where something was let go: from where on all changes are there, and all deletions. Records may lack positions
+    /// below the former.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept_from: Option<(u64, u64)>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schema: Option<SchemaLine>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

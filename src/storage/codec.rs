@@ -62,6 +62,7 @@ pub enum Kind {
     SoftDelete = 13,
     /// Of a cluster: which streams it holds, and where.
     Directory = 14,
+    Forget = 15,
 }
 
 impl Kind {
@@ -80,6 +81,7 @@ impl Kind {
             12 => Self::Unpin,
             13 => Self::SoftDelete,
             14 => Self::Directory,
+            15 => Self::Forget,
             _ => return None,
         })
     }
@@ -154,6 +156,9 @@ impl Encoded {
             Body::Pin { fork, at } => (Kind::Pin, Bytes::new(), varints(&[fork.0, *at]).into()),
             Body::Unpin { fork } => (Kind::Unpin, Bytes::new(), varints(&[fork.0]).into()),
             Body::SoftDelete => (Kind::SoftDelete, Bytes::new(), Bytes::new()),
+            Body::Forget { history_from, deletes_from } => {
+                (Kind::Forget, Bytes::new(), varints(&[*history_from, *deletes_from]).into())
+            }
         };
         let mut front = Vec::new();
         front.extend_from_slice(record.stream_seq.as_deref().unwrap_or_default());
@@ -446,6 +451,11 @@ impl<'a> Header<'a> {
                 Body::Unpin { fork: fork.ok_or(Fault::Malformed)? }
             }
             Kind::SoftDelete => Body::SoftDelete,
+            Kind::Forget => {
+                let from = &mut Reader::new(&bytes[payload]);
+                let history_from = from.varint().ok_or(Fault::Malformed)?;
+                Body::Forget { history_from, deletes_from: from.varint().ok_or(Fault::Malformed)? }
+            }
             Kind::Delete => Body::Delete,
             Kind::Expire => Body::Expire,
             Kind::Renew => Body::Renew,
@@ -658,8 +668,10 @@ mod tests {
             false => (0, Body::Unpin { fork: StreamId(fork) }),
         });
         let ends = prop_oneof![Just((0, Body::Delete)), Just((0, Body::Expire)), Just((0, Body::SoftDelete))];
+        let forget = (any::<u64>(), any::<u64>())
+            .prop_map(|(history_from, deletes_from)| (0, Body::Forget { history_from, deletes_from }));
         let rebind = schemas().prop_map(|s| (0, s.map_or(Body::Renew, Body::Rebind)));
-        prop_oneof![json, bytes, create, rebind, pins, ends]
+        prop_oneof![json, bytes, create, rebind, pins, ends, forget]
     }
 
     fn records() -> impl Strategy<Value = Record> {

@@ -18,7 +18,7 @@ use crate::stream::{Body, Creation, Lengths, Lifetime, Record, StreamState, Stre
 
 use super::stitch::{self, OwnRecords};
 use super::{
-    AppendError, Completion, Fetched, Health, Place, Placed, ReadError, Run, Staged, Store, StoreStats, Wanted,
+    AppendError, Completion, Fetched, Health, Kept, Place, Placed, ReadError, Run, Staged, Store, StoreStats, Wanted,
     limited,
 };
 
@@ -55,6 +55,8 @@ struct World {
 
 struct Stored {
     state: StreamState,
+    /// Nothing is ever left out here; an import may lack something.
+    kept: Kept,
     data: Vec<Data>,
 }
 
@@ -137,13 +139,14 @@ impl World {
             Body::Create(creation) => {
                 self.names.insert(creation.name.clone(), record.stream);
                 if let Some(state) = StreamState::create(&record) {
-                    self.streams.insert(record.stream, Stored { state, data: Vec::new() });
+                    self.streams.insert(record.stream, Stored { state, kept: Kept::default(), data: Vec::new() });
                 }
             }
             Body::Delete | Body::Expire => self.remove(record.stream),
             _ => {
                 if let Some(stored) = self.streams.get_mut(&record.stream) {
                     stored.state.apply(&record);
+                    stored.kept = stored.kept.and(Kept::said_by(&record.body));
                     if record.count > 0 {
                         stored.data.push(Data { record, place });
                     }
@@ -302,6 +305,10 @@ impl Store for MemoryStore {
                 None => Err(ReadError::Damaged(format!("nothing lies at {message:?}"))),
             })
             .collect()
+    }
+
+    fn kept(&self, stream: StreamId) -> Kept {
+        self.shared.world.read().streams.get(&stream).map_or(Kept::default(), |stored| stored.kept)
     }
 
     fn health(&self) -> Health {

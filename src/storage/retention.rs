@@ -5,7 +5,7 @@
 //! [`Kept::deletes_from`], gets what the whole log gives; from [`Kept::history_from`] on, nothing is missing.
 
 use crate::model::{Position, Timestamp};
-use crate::stream::StreamState;
+use crate::stream::{Body, StreamState};
 
 /// What is left of a stream's history.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -17,6 +17,14 @@ pub struct Kept {
 }
 
 impl Kept {
+    /// What a record says of it.
+    pub(crate) fn said_by(body: &Body) -> Self {
+        match *body {
+            Body::Forget { history_from, deletes_from } => Self { history_from, deletes_from },
+            _ => Self::default(),
+        }
+    }
+
     /// What is left where two accounts are both true.
     pub fn and(self, other: Self) -> Self {
         Self {

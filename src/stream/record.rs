@@ -71,6 +71,9 @@ pub enum Body {
     Unpin { fork: StreamId },
     /// Deleted or expired, and kept for its forks: nobody else sees it any more.
     SoftDelete,
+    /// Of a stream that was imported: below `history_from` changes are missing that were replaced, and below
+    /// `deletes_from` deletions. Nothing lies between the tail and the record's own position.
+    Forget { history_from: Position, deletes_from: Position },
 }
 
 impl Body {

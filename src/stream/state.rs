@@ -108,6 +108,11 @@ impl StreamState {
             Body::Rebind(schema) => self.schema = Some(schema.clone()),
             Body::Delete | Body::Expire => self.gone = true,
             Body::SoftDelete => self.soft_deleted = true,
+            Body::Forget { .. } => {
+                let tail = record.first.max(self.tail);
+                self.skipped += tail - self.tail;
+                self.tail = tail;
+            }
             Body::Pin { fork, at } => {
                 self.pins.insert(*fork, *at);
             }

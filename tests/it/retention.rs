@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use keyfold::engine::transfer::{export, import};
 use keyfold::engine::{
     AppendRequest, CreateRequest, Engine, Fault, ForkRequest, PublishedStream, Selection, Settings, Start,
 };
@@ -17,7 +18,8 @@ use keyfold::registry::{Binding, BindingName, Pattern, SubjectName};
 use keyfold::runtime::Clock;
 use keyfold::storage::disk::SimDisk;
 use keyfold::storage::journal::Choice;
-use keyfold::storage::{Journal, JournalOptions};
+use keyfold::storage::journal::verify::verify;
+use keyfold::storage::{Journal, JournalOptions, Store};
 use keyfold::stream::Lifetime;
 use serde_json::{Value, json};
 
@@ -381,4 +383,43 @@ fn a_deletion_keeps_the_version_it_deleted() {
     let stream = world.stream(0).unwrap();
     while !world.page(&mut reader, &stream).unwrap() {}
     assert!(!reader.holds.contains_key("note/a"), "an older version came back");
+}
+
+/// An import knows what the directory that was exported had let go, and verifies.
+#[test]
+fn what_was_let_go_is_known_where_it_is_imported() {
+    let mut forgotten = 0;
+    for seed in 0..8 {
+        let mut world = World::new(seed);
+        (0..200).for_each(|_| world.step());
+        world.clock.advance(Duration::from_secs(60));
+        world.cluster(Choice::Segments);
+        world.cluster(Choice::Merge);
+        let mut lines = Vec::new();
+        let former = world.journal.former_ends().unwrap();
+        export(&*world.journal, former, world.journal.lifts(), &mut lines).unwrap();
+        let disk = SimDisk::new();
+        let options = JournalOptions { cluster_after: 0, ..JournalOptions::new(world.clock.clone()) };
+        let imported = Journal::open(Arc::new(disk.clone()), options.clone()).unwrap();
+        import(&*imported, &[], &lines[..]).unwrap();
+        imported.close();
+        drop(imported);
+        let found = verify(Arc::new(disk.clone()), None, world.clock.clone(), Arc::new(|_, _| ())).unwrap();
+        assert!(found.is_sound(), "{:?}", found.differences);
+        drop(found);
+        let imported = Journal::open(Arc::new(disk), options).unwrap();
+        for name in world.journal.list("", None, usize::MAX) {
+            let states =
+                [&world.journal, &imported].map(|journal| journal.load(journal.find(&name).unwrap()).unwrap());
+            let kept = [(&world.journal, &states[0]), (&imported, &states[1])].map(|(journal, state)| {
+                let runs = journal.read(state.id, state.creation.start, state.tail, usize::MAX).unwrap();
+                let runs = runs.into_iter().map(|run| (run.first, run.count, run.payload));
+                (journal.kept(state.id), state.tail, runs.collect::<Vec<_>>())
+            });
+            assert_eq!(kept[0], kept[1], "{name} of seed {seed}");
+            forgotten += u64::from(kept[0].0.deletes_from > 0);
+        }
+        world.engine.close();
+    }
+    assert!(forgotten > 0, "something is let go");
 }

@@ -231,6 +231,7 @@ impl Durable {
                     return;
                 };
                 entry.state.apply(record);
+                entry.kept = entry.kept.and(Kept::said_by(&record.body));
                 if record.count > 0 {
                     let count = u32::try_from(record.count).unwrap_or(u32::MAX);
                     entry.postings.push(Posting { first: record.first, count, len, at });

@@ -160,7 +160,10 @@ impl Job<'_> {
                     let kept = Kept::default();
                     told = Some(StateRecord { state, as_of: 0, created_at, kept, covers: Vec::new() });
                 }
-                Some(told) => told.state.apply(&record),
+                Some(told) => {
+                    told.state.apply(&record);
+                    told.kept = told.kept.and(Kept::said_by(&record.body));
+                }
             }
             if record.count > 0 {
                 let range = covers.get_or_insert(record.first..record.first);

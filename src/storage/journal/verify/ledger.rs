@@ -241,7 +241,10 @@ impl Ledger {
             return;
         };
         // A restore passes over what it cut off may have given out.
-        let lifted = record.count > 0 && record.first > told.state.tail && self.lifts.contains(&record.first);
+        told.kept = told.kept.and(Kept::said_by(&record.body));
+        let forgets = matches!(record.body, Body::Forget { .. }) || record.first <= told.kept.history_from;
+        let skips = record.count > 0 && self.lifts.contains(&record.first) || forgets;
+        let lifted = record.first > told.state.tail && skips;
         let fault = match (lifted || told.state.tail == record.first, record.first.checked_add(record.count)) {
             (false, _) => Some(format!("a record at position {} follows position {}", record.first, told.state.tail)),
             (_, None) => Some("positions exceed what there is".to_owned()),
