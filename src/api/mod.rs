@@ -7,6 +7,7 @@ pub mod body;
 pub mod encoding;
 pub mod events;
 pub mod extract;
+pub mod front;
 pub mod headers;
 pub mod ingest;
 pub mod live;
