@@ -1,7 +1,7 @@
 //! What is written: messages of one shape, each with its key, its number and the moment at which it was made.
 //!
 //! It decides how a message is put together, as fast as bytes can be copied: the shape is cut once into parts that stay
-//! and parts that change. Its invariant: every message carries `"at_us":` and a number, the microseconds from the run's
+//! and parts that change. Its invariant: every message carries `"at_us"` and a number as text, the microseconds from the run's
 //! beginning to when it was due, so that a reader can tell how old it is.
 
 use serde_json::Value;
@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::values::{KEY_MARK, Made};
 
 /// What stands before the moment in every message.
-pub const MOMENT: &[u8] = b"\"at_us\":";
+pub const MOMENT: &[u8] = b"\"at_us\":\"";
 
 /// Messages that are alike but for what changes.
 #[derive(Clone, Debug)]
@@ -127,7 +127,12 @@ impl Shape {
                 Part::Key => self.keys.write(out, key),
                 // A width that does not change, so that every message has the same size.
                 Part::Number => digits(out, 1_000_000_000 + number % 1_000_000_000, 10),
-                Part::Moment => digits(out, moment_us, 1),
+                // As text: headers of changes are text.
+                Part::Moment => {
+                    out.push(b'"');
+                    digits(out, moment_us, 1);
+                    out.push(b'"');
+                }
             }
         }
     }
@@ -210,7 +215,7 @@ mod tests {
             let text = message(&Shape::untyped(bytes), 41, 7, 3);
             assert_eq!(text.len(), bytes, "{text}");
             let value: Value = serde_json::from_str(&text).unwrap();
-            assert_eq!((&value["key"], &value["at_us"]), (&"k000000000000041".into(), &3.into()));
+            assert_eq!((&value["key"], &value["at_us"]), (&"k000000000000041".into(), &"3".into()));
         }
     }
 
@@ -224,7 +229,7 @@ mod tests {
             let made = Made { value: serde_json::json!({"id": KEY_MARK, "on": true}), keys, pad: None };
             let change: Value = serde_json::from_str(&message(&Shape::change("item", &made, 0), 41, 0, 5)).unwrap();
             assert_eq!((&change["key"], &change["value"]["id"]), (&text.into(), &held));
-            assert_eq!(change["headers"]["at_us"], 5);
+            assert_eq!(change["headers"]["at_us"], "5");
         }
     }
 

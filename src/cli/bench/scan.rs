@@ -1,6 +1,6 @@
 //! Finding what is looked for in text that arrives in pieces, without keeping the text.
 //!
-//! What is looked for must not begin again within itself, but for its first byte: `"at_us":` does not.
+//! What is looked for must not begin again within itself, but for its first byte: `"at_us":"` does not.
 
 /// Looks for a byte string; nothing is kept but how much of it was seen.
 struct Needle {
