@@ -1,6 +1,6 @@
 //! What a protocol read sees of a stream: every change, or the newest of each entity; and how far it has come.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::body::Bytes;
@@ -40,6 +40,8 @@ pub struct Page {
     pub is_text: bool,
     pub up_to_date: bool,
     pub closed: bool,
+    /// Of a page that readers share: its event, once one of them has made it.
+    pub event: Option<Arc<OnceLock<Bytes>>>,
 }
 
 impl View {
@@ -142,15 +144,17 @@ impl View {
                 is_text: true,
                 up_to_date: true,
                 closed: false,
+                event: None,
             });
         };
         match self {
             Self::Raw { position } => {
-                let page = engine.raw_page(stream, *position).await?;
+                let page = engine.live_page(handle, stream, *position).await?;
                 *position = page.next;
                 let json = stream.creation.content_type.is_json();
-                let body = match json {
-                    true => bracketed(&select(page.payload, selection)),
+                let all = *selection == Selection::default();
+                let body = match json && !all {
+                    true => select(&page.payload, selection),
                     false => page.payload,
                 };
                 Ok(Page {
@@ -159,6 +163,7 @@ impl View {
                     body,
                     up_to_date: page.up_to_date,
                     closed: page.closed,
+                    event: page.event.filter(|_| all),
                 })
             }
             Self::Folded { start, framed, done } => {
@@ -183,6 +188,7 @@ impl View {
                     body: bracketed(&messages.join(&b","[..]).into()),
                     up_to_date: page.done,
                     closed: page.done && stream.closed,
+                    event: None,
                 })
             }
         }
@@ -211,15 +217,11 @@ fn bracketed(messages: &Bytes) -> Bytes {
     body.into()
 }
 
-/// The messages `m1,m2` that a selection wants.
-fn select(messages: Bytes, selection: &Selection) -> Bytes {
-    if *selection == Selection::default() {
-        return messages;
-    }
-    let whole = bracketed(&messages);
+/// Those of an array's messages that a selection wants.
+fn select(messages: &Bytes, selection: &Selection) -> Bytes {
     let wanted = |message: &&str| {
         StoredChange::parse(message).is_some_and(|change| selection.wants(&change.entity_type, &change.key))
     };
-    let split = crate::protocol::json::messages(&whole, usize::MAX).unwrap_or_default();
-    split.into_iter().filter(wanted).collect::<Vec<_>>().join(",").into()
+    let split = crate::protocol::json::messages(messages, usize::MAX).unwrap_or_default();
+    bracketed(&split.into_iter().filter(wanted).collect::<Vec<_>>().join(",").into())
 }

@@ -15,6 +15,7 @@ mod judge;
 pub mod live_check;
 mod quarantine;
 mod read;
+mod recent;
 pub mod registry;
 mod shed;
 mod stage;
@@ -140,7 +141,7 @@ impl Drop for LiveReader {
     fn drop(&mut self) {
         self.engine.counters.live_readers.fetch_sub(1, Ordering::Relaxed);
         if let Some(stream) = self.stream {
-            self.handle.lock().leave(stream, self.engine.now());
+            self.handle.leave(stream, self.engine.now());
         }
     }
 }

@@ -1,20 +1,21 @@
 //! Raw reads: every message of a stream, in order, a page at a time; and waiting for more.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use tokio::sync::watch;
 
 use crate::model::{Offset, Position, StreamName};
 use crate::storage::Run;
 
 use super::handle::{Handle, Published, PublishedStream};
+use super::recent::Joined;
 use super::{Engine, Fault};
 
 /// A page of a stream's own bytes.
 #[derive(Debug)]
 pub struct RawPage {
-    /// JSON: `m1,m2` without brackets. Bytes: as they came.
+    /// JSON: the messages as an array. Bytes: as they came.
     pub payload: Bytes,
     pub from: Position,
     pub next: Position,
@@ -22,6 +23,8 @@ pub struct RawPage {
     pub up_to_date: bool,
     /// Whether nothing will ever follow.
     pub closed: bool,
+    /// Where readers share the page, what the edge has made of it for the first of them.
+    pub event: Option<Arc<OnceLock<Bytes>>>,
 }
 
 impl Engine {
@@ -73,15 +76,30 @@ impl Engine {
     pub async fn raw_page(&self, stream: &PublishedStream, from: Position) -> Result<RawPage, Fault> {
         let from = from.clamp(stream.creation.start, stream.tail);
         if from == stream.tail {
-            let (payload, next) = (Bytes::new(), from);
-            return Ok(RawPage { payload, from, next, up_to_date: true, closed: stream.closed });
+            let payload = Bytes::from_static(if stream.creation.content_type.is_json() { b"[]" } else { b"" });
+            return Ok(RawPage { payload, from, next: from, up_to_date: true, closed: stream.closed, event: None });
         }
         let runs = self.read_runs(stream, from, stream.tail).await?;
         let next = runs.last().map_or(from, |run| run.first + run.count);
         let json = stream.creation.content_type.is_json();
-        let payload = join(&runs, json);
+        let payload = joined(runs.iter().map(|run| &run.payload), json);
         let up_to_date = next == stream.tail;
-        Ok(RawPage { payload, from, next, up_to_date, closed: up_to_date && stream.closed })
+        Ok(RawPage { payload, from, next, up_to_date, closed: up_to_date && stream.closed, event: None })
+    }
+
+    /// The same for who follows the tail: what was appended just now is in memory, once for all readers.
+    pub async fn live_page(
+        &self,
+        handle: &Handle,
+        stream: &PublishedStream,
+        from: Position,
+    ) -> Result<RawPage, Fault> {
+        let Some(Joined { payload, next, event, .. }) = handle.recent(stream, from, self.limits().page_bytes_max)
+        else {
+            return self.raw_page(stream, from).await;
+        };
+        let up_to_date = next == stream.tail;
+        Ok(RawPage { payload, from, next, up_to_date, closed: up_to_date && stream.closed, event: Some(event) })
     }
 
     pub(super) async fn read_runs(
@@ -139,17 +157,21 @@ impl Engine {
     }
 }
 
-fn join(runs: &[Run], json: bool) -> Bytes {
-    let mut payload = match runs {
-        [only] => only.payload.clone(),
-        _ => {
-            let mut joined = BytesMut::with_capacity(runs.iter().map(|run| run.payload.len()).sum());
-            runs.iter().for_each(|run| joined.extend_from_slice(&run.payload));
-            joined.freeze()
-        }
-    };
-    if json {
-        payload.truncate(payload.len().saturating_sub(1));
+/// Payloads as one: of JSON, where each message is followed by a comma, as an array.
+pub(super) fn joined<'a>(payloads: impl Iterator<Item = &'a Bytes> + Clone, json: bool) -> Bytes {
+    let mut rest = payloads.clone();
+    if !json && let (Some(only), None) = (rest.next(), rest.next()) {
+        return only.clone();
     }
-    payload
+    let mut joined = Vec::with_capacity(payloads.clone().map(Bytes::len).sum::<usize>() + 2);
+    if json {
+        joined.push(b'[');
+    }
+    payloads.for_each(|payload| joined.extend_from_slice(payload));
+    if json {
+        // In the place of the last comma, if there is one.
+        joined.truncate(joined.len().max(2) - 1);
+        joined.push(b']');
+    }
+    joined.into()
 }
