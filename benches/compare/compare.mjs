@@ -96,6 +96,14 @@ class Bed {
     process.stderr.write('\n')
   }
 
+  /** Bytes ever written to the disk below the data, as the disk counts them: what the kernel counts per process is whole
+   * folios, of which little reaches the disk. */
+  async diskBytes() {
+    const device = (await finished('stat', ['-c', '%Hd:%Ld', options.data])).trim()
+    const counts = (await readFile(`/sys/dev/block/${device}/stat`, 'utf8')).trim().split(/\s+/)
+    return Number(counts[6]) * 512
+  }
+
   /** A file that a load reads. */
   async file(name, text) {
     await writeFile(path.join(options.out, name), text)

@@ -146,7 +146,7 @@ impl Reader {
                 match data.len() {
                     0 => control,
                     // Together, where copying costs less than sending two pieces does.
-                    ..SMALL_EVENT => [data, control].concat().into(),
+                    1..SMALL_EVENT => [data, control].concat().into(),
                     _ => {
                         self.control = Some(control);
                         share.hold(data)

@@ -13,8 +13,6 @@ pub struct Usage {
     /// User and system time of all threads so far.
     pub cpu_s: f64,
     pub resident_bytes: u64,
-    /// What it caused to be written to disk so far.
-    pub written_bytes: u64,
 }
 
 impl Usage {
@@ -26,14 +24,7 @@ impl Usage {
         let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
         let ticks = |index: usize| fields.get(index).and_then(|field| field.parse::<f64>().ok());
         let pages = read("statm").split_whitespace().nth(1).and_then(|field| field.parse::<u64>().ok())?;
-        let io = read("io");
-        let written =
-            io.lines().find_map(|line| line.strip_prefix("write_bytes: ")).and_then(|text| text.parse().ok());
-        Some(Self {
-            cpu_s: (ticks(11)? + ticks(12)?) / TICKS,
-            resident_bytes: pages * PAGE_BYTES,
-            written_bytes: written.unwrap_or(0),
-        })
+        Some(Self { cpu_s: (ticks(11)? + ticks(12)?) / TICKS, resident_bytes: pages * PAGE_BYTES })
     }
 }
 

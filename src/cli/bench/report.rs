@@ -210,7 +210,6 @@ impl Server {
         report.insert("resident_bytes_peak".into(), self.peak_resident_bytes.into());
         if let (Some(from), Some(to)) = (self.from, self.to) {
             report.insert("cpu_s".into(), (to.cpu_s - from.cpu_s).into());
-            report.insert("written_bytes".into(), to.written_bytes.saturating_sub(from.written_bytes).into());
         }
         report.into()
     }
@@ -219,12 +218,11 @@ impl Server {
         let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
         let (Some(from), Some(to)) = (self.from, self.to) else { return "\nserver    is gone".into() };
         format!(
-            "\nserver    {:.2} cores, {:.1} MiB resident ({:.1} before, {:.1} at most), {:.1} MB written",
+            "\nserver    {:.2} cores, {:.1} MiB resident ({:.1} before, {:.1} at most)",
             (to.cpu_s - from.cpu_s) / measured.as_secs_f64().max(1e-9),
             mib(to.resident_bytes),
             mib(self.before.map_or(0, |usage| usage.resident_bytes)),
             mib(self.peak_resident_bytes),
-            to.written_bytes.saturating_sub(from.written_bytes) as f64 / 1e6,
         )
     }
 }
