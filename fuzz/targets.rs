@@ -216,7 +216,7 @@ pub fn messages(bytes: &[u8]) {
     let split = json::messages(bytes, 1_000);
     if let Ok(split) = &split {
         for message in split {
-            let _ = json::check_well_formed(message, 128);
+            let _ = json::check_depth(message, 128);
             if let Ok(strict) = json::strict_value(message, 128, json::Duplicates::Keep) {
                 let plain: serde_json::Value = serde_json::from_str(message).expect("strict values are values");
                 assert_eq!(strict, plain);

@@ -11,13 +11,13 @@ use std::time::Duration;
 
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::Sleep;
 use tokio_util::task::TaskTracker;
 
+use crate::api::front::Front;
 use crate::api::multiplex::unless_stuck;
 use crate::api::room::ConnectionRooms;
 use crate::api::{self, Api};
@@ -85,7 +85,7 @@ pub async fn start(settings: ServerSettings) -> Result<Running, ServerError> {
     let (stop, stopped) = watch::channel(false);
     let connections = TaskTracker::new();
     let accepting = Accepting {
-        router: api::router(api.clone()),
+        front: Front::new(api.clone(), api::router(api.clone())),
         api: api.clone(),
         connections: connections.clone(),
         stopped,
@@ -173,7 +173,7 @@ impl Running {
 
 /// Takes connections until told to stop.
 struct Accepting {
-    router: axum::Router,
+    front: Front,
     api: Api,
     connections: TaskTracker,
     stopped: watch::Receiver<bool>,
@@ -211,7 +211,7 @@ impl Accepting {
     }
 
     fn connection(&self, socket: TcpStream) -> impl Future<Output = ()> + Send + 'static {
-        let service = TowerToHyperService::new(self.router.clone());
+        let service = self.front.clone();
         let mut stopped = self.stopped.clone();
         let write_timeout = self.write_timeout;
         let rooms = self.api.connection_rooms();

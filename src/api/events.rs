@@ -232,10 +232,9 @@ impl Reader {
     }
 
     async fn raw(&mut self, stream: &PublishedStream, out: &mut Vec<u8>) -> Result<bool, Fault> {
-        let page = self.engine.raw_page(stream, self.at.position).await?;
-        let body = [b"[".as_slice(), &page.payload, b"]"].concat();
-        let messages = json::messages(&body, usize::MAX)?;
-        for (position, message) in (page.from..).zip(&messages) {
+        let page = self.engine.live_page(&self.handle, stream, self.at.position).await?;
+        let messages = json::messages(&page.payload, usize::MAX)?;
+        for (position, message) in page.positions().zip(&messages) {
             sse::event(out, None, Some(&Offset::at(position + 1).to_string()), message.as_bytes());
         }
         self.at = Start { position: page.next, walk_mark: None };

@@ -134,7 +134,10 @@ pub fn write_lifetime(headers: &mut HeaderMap, lifetime: Lifetime) {
 }
 
 pub fn write_next_offset(headers: &mut HeaderMap, offset: Offset) {
-    headers.insert(STREAM_NEXT_OFFSET, value(offset));
+    // Hex digits make a header value.
+    if let Ok(text) = HeaderValue::from_bytes(&offset.text()) {
+        headers.insert(STREAM_NEXT_OFFSET, text);
+    }
 }
 
 /// Whether `Accept` names this media type itself. A range such as `*/*`, which everybody sends, does not.

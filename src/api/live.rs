@@ -40,6 +40,8 @@ struct Reader {
     heartbeat: Duration,
     ends_at: Instant,
     state: State,
+    /// The event behind a data event that was just sent: nothing comes between them, and no response ends there.
+    control: Option<Bytes>,
     /// Holds the stream while it is read.
     counted: LiveReader,
 }
@@ -53,6 +55,18 @@ enum State {
     /// The last page did not reach the tail.
     Behind,
     Ended,
+}
+
+/// Data events below so many bytes are copied to where the event behind them is.
+const SMALL_EVENT: usize = 2 << 10;
+
+fn data_event(page: &Page) -> Bytes {
+    let mut out = Vec::with_capacity(page.body.len() + 64);
+    match page.is_text {
+        true => sse::event(&mut out, Some("data"), None, &page.body),
+        false => sse::binary_event(&mut out, "data", &page.body),
+    }
+    out.into()
 }
 
 /// The response of `live=sse`.
@@ -81,6 +95,7 @@ pub fn respond(
         heartbeat: api.settings().heartbeat.mul_f64(0.8),
         ends_at: Instant::now() + rotation,
         state: State::Fresh,
+        control: None,
         room: api.page_room(),
         engine,
     };
@@ -103,6 +118,9 @@ pub fn event_stream(body: Body) -> Response {
 
 impl Reader {
     async fn step(mut self) -> Result<Next<Self>, CutShort> {
+        if let Some(control) = self.control.take() {
+            return Ok(Some((control, self)));
+        }
         if self.state == State::Ended {
             return Ok(None);
         }
@@ -117,13 +135,24 @@ impl Reader {
                 Err(_) if Instant::now() >= self.ends_at => return Ok(None),
                 Err(_) => {
                     let mut out = Vec::new();
-                    self.control(&mut out, true, false);
+                    self.write_control(&mut out, true, false);
                     return Ok(Some((out.into(), self)));
                 }
             }
         }
         let out = match self.page().await {
-            Ok(Some((page, share))) => share.hold(self.frames(page)),
+            Ok(Some((page, share))) => {
+                let (data, control) = self.frames(page);
+                match data.len() {
+                    0 => control,
+                    // Together, where copying costs less than sending two pieces does.
+                    1..SMALL_EVENT => [data, control].concat().into(),
+                    _ => {
+                        self.control = Some(control);
+                        share.hold(data)
+                    }
+                }
+            }
             // The stream is gone; a new request will be told so.
             Ok(None) => return Ok(None),
             Err(fault) if fault.is_gone() => return Ok(None),
@@ -131,7 +160,7 @@ impl Reader {
             Err(Fault::Busy { .. }) => {
                 tokio::time::sleep(BETWEEN_TRIES).await;
                 let mut out = Vec::new();
-                self.control(&mut out, false, false);
+                self.write_control(&mut out, false, false);
                 self.state = State::Behind;
                 out.into()
             }
@@ -163,25 +192,25 @@ impl Reader {
         page.await.map(Some)
     }
 
-    fn frames(&mut self, page: Page) -> Bytes {
-        let mut out = Vec::with_capacity(page.body.len() + 256);
-        if !page.is_empty {
-            match page.is_text {
-                true => sse::event(&mut out, Some("data"), None, &page.body),
-                false => sse::binary_event(&mut out, "data", &page.body),
-            }
-        }
+    /// The events of a page: its data, which readers share, and behind it what is this reader's own.
+    fn frames(&mut self, page: Page) -> (Bytes, Bytes) {
+        let data = match (page.is_empty, &page.event) {
+            (true, _) => Bytes::new(),
+            (false, Some(event)) => event.get_or_init(|| data_event(&page)).clone(),
+            (false, None) => data_event(&page),
+        };
         self.state = match (page.closed, page.up_to_date) {
             (true, _) => State::Ended,
             (false, true) => State::CaughtUp,
             (false, false) => State::Behind,
         };
         // Also where the selection saw nothing of it: the reader resumes from here.
-        self.control(&mut out, page.up_to_date, page.closed);
-        out.into()
+        let mut control = Vec::with_capacity(256);
+        self.write_control(&mut control, page.up_to_date, page.closed);
+        (data, control.into())
     }
 
-    fn control(&mut self, out: &mut Vec<u8>, up_to_date: bool, closed: bool) {
+    fn write_control(&mut self, out: &mut Vec<u8>, up_to_date: bool, closed: bool) {
         let next: Offset = self.view.offset();
         let now = self.engine.now();
         // Past the client's own once, then with the clock, so that it never goes back within a response.

@@ -8,6 +8,7 @@ pub mod deprecation;
 pub mod encoding;
 pub mod events;
 pub mod extract;
+pub mod front;
 pub mod headers;
 pub mod ingest;
 pub mod live;

@@ -3,11 +3,12 @@
 //! The token guards everything but health, public keys and what the token of a wake guards; a missing or wrong one is 401 and never 403, which producers take for a
 //! fenced epoch. Sources: PROTOCOL.md §12.7; the Fetch standard for CORS.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use subtle::ConstantTimeEq;
@@ -23,14 +24,17 @@ use super::{encoding, headers as names, multiplex};
 pub fn guard(routes: Router, api: Api) -> Router {
     let guarded = routes
         .layer(middleware::from_fn_with_state(api.clone(), authorise))
-        .layer(CatchPanicLayer::custom(|panic: Box<dyn std::any::Any + Send>| {
-            let reason = panic.downcast_ref::<String>().map(String::as_str);
-            let reason = reason.or(panic.downcast_ref::<&str>().copied()).unwrap_or("unknown");
-            tracing::error!(panic = reason, "a request failed in a way that it should not have");
-            Problem::new(ProblemType::Internal, "a fault of the server; it has been logged").into_response()
-        }))
+        .layer(CatchPanicLayer::custom(|panic: Box<dyn std::any::Any + Send>| caught(&*panic)))
         .layer(cors());
     encoding::compress(guarded).layer(middleware::from_fn_with_state(api, finish))
+}
+
+/// What a request is answered whose handler panicked.
+pub(super) fn caught(panic: &(dyn std::any::Any + Send)) -> Response {
+    let reason = panic.downcast_ref::<String>().map(String::as_str);
+    let reason = reason.or(panic.downcast_ref::<&str>().copied()).unwrap_or("unknown");
+    tracing::error!(panic = reason, "a request failed in a way that it should not have");
+    Problem::new(ProblemType::Internal, "a fault of the server; it has been logged").into_response()
 }
 
 /// What is done to every answer; one step, since each costs every request.
@@ -45,6 +49,12 @@ async fn finish(State(api): State<Api>, request: Request, next: Next) -> Respons
     let mut response = asked.finish(response);
     browser_headers(response.headers_mut());
     api.requests().answered(&method, status, took);
+    tell(&method, &path, status, took);
+    multiplex::share(version, response)
+}
+
+/// One line of the log for an answer, where the log asks for it.
+pub(super) fn tell(method: &Method, path: &str, status: StatusCode, took: Duration) {
     tracing::debug!(
         http.method = %method,
         http.path = path,
@@ -52,7 +62,6 @@ async fn finish(State(api): State<Api>, request: Request, next: Next) -> Respons
         duration_us = took.as_micros() as u64,
         "answered"
     );
-    multiplex::share(version, response)
 }
 
 /// Answers, unless too many others are waiting for their answers.
@@ -76,32 +85,49 @@ fn is_health(path: &str) -> bool {
     path == "/health" || path.starts_with("/health/")
 }
 
-fn is_live(request: &Request) -> bool {
+pub(super) fn is_live(request: &Request) -> bool {
     request.method() == Method::GET
         && request.uri().query().is_some_and(|query| query.split('&').any(|part| part.starts_with("live=")))
 }
 
 async fn authorise(State(api): State<Api>, request: Request, next: Next) -> Response {
-    let path = request.uri().path();
-    let open = is_health(path) || subscriptions::has_its_own_guard(request.method(), path);
-    if let Some(token) = api.settings().token.as_deref().filter(|_| !open) {
-        let given = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let given =
-            given.and_then(|text| text.split_once(' ')).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-        let fits = given.is_some_and(|(_, given)| bool::from(given.trim().as_bytes().ct_eq(token.as_bytes())));
-        if !fits {
-            return Problem::new(ProblemType::Unauthorized, "send `Authorization: Bearer <token>`")
-                .with(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
-                .into_response();
-        }
+    match refusal(&api, &request) {
+        Some(problem) => problem.into_response(),
+        None => next.run(request).await,
     }
-    next.run(request).await
 }
 
-fn browser_headers(headers: &mut HeaderMap) {
+/// Why a request without the token is not answered.
+pub(super) fn refusal(api: &Api, request: &Request) -> Option<Problem> {
+    let token = api.settings().token.as_deref()?;
+    let path = request.uri().path();
+    if is_health(path) || subscriptions::has_its_own_guard(request.method(), path) {
+        return None;
+    }
+    let given = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let given =
+        given.and_then(|text| text.split_once(' ')).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+    let fits = given.is_some_and(|(_, given)| bool::from(given.trim().as_bytes().ct_eq(token.as_bytes())));
+    (!fits).then(|| {
+        Problem::new(ProblemType::Unauthorized, "send `Authorization: Bearer <token>`")
+            .with(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
+    })
+}
+
+pub(super) fn browser_headers(headers: &mut HeaderMap) {
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(names::CROSS_ORIGIN_RESOURCE_POLICY, HeaderValue::from_static("cross-origin"));
     headers.insert(header::VARY, HeaderValue::from_static("Accept, Accept-Encoding, Origin"));
+}
+
+/// What [`cors`] adds to every answer but those to preflights; its `Vary` is among [`browser_headers`].
+pub(super) fn cors_headers(headers: &mut HeaderMap) {
+    static EXPOSED: LazyLock<HeaderValue> = LazyLock::new(|| {
+        let list: Vec<String> = exposed().iter().map(ToString::to_string).collect();
+        names::value(list.join(","))
+    });
+    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED.clone());
 }
 
 fn cors() -> CorsLayer {

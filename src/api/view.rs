@@ -1,6 +1,6 @@
 //! What a protocol read sees of a stream: every change, or the newest of each entity; and how far it has come.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::body::Bytes;
@@ -42,6 +42,8 @@ pub struct Page {
     pub closed: bool,
     /// The schema version whose defaults were filled in.
     pub filled: Option<u32>,
+    /// Of a page that readers share: its event, once one of them has made it.
+    pub event: Option<Arc<OnceLock<Bytes>>>,
 }
 
 impl View {
@@ -153,6 +155,7 @@ impl View {
                 up_to_date: true,
                 closed: false,
                 filled: None,
+                event: None,
             });
         };
         let reading = match self {
@@ -163,14 +166,18 @@ impl View {
         let filled = filler.as_ref().map(|filler| filler.version);
         match self {
             Self::Raw { position } => {
-                let mut page = engine.raw_page(stream, *position).await?;
+                let mut page = match &filler {
+                    None => engine.live_page(handle, stream, *position).await?,
+                    Some(_) => engine.raw_page(stream, *position).await?,
+                };
                 if let Some(filler) = &filler {
                     filler.fill_page(&mut page);
                 }
                 *position = page.next;
                 let json = stream.creation.content_type.is_json();
-                let body = match json {
-                    true => bracketed(&select(page.payload, selection)),
+                let all = selection.is_everything();
+                let body = match json && !all {
+                    true => select(&page.payload, selection),
                     false => page.payload,
                 };
                 Ok(Page {
@@ -180,6 +187,7 @@ impl View {
                     up_to_date: page.up_to_date,
                     closed: page.closed,
                     filled,
+                    event: page.event.filter(|_| all),
                 })
             }
             Self::Folded { start, framed, done } => {
@@ -208,6 +216,7 @@ impl View {
                     up_to_date: page.done,
                     closed: page.done && stream.closed,
                     filled,
+                    event: None,
                 })
             }
         }
@@ -236,15 +245,11 @@ fn bracketed(messages: &Bytes) -> Bytes {
     body.into()
 }
 
-/// The messages `m1,m2` that a selection wants.
-fn select(messages: Bytes, selection: &Selection) -> Bytes {
-    if selection.is_everything() {
-        return messages;
-    }
-    let whole = bracketed(&messages);
+/// Those of an array's messages that a selection wants.
+fn select(messages: &Bytes, selection: &Selection) -> Bytes {
     let wanted = |message: &&str| {
         StoredChange::parse(message).is_some_and(|change| selection.wants(&change.entity_type, &change.key))
     };
-    let split = crate::protocol::json::messages(&whole, usize::MAX).unwrap_or_default();
-    split.into_iter().filter(wanted).collect::<Vec<_>>().join(",").into()
+    let split = crate::protocol::json::messages(messages, usize::MAX).unwrap_or_default();
+    bracketed(&split.into_iter().filter(wanted).collect::<Vec<_>>().join(",").into())
 }

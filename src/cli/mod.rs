@@ -6,6 +6,7 @@
 //! reader that has seen enough (a broken pipe) ends a command quietly.
 
 mod backup;
+mod bench;
 mod bind;
 mod check;
 mod codegen;
@@ -91,6 +92,8 @@ pub enum Command {
     Export(transfer::ExportArgs),
     /// Make a data directory of what `export` wrote.
     Import(transfer::ImportArgs),
+    /// Load a server and say how it did.
+    Bench(Box<Remote<bench::BenchArgs>>),
     /// Print a completion script for a shell.
     Completions(completions::CompletionsArgs),
 }
@@ -127,19 +130,29 @@ impl Connection {
     const DEFAULT_URL: &str = "http://127.0.0.1:4437";
 
     fn client(&self) -> Result<Client, Failure> {
-        // An empty variable is how shells unset one for a single command.
-        let given = |value: &Option<String>| value.clone().filter(|text| !text.is_empty());
-        let url = given(&self.url).or(given(&self.durable_streams_url));
-        let client = Client::new(url.as_deref().unwrap_or(Self::DEFAULT_URL))?;
-        match given(&self.token).or(given(&self.durable_streams_token)) {
-            Some(token) => Ok(client.token(&token)?),
+        let client = Client::new(self.base())?;
+        match self.bearer() {
+            Some(token) => Ok(client.token(token)?),
             None => Ok(client),
         }
+    }
+
+    fn base(&self) -> &str {
+        given(&self.url).or(given(&self.durable_streams_url)).unwrap_or(Self::DEFAULT_URL)
+    }
+
+    fn bearer(&self) -> Option<&str> {
+        given(&self.token).or(given(&self.durable_streams_token))
     }
 
     fn out(&self) -> Out {
         Out::stdout(self.json)
     }
+}
+
+/// An empty variable is how shells unset one for a single command.
+fn given(value: &Option<String>) -> Option<&str> {
+    value.as_deref().filter(|text| !text.is_empty())
 }
 
 /// Runs one command to its end. `args` begins with the program's name.
@@ -181,6 +194,7 @@ impl Command {
             Self::Restore(args) => backup::run_restore(args).await,
             Self::Export(args) => transfer::run_export(args).await,
             Self::Import(args) => transfer::run_import(args).await,
+            Self::Bench(remote) => bench::run(*remote).await,
             Self::Completions(args) => completions::run(args),
         }
     }

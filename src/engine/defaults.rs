@@ -80,10 +80,10 @@ impl Filler {
 
     /// Fills defaults into the messages of a page; it ends earlier where they make it too large.
     pub fn fill_page(&self, page: &mut RawPage) {
-        let whole = [b"[".as_slice(), &page.payload, b"]"].concat();
-        let Ok(messages) = json::messages(&whole, usize::MAX) else { return };
+        let Ok(messages) = json::messages(&page.payload, usize::MAX) else { return };
         let room = page.payload.len().max(PAGE_BYTES_MIN) * 2;
         let (mut filled, mut taken) = (Vec::with_capacity(page.payload.len()), 0);
+        filled.push(b'[');
         for message in &messages {
             if filled.len() > room {
                 break;
@@ -95,10 +95,13 @@ impl Filler {
             filled.push(b',');
             taken += 1;
         }
-        filled.pop();
+        // In the place of the last comma, if there is one.
+        filled.truncate(filled.len().max(2) - 1);
+        filled.push(b']');
+        let cut = (taken < messages.len()).then(|| page.positions().nth(taken)).flatten();
         page.payload = filled.into();
-        if taken < messages.len() {
-            page.next = page.from + taken as u64;
+        if let Some(next) = cut {
+            page.next = next;
             (page.up_to_date, page.closed) = (false, false);
         }
     }

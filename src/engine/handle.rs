@@ -13,12 +13,15 @@ use crate::storage::Store;
 use crate::stream::{Body, Creation, Record, SchemaRef, StreamState, StreamVersion};
 
 use super::Fault;
+use super::recent::{Joined, Recent};
 
 /// One stream, or a name that may become one. Shared by its writers and readers; dropped when idle.
 pub struct Handle {
     pub name: StreamName,
     core: Mutex<Core>,
     published: watch::Sender<Published>,
+    /// The newest messages, while somebody reads them live. Locked on its own, for the time that a page takes.
+    recent: Mutex<Option<Box<Recent>>>,
     /// Held while the fold is read from the log; writers of a typed stream wait for it.
     pub(super) loading: tokio::sync::Mutex<()>,
     /// Held by a merge that has lost to others once.
@@ -133,7 +136,7 @@ impl Core {
     }
 
     /// A live reader of a stream ends, which it used until now.
-    pub fn leave(&mut self, stream: StreamId, now: Timestamp) {
+    fn leave(&mut self, stream: StreamId, now: Timestamp) {
         if self.is_read_live(stream) {
             self.used_at = self.used_at.max(now);
         }
@@ -177,6 +180,7 @@ impl Handle {
             name,
             core: Mutex::new(core),
             published: watch::Sender::new(published),
+            recent: Mutex::new(None),
             loading: Default::default(),
             merging: Default::default(),
         }
@@ -272,6 +276,10 @@ impl Handle {
         let mut core = self.core.lock();
         core.in_flight -= 1;
         core.in_flight_bytes -= staged_bytes(record);
+        if core.is_read_live(record.stream) {
+            // Before it is published: who is woken by that finds it here.
+            self.recent.lock().get_or_insert_with(|| Box::new(Recent::of(record.stream))).push(record);
+        }
         if record.count > 0
             && let Some(fold) = &mut core.fold
         {
@@ -302,6 +310,21 @@ impl Handle {
                 (_, None) => {}
             }
         });
+    }
+
+    /// A page of the newest messages from `from`, where it is kept in memory.
+    pub(super) fn recent(&self, stream: &PublishedStream, from: Position, bytes_max: usize) -> Option<Joined> {
+        let json = stream.creation.content_type.is_json();
+        self.recent.lock().as_mut()?.page(stream.id, from, stream.tail, bytes_max, json)
+    }
+
+    /// A live reader of a stream has gone; with the last one goes what was kept for them.
+    pub(super) fn leave(&self, stream: StreamId, now: Timestamp) {
+        let mut core = self.core.lock();
+        core.leave(stream, now);
+        if core.live.is_none_or(|(_, count)| count == 0) {
+            *self.recent.lock() = None;
+        }
     }
 
     /// Called by the committer: the record was not written, and nothing staged after it here will be.

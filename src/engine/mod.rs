@@ -20,6 +20,7 @@ pub mod live_report;
 pub mod migration;
 mod quarantine;
 mod read;
+mod recent;
 pub mod registry;
 mod retention;
 mod shed;
@@ -152,7 +153,7 @@ impl Drop for LiveReader {
     fn drop(&mut self) {
         self.engine.counters.live_readers.fetch_sub(1, Ordering::Relaxed);
         if let Some(stream) = self.stream {
-            self.handle.lock().leave(stream, self.engine.now());
+            self.handle.leave(stream, self.engine.now());
         }
     }
 }

@@ -81,8 +81,7 @@ impl Engine {
             ReadFrom::Tail => stream.tail,
         };
         let page = self.raw_page(&stream, from).await?;
-        let body = [b"[".as_slice(), &page.payload, b"]"].concat();
-        let entries = serde_json::from_slice(&body).map_err(|e| Fault::Storage(e.to_string()))?;
+        let entries = serde_json::from_slice(&page.payload).map_err(|e| Fault::Storage(e.to_string()))?;
         Ok(QuarantinePage { entries, next: Offset::at(page.next), up_to_date: page.up_to_date })
     }
 

@@ -1,27 +1,40 @@
 //! Raw reads: every message of a stream, in order, a page at a time; and waiting for more.
 
-use std::sync::Arc;
+use std::ops::Range;
+use std::sync::{Arc, OnceLock};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use tokio::sync::watch;
 
 use crate::model::{Offset, Position, StreamName};
 use crate::storage::Run;
 
 use super::handle::{Handle, Published, PublishedStream};
+use super::recent::Joined;
 use super::{Engine, Fault};
 
 /// A page of a stream's own bytes.
 #[derive(Debug)]
 pub struct RawPage {
-    /// JSON: `m1,m2` without brackets. Bytes: as they came.
+    /// JSON: the messages as an array. Bytes: as they came.
     pub payload: Bytes,
     pub from: Position,
     pub next: Position,
+    /// The positions of its messages or bytes: one range, unless something was let go or passed over in between.
+    pub ranges: Vec<Range<Position>>,
     /// Whether it reaches the tail as of now.
     pub up_to_date: bool,
     /// Whether nothing will ever follow.
     pub closed: bool,
+    /// Where readers share the page, what the edge has made of it for the first of them.
+    pub event: Option<Arc<OnceLock<Bytes>>>,
+}
+
+impl RawPage {
+    /// Where each message stands.
+    pub fn positions(&self) -> impl Iterator<Item = Position> {
+        self.ranges.iter().cloned().flatten()
+    }
 }
 
 impl Engine {
@@ -112,16 +125,34 @@ impl Engine {
         let from = from.clamp(stream.creation.start, stream.tail);
         self.check_kept(stream, Offset::at(from))?;
         if from == stream.tail {
-            let (payload, next) = (Bytes::new(), from);
-            return Ok(RawPage { payload, from, next, up_to_date: true, closed: stream.closed });
+            let payload = Bytes::from_static(if stream.creation.content_type.is_json() { b"[]" } else { b"" });
+            let (ranges, closed) = (Vec::new(), stream.closed);
+            return Ok(RawPage { payload, from, next: from, ranges, up_to_date: true, closed, event: None });
         }
         let runs = self.read_runs(stream, from, stream.tail).await?;
         // Where nothing was found, nothing is left up to the tail.
         let next = runs.last().map_or(stream.tail, |run| run.first + run.count);
         let json = stream.creation.content_type.is_json();
-        let payload = join(&runs, json);
+        let payload = joined(runs.iter().map(|run| &run.payload), json);
         let up_to_date = next == stream.tail;
-        Ok(RawPage { payload, from, next, up_to_date, closed: up_to_date && stream.closed })
+        let (ranges, closed) = (ranges(&runs), up_to_date && stream.closed);
+        Ok(RawPage { payload, from, next, ranges, up_to_date, closed, event: None })
+    }
+
+    /// The same for who follows the tail: what was appended just now is in memory, once for all readers.
+    pub async fn live_page(
+        &self,
+        handle: &Handle,
+        stream: &PublishedStream,
+        from: Position,
+    ) -> Result<RawPage, Fault> {
+        let Some(Joined { payload, next, event, .. }) = handle.recent(stream, from, self.limits().page_bytes_max)
+        else {
+            return self.raw_page(stream, from).await;
+        };
+        let up_to_date = next == stream.tail;
+        let (ranges, closed) = (Vec::from([from..next]), up_to_date && stream.closed);
+        Ok(RawPage { payload, from, next, ranges, up_to_date, closed, event: Some(event) })
     }
 
     pub(super) async fn read_runs(
@@ -195,17 +226,33 @@ fn cut_off(stream: &PublishedStream, given: Offset) -> Fault {
     Fault::CutOff { given, floor: Offset::at(stream.floor) }
 }
 
-fn join(runs: &[Run], json: bool) -> Bytes {
-    let mut payload = match runs {
-        [only] => only.payload.clone(),
-        _ => {
-            let mut joined = BytesMut::with_capacity(runs.iter().map(|run| run.payload.len()).sum());
-            runs.iter().for_each(|run| joined.extend_from_slice(&run.payload));
-            joined.freeze()
+/// The positions that runs cover.
+fn ranges(runs: &[Run]) -> Vec<Range<Position>> {
+    let mut ranges: Vec<Range<Position>> = Vec::new();
+    for run in runs {
+        match ranges.last_mut().filter(|last| last.end == run.first) {
+            Some(last) => last.end += run.count,
+            None => ranges.push(run.first..run.first + run.count),
         }
-    };
-    if json {
-        payload.truncate(payload.len().saturating_sub(1));
     }
-    payload
+    ranges
+}
+
+/// Payloads as one: of JSON, where each message is followed by a comma, as an array.
+pub(super) fn joined<'a>(payloads: impl Iterator<Item = &'a Bytes> + Clone, json: bool) -> Bytes {
+    let mut rest = payloads.clone();
+    if !json && let (Some(only), None) = (rest.next(), rest.next()) {
+        return only.clone();
+    }
+    let mut joined = Vec::with_capacity(payloads.clone().map(Bytes::len).sum::<usize>() + 2);
+    if json {
+        joined.push(b'[');
+    }
+    payloads.for_each(|payload| joined.extend_from_slice(payload));
+    if json {
+        // In the place of the last comma, if there is one.
+        joined.truncate(joined.len().max(2) - 1);
+        joined.push(b']');
+    }
+    joined.into()
 }

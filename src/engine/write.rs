@@ -85,7 +85,7 @@ impl Content {
         }
         let messages = json::messages(&body, limits.batch_messages_max)?;
         for (index, message) in messages.iter().enumerate() {
-            json::check_well_formed(message, limits.json_depth_max)
+            json::check_depth(message, limits.json_depth_max)
                 .map_err(|e| json::JsonFault::Message { index, reason: e.to_string() })?;
         }
         Ok(Self::of_messages(messages.iter().map(|m| m.as_bytes())))

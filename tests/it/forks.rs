@@ -339,6 +339,8 @@ impl World {
         loop {
             let page = self.runtime.block_on(self.engine.raw_page(&stream, at)).unwrap();
             let text = String::from_utf8(page.payload.to_vec()).unwrap();
+            // An array, where the stream is of JSON.
+            let text = text.trim_start_matches('[').trim_end_matches(']');
             messages.extend(text.split(',').filter(|message| !message.is_empty()).map(str::to_owned));
             at = page.next;
             if page.up_to_date {
@@ -469,7 +471,8 @@ async fn forks_taken_while_the_source_is_written_begin_as_it_does() {
         let mut at = stream.creation.start;
         while at < stream.tail {
             let page = engine.raw_page(&stream, at).await.unwrap();
-            all.extend_from_slice(&page.payload);
+            // Without the array's brackets.
+            all.extend_from_slice(&page.payload[1..page.payload.len() - 1]);
             all.push(b',');
             at = page.next;
         }

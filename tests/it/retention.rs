@@ -241,8 +241,7 @@ impl World {
     fn page(&self, reader: &mut Reader, stream: &PublishedStream) -> Result<bool, Fault> {
         if !reader.folds {
             let page = self.runtime.block_on(self.engine.raw_page(stream, reader.at.position))?;
-            let messages: Vec<Value> =
-                serde_json::from_str(&format!("[{}]", std::str::from_utf8(&page.payload).unwrap())).unwrap();
+            let messages: Vec<Value> = serde_json::from_slice(&page.payload).unwrap();
             messages.iter().for_each(|message| take(&mut reader.holds, &message.to_string()));
             reader.at = Start { position: page.next, walk_mark: None };
             return Ok(page.up_to_date);

@@ -137,7 +137,7 @@ pub fn units_of(kind: Kind, payload: &[u8]) -> Vec<String> {
     if kind == Kind::Bytes {
         return text.chars().map(String::from).collect();
     }
-    let messages: Vec<Box<serde_json::value::RawValue>> = serde_json::from_str(&format!("[{text}]")).unwrap();
+    let messages: Vec<Box<serde_json::value::RawValue>> = serde_json::from_str(text).unwrap();
     messages.iter().map(|message| unit_of(kind, message.get())).collect()
 }
 

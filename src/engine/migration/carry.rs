@@ -86,7 +86,7 @@ pub fn carried(plan: &Plan, item: &FoldedItem, limits: &Limits) -> Carried {
             format!("it would have {} bytes; {} are allowed", text.len(), limits.value_bytes_max),
         );
     }
-    match json::check_well_formed(&text, limits.json_depth_max) {
+    match json::check_depth(&text, limits.json_depth_max) {
         Ok(()) => Carried::Rewritten { text, version },
         Err(_) => fails("maxDepth", format!("it would be nested deeper than {}", limits.json_depth_max)),
     }
