@@ -262,7 +262,7 @@ impl From<Fault> for Problem {
                 ForkFault::Unfinished | ForkFault::SubOffset { .. } => P::MalformedForkPoint,
             }),
             Fault::BeyondTail { .. } => plain(P::OffsetBeyondTail),
-            Fault::Former { .. } => plain(P::OffsetGone),
+            Fault::Former { .. } | Fault::CutOff { .. } => plain(P::OffsetGone),
             Fault::Forgotten { .. } | Fault::NotKept { .. } => plain(P::HistoryGone),
             Fault::Json(JsonFault::TooManyMessages { .. }) => plain(P::TooLarge),
             Fault::Json(_) => plain(P::MalformedBody),

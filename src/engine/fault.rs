@@ -32,6 +32,9 @@ pub enum Fault {
     /// A fork cannot begin where its source lacks changes. 410.
     #[error("changes below {kept_from} that were replaced are not kept, so no fork begins at {given}")]
     NotKept { given: Offset, kept_from: Offset },
+    /// A restore from a backup has cut off the history that gave it; read from -1. 410.
+    #[error("offset {given} is of a history that a restore from a backup has cut off; new changes lie above {floor}")]
+    CutOff { given: Offset, floor: Offset },
     /// 400.
     #[error(transparent)]
     Json(#[from] JsonFault),

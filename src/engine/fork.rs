@@ -210,7 +210,7 @@ impl Engine {
             return Err(Fault::Former { given: offset, start: Offset::at(start) });
         }
         let anchor = offset.position.max(start);
-        let kept_from = self.kept(source).history_from;
+        let kept_from = self.kept_of(source).history_from;
         if anchor > start && anchor < kept_from {
             return Err(Fault::NotKept { given: offset, kept_from: Offset::at(kept_from) });
         }
@@ -409,14 +409,12 @@ impl Engine {
         if plan.fold.as_ref().is_some_and(|(_, read_at)| *read_at != shift) {
             return Ok(None);
         }
-        let inherited = at - state.creation.start;
+        let length = (state.tail - state.creation.start).saturating_sub(state.skipped).max(1);
+        let inherited = (at - state.creation.start).min(length);
         let bytes = match state.is_json() {
             false => inherited,
             // By the source's mean: for estimates only.
-            true => {
-                (state.bytes + above.map_or(0, |fork| fork.bytes)) / (state.tail - state.creation.start).max(1)
-                    * inherited
-            }
+            true => (state.bytes + above.map_or(0, |fork| fork.bytes)) / length * inherited,
         };
         Ok(Some(Creation {
             name: handle.name.clone(),

@@ -53,7 +53,7 @@ pub use fault::{ChangeFault, Fault};
 pub use folded::{CollectionSchema, FoldedItem, FoldedPage, Pin, Selection, Start};
 pub use fork::{ForkFault, ForkRequest};
 pub use handle::{Handle, Published, PublishedStream};
-pub use read::RawPage;
+pub use read::{RawPage, Standing};
 pub use shed::{Shed, Sheds};
 pub use write::{AppendRequest, Appended, CreateRequest, Created};
 

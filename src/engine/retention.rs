@@ -143,7 +143,7 @@ impl Sieve for Newest {
 
 impl Engine {
     /// What is left of a stream's history, what it has inherited included.
-    pub fn kept(&self, stream: &PublishedStream) -> Kept {
+    pub fn kept_of(&self, stream: &PublishedStream) -> Kept {
         let own = self.store.kept(stream.id);
         let mut inherited = Kept::default();
         let (mut fork, mut shift, mut cut) = (stream.creation.fork.clone(), 0, Position::MAX);
@@ -164,7 +164,7 @@ impl Engine {
         if reached <= stream.creation.start || stream.schema.is_none() {
             return Ok(());
         }
-        let from = self.kept(stream).deletes_from;
+        let from = self.kept_of(stream).deletes_from;
         match reached < from {
             true => Err(Fault::Forgotten { given, kept_from: Offset::at(from) }),
             false => Ok(()),

@@ -260,7 +260,7 @@ impl Engine {
         let Some(state) = core.state.as_ref().or(born.as_ref().map(|(_, state)| state)) else {
             return Err(Fault::NoStream(handle.name.clone()));
         };
-        let (first, begins) = (state.tail, born.is_some());
+        let (first, begins) = (state.next(), born.is_some());
         let append = Append {
             content_type: Some(ContentType::json()),
             producer: writer.producer.clone(),

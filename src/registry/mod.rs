@@ -32,7 +32,7 @@ pub mod lifecycle;
 pub mod migration;
 pub mod pattern;
 pub mod reference;
-mod schema;
+pub(crate) mod schema;
 pub mod search;
 pub mod state;
 pub mod subject;

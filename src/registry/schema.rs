@@ -10,7 +10,8 @@ use std::sync::{Arc, Mutex};
 use jsonschema::{Draft, PatternOptions, Registry, Retrieve, Uri, ValidationOptions, Validator};
 use serde_json::{Map, Value};
 
-use super::cost::{APPLIED_MAX, Costs, NESTED_MAX, Scope};
+pub(crate) use super::cost::Scope;
+use super::cost::{APPLIED_MAX, Costs, NESTED_MAX};
 use super::document::{DocumentFault, FaultCode};
 use super::validate::message_of;
 
@@ -262,6 +263,6 @@ impl<'a> Walk<'a> {
 }
 
 /// The pointer to a member. Source: RFC 6901.
-pub(super) fn child(pointer: &str, member: &str) -> String {
+pub(crate) fn child(pointer: &str, member: &str) -> String {
     format!("{pointer}/{}", member.replace('~', "~0").replace('/', "~1"))
 }

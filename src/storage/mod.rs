@@ -179,7 +179,8 @@ pub trait Store: Send + Sync + 'static {
     /// The stream of that name, also one that is only kept for its forks.
     fn find(&self, name: &StreamName) -> Option<StreamId>;
 
-    /// What is known of a stream. Waits for nothing: records in flight are not in it.
+    /// What is known of a stream. Waits for nothing: records in flight are not in it. Its `floor` says from which position on
+    /// records may add to it: below, a history that a restore has cut off may have had others.
     fn load(&self, stream: StreamId) -> Option<StreamState>;
 
     /// Live streams that do not live for ever, but for soft-deleted ones; each with its last use that reached the log.

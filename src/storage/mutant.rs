@@ -34,10 +34,16 @@ pub enum Mutant {
     ClusterWithoutProducers,
     /// Clustering leaves out deletions although what they deleted is still there.
     ForgetDeletesEarly,
+    /// A backup takes what the server has written and not yet made durable.
+    BackupAhead,
+    /// A restore brings back what nobody needed any more, without what has become of it.
+    RestoreFreed,
+    /// What goes on after a restore gives out the offsets again that were cut off.
+    RestoreInPlace,
 }
 
 impl Mutant {
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 17] = [
         Self::AckBeforeBarrier,
         Self::SkipDirSync,
         Self::ReuseOffset,
@@ -52,6 +58,9 @@ impl Mutant {
         Self::TrustBody,
         Self::ClusterWithoutProducers,
         Self::ForgetDeletesEarly,
+        Self::BackupAhead,
+        Self::RestoreFreed,
+        Self::RestoreInPlace,
     ];
 
     /// What `KEYFOLD_MUTANT` calls it.
@@ -71,6 +80,9 @@ impl Mutant {
             Self::TrustBody => "trust_body",
             Self::ClusterWithoutProducers => "cluster_without_producers",
             Self::ForgetDeletesEarly => "forget_deletes_early",
+            Self::BackupAhead => "backup_ahead",
+            Self::RestoreFreed => "restore_freed",
+            Self::RestoreInPlace => "restore_in_place",
         }
     }
 }

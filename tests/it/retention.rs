@@ -155,7 +155,7 @@ impl World {
     }
 
     fn cluster(&mut self, choice: Choice) {
-        let kept = |world: &Self| world.stream(0).map_or(0, |stream| world.engine.kept(&stream).history_from);
+        let kept = |world: &Self| world.stream(0).map_or(0, |stream| world.engine.kept_of(&stream).history_from);
         let before = kept(self);
         self.journal.cluster(choice);
         self.counts.left_out += u64::from(kept(self) > before);
@@ -172,7 +172,7 @@ impl World {
         let source = self.rng.usize(..self.told.len());
         let Some(stream) = self.stream(source).filter(|_| self.told.len() < 6) else { return };
         let at = self.rng.u64(stream.creation.start..=stream.tail);
-        let kept_from = self.engine.kept(&stream).history_from;
+        let kept_from = self.engine.kept_of(&stream).history_from;
         let name = self.told.len();
         let request = CreateRequest {
             name: stream_name(name),
@@ -375,7 +375,7 @@ fn a_deletion_keeps_the_version_it_deleted() {
     world.clock.advance(Duration::from_millis(3_100));
     world.cluster(Choice::Segments);
     world.restart();
-    assert!(world.engine.kept(&world.stream(0).unwrap()).history_from > 2);
+    assert!(world.engine.kept_of(&world.stream(0).unwrap()).history_from > 2);
     send(&mut world, &version(5));
     let mut reader = Reader { name: 0, folds: true, at: Start::beginning(), holds: Entities::new() };
     let stream = world.stream(0).unwrap();

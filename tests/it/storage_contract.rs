@@ -171,7 +171,7 @@ fn create_as(id: StreamId, name: &str, start: u64, content_type: ContentType) ->
     Staged { record: record(id, start, Body::Create(creation)), decided_on: StreamVersion(0) }
 }
 
-fn create(id: StreamId, name: &str, start: u64) -> Staged {
+pub(super) fn create(id: StreamId, name: &str, start: u64) -> Staged {
     create_as(id, name, start, ContentType::json())
 }
 
@@ -223,7 +223,7 @@ pub(super) fn tuple(id: &str, epoch: u64, seq: u64) -> Producer {
 }
 
 /// All of what a state says, comparable.
-fn facts(state: &StreamState) -> String {
+pub(super) fn facts(state: &StreamState) -> String {
     let producers: BTreeMap<_, _> = state.producers.iter().collect();
     let mut bare = state.clone();
     bare.producers.clear();

@@ -9,9 +9,11 @@ use super::node::Dialect;
 pub(super) fn is_asserted(format: &str, dialect: Dialect) -> bool {
     use Dialect::{Draft4, Draft6, Draft7};
     match format {
-        "date" | "date-time" | "email" | "hostname" | "ipv4" | "ipv6" | "regex" | "time" | "uri" => true,
+        "date" | "date-time" | "email" | "hostname" | "idn-email" | "ipv4" | "ipv6" | "regex" | "time" | "uri" => {
+            true
+        }
         "json-pointer" | "uri-reference" | "uri-template" => dialect != Draft4,
-        "iri" | "iri-reference" | "relative-json-pointer" => !matches!(dialect, Draft4 | Draft6),
+        "idn-hostname" | "iri" | "iri-reference" | "relative-json-pointer" => !matches!(dialect, Draft4 | Draft6),
         "duration" | "uuid" => !matches!(dialect, Draft4 | Draft6 | Draft7),
         _ => false,
     }
@@ -32,8 +34,8 @@ pub(super) fn samples(format: &str) -> &'static [&'static str] {
         "date-time" => &["2024-02-29T12:00:00Z", "1999-12-31T23:59:59.123+01:00", "2024-01-01T00:00:00.000000Z"],
         "time" => &["12:00:00Z", "23:59:59.5+01:00"],
         "duration" => &["P1D", "PT1H", "P1Y2M3DT4H5M6S"],
-        "email" => &["a@b.co", "somebody@example.com", "first.last+tag@sub.example.org"],
-        "hostname" => &["a", "example.com", "a-long-label.sub.example.org"],
+        "email" | "idn-email" => &["a@b.co", "somebody@example.com", "first.last+tag@sub.example.org"],
+        "hostname" | "idn-hostname" => &["a", "example.com", "a-long-label.sub.example.org"],
         "ipv4" => &["1.2.3.4", "192.168.100.200", "127.0.0.1"],
         "ipv6" => &["::", "::1", "2001:db8:85a3:1:2:8a2e:370:7334"],
         "uri" | "iri" => {

@@ -61,6 +61,10 @@ pub(crate) fn encode_state(state: &StreamState) -> Vec<u8> {
         put_varint(&mut out, fork.0);
         put_varint(&mut out, *at);
     }
+    // Only where a stream went on after a restore: what earlier versions wrote ends here.
+    if state.skipped > 0 {
+        put_varint(&mut out, state.skipped);
+    }
     out
 }
 
@@ -104,12 +108,15 @@ pub(crate) fn decode_state(bytes: &[u8]) -> Option<StreamState> {
     };
     let pins =
         (0..from.varint()?).map(|_| Some((StreamId(from.varint()?), from.varint()?))).collect::<Option<_>>()?;
+    let skipped = if from.is_empty() { 0 } else { from.varint()? };
     let gone = false;
     from.is_empty().then_some(StreamState {
         id,
         creation,
         version,
         tail,
+        skipped,
+        floor: 0,
         bytes,
         closed,
         gone,
@@ -182,6 +189,8 @@ mod tests {
             }),
             version: StreamVersion(9),
             tail: 77,
+            skipped: u64::from(closing) * 12,
+            floor: 0,
             bytes: 1234,
             closed: (closing > 0).then(|| Closing { by: (closing > 1).then(|| tuple(1, 2)) }),
             gone: false,

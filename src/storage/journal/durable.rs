@@ -61,6 +61,8 @@ pub(super) struct Durable {
     former: Mutex<HashMap<StreamName, Former>>,
     /// Below it, a name may have had positions that nothing tells of any more.
     former_floor: AtomicU64,
+    /// What restores have lifted positions to, in order.
+    lifts: Vec<Position>,
     tracker: Mutex<Tracker>,
 }
 
@@ -156,6 +158,23 @@ impl Durable {
     /// The stream has ended, as a cluster says.
     pub fn restore_end(&self, id: StreamId) {
         self.remove(id);
+    }
+
+    /// The journal was restored: below the last of these nothing is given out any more.
+    pub fn lift(&mut self, lifts: Vec<Position>) {
+        let floor = lifts.last().copied().unwrap_or(0);
+        self.raise(0, floor);
+        self.raise_former_floor(floor);
+        self.lifts = lifts;
+    }
+
+    pub fn lifts(&self) -> &[Position] {
+        &self.lifts
+    }
+
+    /// Whether a restore may have passed over what lies between two positions of a stream.
+    pub fn is_passed_over(&self, known: &Known, from: Position, to: Position) -> bool {
+        known.skipped > 0 && self.lifts.iter().any(|lift| from < *lift && to <= *lift)
     }
 
     /// Numbers and positions below these were given to streams that nothing else may tell of any more.
@@ -280,7 +299,11 @@ impl Durable {
     }
 
     pub fn load(&self, id: StreamId) -> Option<StreamState> {
-        self.streams.get(&id).map(|entry| entry.state.clone())
+        let floor = match mutant::is_on(Mutant::RestoreInPlace) {
+            true => 0,
+            false => self.lifts.last().copied().unwrap_or(0),
+        };
+        self.streams.get(&id).map(|entry| StreamState { floor, ..entry.state.clone() })
     }
 
     /// The live streams, in no order.
@@ -383,7 +406,8 @@ impl Durable {
     /// The stream's durable tail, and the records of `from..to` that memory knows of, until they take `bytes_max`.
     pub fn postings(&self, id: StreamId, from: Position, to: Position, bytes_max: u64) -> Option<Known> {
         let entry = self.streams.get(&id)?;
-        let (start, tail) = (entry.state.creation.own_start(), entry.state.tail);
+        let StreamState { tail, skipped, .. } = entry.state;
+        let start = entry.state.creation.own_start();
         let begin = entry.postings.partition_point(|posting| posting.end() <= from);
         let mut bytes = 0;
         let postings = entry.postings[begin..]
@@ -395,7 +419,7 @@ impl Durable {
             })
             .copied()
             .collect();
-        Some(Known { start, tail, catalogued_to: entry.catalogued_to, kept: entry.kept, postings })
+        Some(Known { start, tail, skipped, catalogued_to: entry.catalogued_to, kept: entry.kept, postings })
     }
 
     /// A segment ends at `through`: remembers what the streams it touched are like now.
@@ -471,6 +495,8 @@ impl Durable {
 pub(super) struct Known {
     pub start: Position,
     pub tail: Position,
+    /// See [`StreamState::skipped`].
+    pub skipped: u64,
     /// Below it, only the catalogue knows.
     pub catalogued_to: Position,
     pub kept: Kept,

@@ -14,6 +14,7 @@
 //! cluster 9 life=14 base=4611686018427387904 len=40000 directory=39000 number=2 at=210000000 folded=1
 //! ready 6 life=11 size=67108864
 //! free 2
+//! lift 1099511660000 at=201000000 time=1790000000000
 //! crc32c 9f3a0c21
 //! ```
 //!
@@ -28,6 +29,9 @@
 //!
 //! The floor is what else was told by the segments that are freed: the next stream's number, where new streams'
 //! positions begin, and the last commit time. Until something is freed neither line is there, and the version is 1.
+//!
+//! A lift says that the journal was restored from a backup that ended at a journal position: what followed there is cut
+//! off, and may have given out stream positions below the lift. Once there is one the version is 3.
 
 use std::fmt::Write as _;
 use std::io;
@@ -44,8 +48,10 @@ use crate::storage::mutant::{self, Mutant};
 const NAME: &str = "MANIFEST";
 const NEW: &str = "MANIFEST.new";
 const HEAD: &str = "keyfold-journal";
-/// The version written once there was a clustering; before that it is 2 once something was freed, and 1 before that.
+/// The version written once there was a clustering, or the journal was restored.
 const VERSION: u32 = 3;
+/// The version written once something was freed; before that it is 1.
+const VERSION_FREED: u32 = 2;
 
 /// The journal's files at one moment.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
@@ -63,6 +69,8 @@ pub(super) struct Manifest {
     pub floor: Floor,
     pub clustered: Clustered,
     pub clusters: Vec<ClusterFile>,
+    /// Restores from backups, each above those before.
+    pub lifts: Vec<Lift>,
     pub ready: Vec<Ready>,
     /// Files that hold nothing that is needed, to be zeroed and used again.
     pub free: Vec<u64>,
@@ -104,6 +112,17 @@ pub(super) struct ClusterFile {
     pub at: u64,
     /// It holds streams that may lose something.
     pub folded: bool,
+}
+
+/// A restore, which cut off what followed in the journal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Lift {
+    /// No stream position below it may be given out any more: what was cut off may have given it out.
+    pub to: Position,
+    /// Journal position at which it was cut.
+    pub at: u64,
+    /// When.
+    pub time: Timestamp,
 }
 
 /// A segment that holds a part of the journal.
@@ -167,24 +186,30 @@ pub(super) fn cluster_name(number: u64) -> String {
 impl Manifest {
     /// `None` where there is none. Comes before the first [`Manifest::store`] of a process.
     pub fn load(disk: &dyn Disk) -> Result<Option<Self>, ManifestFault> {
+        let found = Self::peek(disk)?;
+        // After a crash while it was replaced both names may lead to one file: that must not be written to.
+        if disk.open(NEW).and_then(|file| read_all(&*file)).is_ok_and(|new| new.iter().any(|byte| *byte != 0)) {
+            disk.unlink(NEW)?;
+        }
+        Ok(found)
+    }
+
+    /// As [`Manifest::load`], of a journal that may be another process's: changes nothing.
+    pub fn peek(disk: &dyn Disk) -> Result<Option<Self>, ManifestFault> {
         let file = match disk.open(NAME) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             opened => opened?,
         };
         let bytes = read_all(&*file)?;
-        // After a crash while it was replaced both names may lead to one file: that must not be written to.
-        if disk.open(NEW).and_then(|file| read_all(&*file)).is_ok_and(|new| new.iter().any(|byte| *byte != 0)) {
-            disk.unlink(NEW)?;
-        }
         let text = std::str::from_utf8(&bytes).map_err(|_| ManifestFault::Damaged("it is not text"))?;
         Self::parse(text).map(Some)
     }
 
     fn encode(&self) -> String {
-        let version = match (self.clustered.count, self.freed.is_empty()) {
-            (1.., _) => VERSION,
-            (0, false) => 2,
-            (0, true) => 1,
+        let version = match (self.clustered.count > 0 || !self.lifts.is_empty(), self.freed.is_empty()) {
+            (false, true) => 1,
+            (false, false) => VERSION_FREED,
+            (true, _) => VERSION,
         };
         let mut out = format!("{HEAD} {version}\n");
         let _ = writeln!(
@@ -214,6 +239,9 @@ impl Manifest {
                 "cluster {number} life={life} base={base} len={len} directory={directory} number={clustering} at={at} \
                  folded={folded}"
             );
+        }
+        for Lift { to, at, time } in &self.lifts {
+            let _ = writeln!(out, "lift {to} at={at} time={}", time.as_millis());
         }
         for Ready { file, life, size } in &self.ready {
             let _ = writeln!(out, "ready {file} life={life} size={size}");
@@ -248,6 +276,7 @@ impl Manifest {
         }
         let in_order = manifest.live.windows(2).all(|pair| pair[0].base <= pair[1].base)
             && manifest.freed.windows(2).all(|pair| pair[0].end < pair[1].start)
+            && manifest.lifts.windows(2).all(|pair| pair[0].to < pair[1].to)
             && manifest.freed.iter().all(|part| part.start < part.end)
             && !manifest.live.iter().any(|live| manifest.freed.iter().any(|part| part.contains(&live.base)))
             && manifest.clusters.iter().all(ClusterFile::is_sound)
@@ -294,6 +323,11 @@ impl Manifest {
                 clustering: field("number")?,
                 at: field("at")?,
                 folded: field("folded")? != 0,
+            }),
+            "lift" => self.lifts.push(Lift {
+                to: number.parse().ok()?,
+                at: field("at")?,
+                time: Timestamp::from_millis(field("time")?),
             }),
             "ready" => self.ready.push(Ready {
                 file: number.parse().ok()?,
@@ -496,6 +530,9 @@ mod tests {
         manifest().store(&disk).unwrap();
         disk.power_loss(1);
         assert_eq!(Manifest::load(&disk).unwrap(), Some(manifest()));
+        let mut restored = manifest();
+        restored.lifts = vec![Lift { to: 70, at: 5, time: Timestamp::from_millis(9) }];
+        assert_eq!(Manifest::parse(&restored.encode()).unwrap(), restored);
         with_a_gap().store(&disk).unwrap();
         assert_eq!(Manifest::load(&disk).unwrap(), Some(with_a_gap()));
         with_clusters().store(&disk).unwrap();

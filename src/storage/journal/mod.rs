@@ -3,7 +3,9 @@
 //! What is appended is encoded by its writer, takes its place in the `queue`, and is made durable by the
 //! `committer` together with everything staged beside it. `durable` is what readers see, `read` how bytes are
 //! found again, `recovery` how a journal comes up, `space` when a disk counts as full, `reclaim` which segments are
-//! given back, `cluster` how older ones are written again by stream, `manifest` which files there are. Decides nothing about streams: [`crate::stream::StreamState`] moves itself.
+//! given back, `cluster` how older ones are written again by stream, `manifest` which files there are. `backup` copies a
+//! journal that is written to, `restore` makes one of a copy. Decides nothing about streams:
+//! [`crate::stream::StreamState`] moves itself.
 //!
 //! Invariant: a byte is shown to anyone only after the barrier that made it durable; positions are contiguous from the
 //! first segment to the last, but for what was freed; what the committer has synced never changes.
@@ -12,6 +14,7 @@
 //! second journal; one that tells the catalogue of sealed segments and gives back those that nobody needs. A journal driven by hand has none and does the
 //! same in the caller's.
 
+pub mod backup;
 mod cluster;
 mod committer;
 pub(crate) mod durable;
@@ -21,6 +24,7 @@ mod queue;
 mod read;
 mod reclaim;
 mod recovery;
+pub mod restore;
 mod segment;
 mod space;
 mod threads;
@@ -80,6 +84,9 @@ pub struct JournalOptions {
     pub by_hand: bool,
     /// How many sealed segments there are before they are clustered; 0 for never.
     pub cluster_after: usize,
+    /// Of a new journal that goes on from another one: what restores have lifted positions to there, see
+    /// [`Journal::lifts`]. One that is there has its own.
+    pub lifts: Vec<Position>,
 }
 
 impl JournalOptions {
@@ -94,6 +101,7 @@ impl JournalOptions {
             mark_after: Duration::from_millis(50),
             by_hand: false,
             cluster_after: Self::CLUSTER_AFTER,
+            lifts: Vec::new(),
         }
     }
 }
@@ -253,6 +261,12 @@ impl Journal {
             }
         }
         Ok(ends.into_iter().collect())
+    }
+
+    /// What restores from backups have lifted positions to, in order: a stream may skip what lies below one of these, and
+    /// nothing below the last is given out any more.
+    pub fn lifts(&self) -> Vec<Position> {
+        self.shared.durable.lifts().to_vec()
     }
 
     /// Commits what is staged now; returns how many calls of `append` that were. For a journal driven by hand.

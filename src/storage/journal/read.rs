@@ -14,7 +14,7 @@ use crate::stream::{Creation, Lengths};
 
 use super::Shared;
 use super::cluster::CLUSTERED;
-use super::durable::Posting;
+use super::durable::{Known, Posting};
 use super::segment::Segment;
 
 /// Bytes of others that are read along rather than skipped.
@@ -103,19 +103,31 @@ impl Shared {
         if from >= to || from >= known.catalogued_to {
             return Ok(known.postings);
         }
+        let until = to.min(known.catalogued_to);
         let catalogue = self.catalogue.read().clone();
         let catalogue = catalogue.ok_or_else(|| std::io::Error::other("the store is closed"))?;
-        let found = catalogue.postings(stream, from, to.min(known.catalogued_to), room);
-        match found {
-            Ok(found) if !found.is_empty() => match hole(&found, from.max(known.kept.history_from)) {
+        match catalogue.postings(stream, from, until, room) {
+            Ok(found) if !found.is_empty() => match self.hole(&known, &found, from) {
                 None => Ok(found),
                 Some(at) => Err(self.catalogue_is_damaged(format!("it misses position {at} of stream {stream}"))),
             },
-            // Clustering may have left out all that lay there.
-            Ok(_) if to.min(known.catalogued_to) <= known.kept.history_from => Ok(known.postings),
+            // Clustering may have left out all that lay there, or a restore nothing; what follows is in memory, if anything.
+            Ok(_) if until <= known.kept.history_from => Ok(known.postings),
+            Ok(_) if self.durable.is_passed_over(&known, from, until) => Ok(known.postings),
             Ok(_) => Err(self.catalogue_is_damaged(format!("it misses position {from} of stream {stream}"))),
             Err(fault) => Err(self.catalogue_is_damaged(fault.to_string())),
         }
+    }
+
+    /// The first position from `from` on that records jump over although they must not.
+    fn hole(&self, known: &Known, postings: &[Posting], from: Position) -> Option<Position> {
+        let mut end = from.max(known.kept.history_from);
+        postings.iter().find_map(|posting| {
+            let jumps = posting.first > end && !self.durable.is_passed_over(known, end, posting.first);
+            let hole = jumps.then_some(end);
+            end = end.max(posting.end());
+            hole
+        })
     }
 
     fn read_group(&self, stream: StreamId, group: &[Posting], page: &mut Page) -> Result<(), ReadError> {
@@ -212,16 +224,6 @@ impl Shared {
         }
         Ok(())
     }
-}
-
-/// The first position from `from` on that the records have jumped over.
-fn hole(postings: &[Posting], from: Position) -> Option<Position> {
-    let mut end = from;
-    postings.iter().find_map(|posting| {
-        let hole = (posting.first > end).then_some(end);
-        end = end.max(posting.end());
-        hole
-    })
 }
 
 /// Adds records of one segment to a page.

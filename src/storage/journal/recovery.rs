@@ -36,7 +36,7 @@ use crate::storage::mutant::{self, Mutant};
 use super::cluster::{self, Cluster, Group, Told};
 use super::committer::Committer;
 use super::durable::Durable;
-use super::manifest::{ClusterFile, Live, Manifest, ManifestFault, Ready, cluster_name, end_of, segment_name};
+use super::manifest::{ClusterFile, Lift, Live, Manifest, ManifestFault, Ready, cluster_name, end_of, segment_name};
 use super::queue::ends;
 use super::segment::{self, Found, SLACK, Scan, Segment, Segments, Spare, first_position, proven_by_any, zeroed};
 use super::{JournalOptions, OpenError, segment_size};
@@ -101,7 +101,7 @@ pub(super) fn recover(disk: &dyn Disk, options: &JournalOptions) -> Result<Recov
 }
 
 fn recover_with(disk: &dyn Disk, options: &JournalOptions) -> Result<Recovered, OpenError> {
-    let manifest = load_manifest(disk, options.segment_bytes)?;
+    let manifest = load_manifest(disk, options)?;
     let mut recovery = Recovery {
         disk,
         segment_bytes: options.segment_bytes,
@@ -179,7 +179,7 @@ struct Tail {
     clean: bool,
 }
 
-fn load_manifest(disk: &dyn Disk, segment_bytes: u64) -> Result<Manifest, OpenError> {
+fn load_manifest(disk: &dyn Disk, options: &JournalOptions) -> Result<Manifest, OpenError> {
     let loaded = Manifest::load(disk).map_err(|fault| match fault {
         ManifestFault::Damaged(why) => OpenError::Manifest(why.into()),
         ManifestFault::Newer(version) => OpenError::NewerManifest { version },
@@ -193,7 +193,9 @@ fn load_manifest(disk: &dyn Disk, segment_bytes: u64) -> Result<Manifest, OpenEr
                 return Err(OpenError::Manifest("it is missing, and there are segments".into()));
             }
             // First of all, so that segments without a manifest are never the normal case.
-            let manifest = Manifest { next_life: 1, next_file: 1, id: fastrand::u64(..), ..Manifest::default() };
+            let lifts = options.lifts.iter().map(|to| Lift { to: *to, at: 0, time: options.clock.now() }).collect();
+            let manifest =
+                Manifest { next_life: 1, next_file: 1, id: fastrand::u64(..), lifts, ..Manifest::default() };
             manifest.store(disk).map_err(|error| OpenError::io("write the manifest", error))?;
             manifest
         }
@@ -201,8 +203,8 @@ fn load_manifest(disk: &dyn Disk, segment_bytes: u64) -> Result<Manifest, OpenEr
     if manifest.live.is_empty() {
         die::at(Point::BeforeFirstSegment);
         let (file, life) = (manifest.take_file(), manifest.new_life());
-        zeroed(disk, file, segment_bytes).map_err(|error| OpenError::io("make the first segment", error))?;
-        manifest.live.push(Live { file, life, base: 0, size: segment_bytes });
+        zeroed(disk, file, options.segment_bytes).map_err(|error| OpenError::io("make the first segment", error))?;
+        manifest.live.push(Live { file, life, base: 0, size: options.segment_bytes });
         manifest.store(disk).map_err(|error| OpenError::io("write the manifest", error))?;
     }
     Ok(manifest)
@@ -255,6 +257,7 @@ impl Recovery<'_> {
         }
         let floor = self.manifest.floor;
         self.durable.raise(floor.next_id, floor.start);
+        self.durable.lift(self.manifest.lifts.iter().map(|lift| lift.to).collect());
         self.last_time = self.last_time.max(floor.last_time);
         if self.manifest.freed.last().is_some_and(|freed| freed.end > self.covered.through) {
             // Which names ended there was told by what is freed, and by a catalogue that is not here any more.

@@ -365,7 +365,7 @@ impl Verified {
 
     /// Names every record of the sealed segments that does not verify, beyond the first one.
     fn damaged_records(&mut self, disk: &dyn Disk, manifest: &Manifest) {
-        let mut ledger = Ledger::new(manifest.key(), !manifest.freed.is_empty());
+        let mut ledger = Ledger::of(manifest);
         for (index, live) in manifest.live.iter().enumerate() {
             let Some(end) = end_of(&manifest.live, &manifest.freed, index) else { break };
             let len = usize::try_from(end - live.base).unwrap_or(0);
@@ -403,8 +403,7 @@ impl Verified {
     /// Reads the segments of a journal again, record by record.
     fn read_again(&mut self, journal: &Journal) -> Result<Ledger, VerifyError> {
         let shared = &journal.shared;
-        let freed = shared.registry.change(|manifest| !manifest.freed.is_empty());
-        let mut ledger = Ledger::new(shared.key, freed);
+        let mut ledger = shared.registry.change(|manifest| Ledger::of(manifest));
         let clusters = shared.clusters.all();
         ledger
             .take_clusters(&clusters)

@@ -961,6 +961,9 @@ fn every_mutant_is_caught() {
         (Mutant::RefuseBeforeBarrier, "engine::a_repeat_waits_for_its_original"),
         (Mutant::AckBeforeBarrier, "linearizability::they_do_across_crashes"),
         (Mutant::RefuseBeforeBarrier, "linearizability::they_do_across_crashes"),
+        (Mutant::BackupAhead, "backup::what_is_not_durable_is_in_no_backup"),
+        (Mutant::RestoreFreed, "backup::what_is_added_step_by_step_is_what_is_copied_at_once"),
+        (Mutant::RestoreInPlace, "backup::no_offset_is_given_out_twice_after_a_restore_to_the_past"),
         (Mutant::LoseForkPin, "http::a_deleted_source_is_kept_for_its_forks_and_for_nobody_else"),
     ] {
         assert!(run(test, None), "{test} fails without a mutant");

@@ -71,6 +71,11 @@ pub(super) fn read_state(header: &Header, bytes: &[u8]) -> Option<StateRecord> {
     (state.id == header.stream).then_some(StateRecord { state, as_of, created_at, kept, covers })
 }
 
+/// Where a stream's positions end, by its state record; 0 for any other record.
+pub(in crate::storage::journal) fn tail_of(header: &Header, bytes: &[u8]) -> Position {
+    read_state(header, bytes).map_or(0, |told| told.state.tail)
+}
+
 pub(super) fn encode_directory(groups: &[Group]) -> Encoded {
     let mut out = Vec::new();
     put_varint(&mut out, groups.len() as u64);

@@ -24,7 +24,7 @@ mod job;
 mod plan;
 mod sort;
 
-pub(super) use format::{Group, StateRecord};
+pub(super) use format::{Group, StateRecord, tail_of};
 pub use plan::Choice;
 pub(super) use plan::{Clustering, ended, moved};
 

@@ -13,7 +13,7 @@ use crate::storage::ReadError;
 use crate::storage::codec::{ALIGN, Fault, Header, Kind, PREFIX};
 use crate::storage::journal::cluster::{self, Cluster, Group, StateRecord};
 use crate::storage::journal::durable::Posting;
-use crate::storage::journal::manifest::segment_name;
+use crate::storage::journal::manifest::{Manifest, segment_name};
 use crate::storage::journal::segment;
 use crate::storage::retention::Kept;
 use crate::stream::{Body, Lengths, Record, StreamState};
@@ -24,6 +24,8 @@ pub(super) struct Ledger {
     key: u32,
     /// Parts of the journal are not there any more: not every stream has its beginning.
     freed: bool,
+    /// What restores have lifted positions to, in order.
+    lifts: Vec<Position>,
     pub streams: HashMap<StreamId, Told>,
     /// By name, above every position of streams that are gone.
     pub former: HashMap<StreamName, Position>,
@@ -89,10 +91,11 @@ impl Spot {
 }
 
 impl Ledger {
-    pub fn new(key: u32, freed: bool) -> Self {
+    pub fn of(manifest: &Manifest) -> Self {
         Self {
-            key,
-            freed,
+            key: manifest.key(),
+            freed: !manifest.freed.is_empty(),
+            lifts: manifest.lifts.iter().map(|lift| lift.to).collect(),
             streams: HashMap::new(),
             former: HashMap::new(),
             records: 0,
@@ -237,7 +240,9 @@ impl Ledger {
             }
             return;
         };
-        let fault = match (told.state.tail == record.first, record.first.checked_add(record.count)) {
+        // A restore passes over what it cut off may have given out.
+        let lifted = record.count > 0 && record.first > told.state.tail && self.lifts.contains(&record.first);
+        let fault = match (lifted || told.state.tail == record.first, record.first.checked_add(record.count)) {
             (false, _) => Some(format!("a record at position {} follows position {}", record.first, told.state.tail)),
             (_, None) => Some("positions exceed what there is".to_owned()),
             _ => malformed(&told.state, record).map(str::to_owned),
@@ -249,8 +254,10 @@ impl Ledger {
         match ends {
             true => self.end(spot, record, says_created_at),
             false if record.first.checked_add(record.count).is_some() => {
-                // Where a part is missing, the rest is where it says.
-                told.state.tail = record.first;
+                if !lifted {
+                    // Where a part is missing, the rest is where it says.
+                    told.state.tail = record.first;
+                }
                 told.state.apply(record);
                 if record.count > 0 {
                     let count = u32::try_from(record.count).unwrap_or(u32::MAX);
@@ -292,6 +299,11 @@ impl Ledger {
     /// Whether parts of the journal are not there any more.
     pub fn has_gaps(&self) -> bool {
         self.freed
+    }
+
+    /// Above all positions that restores have cut off.
+    pub fn floor(&self) -> Position {
+        self.lifts.last().copied().unwrap_or(0)
     }
 }
 
