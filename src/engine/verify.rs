@@ -104,8 +104,11 @@ fn difference(stream: &StreamName, at: Option<Position>, what: String) -> Stream
     StreamDifference { stream: stream.clone(), at, place: None, entity: None, what }
 }
 
+/// Given each message in its order.
+type EntryCheck = Box<dyn FnMut(&str) -> Result<(), String>>;
+
 /// Whether a message of one of the server's own streams can be read.
-fn entry_check(name: &StreamName) -> Box<dyn FnMut(&str) -> Result<(), String>> {
+fn entry_check(name: &StreamName) -> EntryCheck {
     if *name == StreamName::registry() {
         let mut before = crate::registry::Registry::default();
         return Box::new(move |text| {
