@@ -19,7 +19,7 @@ use keyfold::registry::{BindingName, Document, DocumentLimits, Pattern, SubjectN
 use keyfold::runtime::Clock;
 use keyfold::storage::codec::{Encoded, Header, Placement};
 use keyfold::storage::disk::{Disk, SimDisk};
-use keyfold::storage::{Journal, JournalOptions, MemoryStore, Staged, Store, fuzzing};
+use keyfold::storage::{Journal, JournalOptions, MemoryStore, Staged, Store, Wanted, fuzzing};
 use keyfold::stream::{Body, Creation, Lengths, Lifetime, Record, StreamVersion};
 use keyfold::subscription::{WebhookUrl, stream_path};
 
@@ -141,7 +141,7 @@ pub fn recovery(bytes: &[u8]) {
     let key = seals.is_multiple_of(2).then(|| reseal_manifest(&mut files)).flatten();
     let disk = SimDisk::new();
     for (name, mut content) in files {
-        if let Some(key) = key.filter(|_| name.starts_with("segment-")) {
+        if let Some(key) = key.filter(|_| name.starts_with("segment-") || name.starts_with("cluster-")) {
             let mut at = 0;
             while let Some(len) = content.get_mut(at..).and_then(|rest| fuzzing::reseal(key, rest)) {
                 at += len.max(4);
@@ -160,7 +160,8 @@ pub fn recovery(bytes: &[u8]) {
         if let Ok(runs) = store.read(id, start, state.tail, 1 << 20) {
             for run in runs {
                 assert!(run.first >= start && run.first + run.count <= state.tail);
-                let _ = store.fetch(&[(run.place, run.payload.len() as u32)]);
+                let wanted = Wanted { position: run.first, place: run.place, length: run.payload.len() as u32 };
+                let _ = store.fetch(id, &[wanted]);
             }
         }
     }
@@ -229,7 +230,7 @@ pub fn messages(bytes: &[u8]) {
     }
     if let Ok(text) = std::str::from_utf8(bytes) {
         let _ = json::strict_value(text, 128, json::Duplicates::Refuse);
-        let _ = wire::read_entry(text);
+        let _ = wire::read_entry(text, &keyfold::registry::Registry::default());
         let _ = keyfold::protocol::subscription::read_entry(text);
     }
 }

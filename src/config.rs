@@ -15,6 +15,7 @@ use crate::api::ApiSettings;
 use crate::engine;
 use crate::engine::subscriptions::SubscriptionSettings;
 use crate::model::{Limits, StreamName};
+use crate::storage::JournalOptions;
 use crate::telemetry::LogFormat;
 
 /// Run the server.
@@ -49,6 +50,9 @@ pub struct ServeArgs {
     /// Size of a journal segment in bytes [default: 67108864]
     #[arg(long, env = "KEYFOLD_SEGMENT_BYTES")]
     pub segment_bytes: Option<u64>,
+    /// Full segments that are clustered together, which sorts their records by stream; 0 for never [default: 4]
+    #[arg(long, env = "KEYFOLD_CLUSTER_AFTER")]
+    pub cluster_after: Option<usize>,
     /// How long a long-poll waits for data, in milliseconds [default: 20000]
     #[arg(long, env = "KEYFOLD_LONG_POLL_MS")]
     pub long_poll_ms: Option<u64>,
@@ -156,6 +160,8 @@ pub struct ServerSettings {
     pub data_dir: PathBuf,
     pub store: StoreKind,
     pub segment_bytes: u64,
+    /// See [`crate::storage::JournalOptions::cluster_after`].
+    pub cluster_after: usize,
     pub write_timeout: Duration,
     /// The listening address where it is `None`.
     pub public_url: Option<String>,
@@ -214,6 +220,7 @@ impl ServeArgs {
             token,
             durable_streams_token,
             segment_bytes,
+            cluster_after,
             long_poll_ms,
             heartbeat_ms,
             sse_rotation_ms,
@@ -327,6 +334,7 @@ impl ServeArgs {
             data_dir: self.data_dir.unwrap_or_else(|| PathBuf::from("keyfold-data")),
             store: self.store.unwrap_or_default(),
             segment_bytes,
+            cluster_after: self.cluster_after.unwrap_or(JournalOptions::CLUSTER_AFTER),
             write_timeout: millis(self.write_timeout_ms, Duration::from_secs(30)),
             public_url,
             webhook_timeout: millis(self.webhook_timeout_ms, Duration::from_secs(10)),

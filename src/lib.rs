@@ -8,7 +8,7 @@
 //!
 //! | layer | modules | what it is about |
 //! |---|---|---|
-//! | rules | [`model`] [`stream`] [`registry`] [`subscription`] [`fold`] | what is true and what is allowed |
+//! | rules | [`model`] [`stream`] [`registry`] [`subscription`] [`fold`] [`codegen`] | what is true and what is allowed |
 //! | wire | [`protocol`] | text and JSON forms of the rules' types |
 //! | durability | [`storage`] | bytes that survive a crash |
 //! | motion | [`engine`] | order, ownership, fan-out, shutdown |
@@ -18,6 +18,7 @@
 pub mod api;
 pub mod cli;
 pub mod client;
+pub mod codegen;
 pub mod config;
 pub mod console;
 pub mod engine;

@@ -107,8 +107,11 @@ pub async fn start(settings: ServerSettings) -> Result<Running, ServerError> {
         let (store, key): (SharedStore, SigningKey) = match settings.store {
             StoreKind::Memory => (MemoryStore::new(clock.clone()), SigningKey::generate()?),
             StoreKind::Journal => {
-                let options =
-                    JournalOptions { segment_bytes: settings.segment_bytes, ..JournalOptions::new(clock.clone()) };
+                let options = JournalOptions {
+                    segment_bytes: settings.segment_bytes,
+                    cluster_after: settings.cluster_after,
+                    ..JournalOptions::new(clock.clone())
+                };
                 let journal = Journal::open_dir(&settings.data_dir, options)?;
                 (journal, SigningKey::of_directory(&settings.data_dir)?)
             }

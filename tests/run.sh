@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds Keyfold and runs every test there is. Needs Rust and Node; installs nothing outside the working copy.
+# Builds Keyfold and runs every test there is. Needs Rust, Node and Python; installs nothing outside the working copy.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -28,6 +28,9 @@ bash tests/readme.sh
 
 step "published clients and the protocol's conformance suite"
 bash tests/node.sh
+
+step "the published Confluent client"
+bash tests/confluent/run.sh
 
 # Last, because it builds the program with the bugs in it (off, unless a test turns one on).
 step "deliberate bugs: the tests must catch each"

@@ -13,7 +13,7 @@ use axum::response::{IntoResponse, Response};
 use tokio::sync::watch;
 
 use crate::engine::{
-    Engine, Fault, Filler, Handle, LiveReader, Published, PublishedStream, Reading, Selection, Start,
+    Engine, Fault, Filler, Handle, LiveReader, Published, PublishedStream, Reading, Selection, Standing, Start,
 };
 use crate::model::{Offset, ReadFrom, StreamId};
 use crate::protocol::{json, sse};
@@ -79,23 +79,26 @@ pub async fn respond(
     }
     let begins = stream.as_ref().map_or(0, |stream| stream.creation.start);
     let tail = stream.as_ref().map_or(0, |stream| stream.tail);
+    let mut cut_off = false;
     let offset = match from {
         ReadFrom::Beginning => Offset::BEGINNING,
         ReadFrom::Tail => Offset::at(tail),
         ReadFrom::At(offset) => {
-            engine.check_offset(stream.as_ref(), offset)?;
+            cut_off = engine.stands(stream.as_ref(), offset)? == Standing::CutOff;
             offset
         }
     };
     let unwritten = stream.is_none();
-    let ended = stream.as_ref().is_some_and(|stream| stream.closed && offset.position >= tail);
+    // Deletions may be missing behind what the reader holds, or a restore has cut off what it read.
+    let anew = cut_off || stream.as_ref().is_some_and(|stream| engine.check_kept(stream, offset).is_err());
+    let ended = stream.as_ref().is_some_and(|stream| stream.closed && offset.position >= tail && !anew);
     if ended && from != ReadFrom::Beginning {
         // Ends an EventSource, which would otherwise reconnect for ever.
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
     let at = match from {
         ReadFrom::Tail => Start { position: tail, walk_mark: None },
-        _ if unwritten => Start::beginning(),
+        _ if unwritten || anew => Start::beginning(),
         _ => Start::from_offset(offset, begins),
     };
     let id = stream.map(|stream| stream.id);
@@ -104,7 +107,7 @@ pub async fn respond(
         counted: engine.live_reader(&handle, id)?,
         id,
         // What stood under this name before may still be held by the reader.
-        resets: from != ReadFrom::Tail && offset.position > 0 && (unwritten || offset.position < begins),
+        resets: from != ReadFrom::Tail && offset.position > 0 && (unwritten || anew || offset.position < begins),
         handle,
         typed,
         at,

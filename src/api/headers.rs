@@ -31,6 +31,8 @@ names! {
     PRODUCER_SEQ = "producer-seq";
     PRODUCER_EXPECTED_SEQ = "producer-expected-seq";
     PRODUCER_RECEIVED_SEQ = "producer-received-seq";
+    DEPRECATION = "deprecation";
+    SUNSET = "sunset";
     LAST_EVENT_ID = "last-event-id";
     X_ACCEL_BUFFERING = "x-accel-buffering";
     CROSS_ORIGIN_RESOURCE_POLICY = "cross-origin-resource-policy";

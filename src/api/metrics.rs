@@ -110,6 +110,8 @@ fn collect(engine: &Engine, api: &Api) -> Registry {
         ("journal_records", "Records written to the journal", stats.records),
         ("journal_written_bytes", "Bytes written to the journal", stats.bytes_written),
         ("journal_segments_freed", "Segments given back, since nothing in them was needed", stats.segments_freed),
+        ("journal_clusterings", "Times that older records were written again, by stream", stats.clusterings),
+        ("journal_clustered_bytes", "Bytes written by that since start", stats.bytes_clustered),
     ] {
         registry.register(name, help, ConstCounter::new(value));
     }
@@ -123,6 +125,7 @@ fn collect(engine: &Engine, api: &Api) -> Registry {
     for (name, help, value) in [
         ("ready", "Whether writes are accepted", ready),
         ("journal_segments", "Live segment files", stats.segments),
+        ("journal_clusters", "Files of older records, sorted by stream", stats.clusters),
         ("journal_stored_bytes", "Bytes that the journal holds, without what was given back", stats.stored_bytes),
         ("in_flight_bytes", "Bytes staged and not yet durable", stats.in_flight_bytes),
         ("bodies_held_bytes", "Room that request bodies hold", api.body_room().held_bytes() as u64),

@@ -4,6 +4,7 @@
 //! knows how bytes are stored. Every refusal is `application/problem+json` that says whether anything was written.
 
 pub mod body;
+pub mod deprecation;
 pub mod encoding;
 pub mod events;
 pub mod extract;

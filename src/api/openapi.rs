@@ -11,7 +11,10 @@ use crate::model::StreamName;
 
 use super::extract::Query;
 use super::problem::Problem;
-use super::routes::{changes, entities, history, inspect, migrations, registry, service, stream, subscriptions};
+use super::routes::{
+    changes, compatibility, confluent, entities, history, inspect, life, migrations, registry, service, stream,
+    subscriptions,
+};
 use super::{metrics, problem};
 
 /// The description that `openapi/keyfold.json` holds.
@@ -27,6 +30,15 @@ use super::{metrics, problem};
         migrations::cancel,
         registry::subjects, registry::subject, registry::register, registry::versions, registry::version,
         registry::bindings, registry::binding, registry::bind, registry::unbind,
+        compatibility::judge, compatibility::config, compatibility::configure, compatibility::unconfigure,
+        compatibility::global, compatibility::configure_all, compatibility::unconfigure_all,
+        life::state, life::set_state, life::referenced_by, life::delete_subject, life::delete_version,
+        confluent::subjects, confluent::look_up, confluent::delete_subject, confluent::versions, confluent::register,
+        confluent::version_of, confluent::text_of, confluent::referenced_by, confluent::delete_version,
+        confluent::schemas, confluent::by_id, confluent::text_by_id, confluent::subjects_by_id,
+        confluent::versions_by_id, confluent::config, confluent::set_config, confluent::reset_config,
+        confluent::subject_config, confluent::set_subject_config, confluent::reset_subject_config,
+        confluent::compatible, confluent::mode, confluent::set_mode,
         subscriptions::create, subscriptions::read, subscriptions::delete, subscriptions::add_streams,
         subscriptions::remove_stream, subscriptions::callback, subscriptions::claim, subscriptions::ack,
         subscriptions::release, subscriptions::jwks,
@@ -43,6 +55,7 @@ use super::{metrics, problem};
         (name = "entities", description = "Typed reads and writes"),
         (name = "inspection", description = "What there is"),
         (name = "registry", description = "Schemas and bindings"),
+        (name = "confluent", description = "The Confluent Schema Registry's API over the same registry; also at the root where no streams are mounted"),
         (name = "subscriptions", description = "Waking workers when streams move"),
         (name = "operations", description = "Running it")
     )

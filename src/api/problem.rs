@@ -13,11 +13,15 @@ use utoipa::ToSchema;
 use crate::engine::evolution::EvolutionFault;
 use crate::engine::live_check::DataFault;
 use crate::engine::registry::RegistryFault;
+use crate::engine::verdict::Verdict;
 use crate::engine::{ChangeFault, Fault, ForkFault};
 use crate::model::Offset;
+use crate::protocol::compatibility::ViolationBody;
 use crate::protocol::json::JsonFault;
 use crate::registry::ledger::EntityFailure;
-use crate::registry::{BindFault, DocumentFault, RegisterFault, UnbindFault, ValueFault};
+use crate::registry::{
+    BindFault, ConfigFault, DeleteFault, DocumentFault, RegisterFault, SubjectName, UnbindFault, ValueFault,
+};
 use crate::stream::Refusal;
 
 use super::headers;
@@ -60,6 +64,7 @@ problem_types! {
     EpochStart = ("epoch-start", 400, "A new producer epoch starts at seq 0");
     TooManyProducers = ("too-many-producers", 429, "The stream has too many producers");
     OffsetGone = ("offset-gone", 410, "The offset is of a former stream of that name");
+    HistoryGone = ("history-gone", 410, "The history from there on is not kept");
     RequestTimeout = ("request-timeout", 408, "The body did not come in time");
     SoftDeleted = ("soft-deleted", 410, "The stream is deleted, and kept only for its forks");
     ForkConflict = ("fork-conflict", 409, "The source cannot be forked like that");
@@ -87,6 +92,11 @@ problem_types! {
     InvalidBinding = ("invalid-binding", 422, "The binding is not valid");
     BindingConflict = ("binding-conflict", 409, "The binding conflicts with another");
     BindingNotFound = ("binding-not-found", 404, "The binding does not exist");
+    IncompatibleSchema = ("incompatible-schema", 409, "The document is not compatible with earlier versions");
+    SchemaDisabled = ("schema-disabled", 409, "The schema version is disabled");
+    SchemaNotPinnable = ("schema-not-pinnable", 409, "No stream can begin with that schema version");
+    VersionInUse = ("version-in-use", 409, "The version is still needed");
+    InvalidConfig = ("invalid-config", 422, "The configuration is not valid");
     InvalidMigration = ("invalid-migration", 422, "The migration is not valid");
     MigrationNotFound = ("migration-not-found", 404, "The migration does not exist");
     MigrationConflict = ("migration-conflict", 409, "A migration is in the way");
@@ -133,6 +143,9 @@ pub struct ProblemBody {
     /// Faults that are not listed.
     #[serde(skip_serializing_if = "is_zero", default)]
     pub more_errors: usize,
+    /// Why a document is not compatible with earlier versions.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub violations: Vec<ViolationBody>,
 }
 
 fn is_zero(count: &usize) -> bool {
@@ -170,12 +183,20 @@ pub struct Problem {
     pub detail: String,
     errors: Vec<ErrorBody>,
     more_errors: usize,
+    violations: Vec<ViolationBody>,
     headers: Box<HeaderMap>,
 }
 
 impl Problem {
     pub fn new(kind: ProblemType, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), errors: Vec::new(), more_errors: 0, headers: Box::default() }
+        Self {
+            kind,
+            detail: detail.into(),
+            errors: Vec::new(),
+            more_errors: 0,
+            violations: Vec::new(),
+            headers: Box::default(),
+        }
     }
 
     pub fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
@@ -205,6 +226,7 @@ impl Problem {
             },
             errors: self.errors.clone(),
             more_errors: self.more_errors,
+            violations: self.violations.clone(),
         }
     }
 }
@@ -234,12 +256,14 @@ impl From<Fault> for Problem {
                 ForkFault::SourceDeleted(_)
                 | ForkFault::ContentType { .. }
                 | ForkFault::Schema { .. }
+                | ForkFault::Unpinnable(_)
                 | ForkFault::TooDeep => P::ForkConflict,
                 ForkFault::TooMany { .. } => P::LimitReached,
                 ForkFault::Unfinished | ForkFault::SubOffset { .. } => P::MalformedForkPoint,
             }),
             Fault::BeyondTail { .. } => plain(P::OffsetBeyondTail),
-            Fault::Former { .. } => plain(P::OffsetGone),
+            Fault::Former { .. } | Fault::CutOff { .. } => plain(P::OffsetGone),
+            Fault::Forgotten { .. } | Fault::NotKept { .. } => plain(P::HistoryGone),
             Fault::Json(JsonFault::TooManyMessages { .. }) => plain(P::TooLarge),
             Fault::Json(_) => plain(P::MalformedBody),
             Fault::EmptyBody => plain(P::EmptyBody),
@@ -323,16 +347,46 @@ impl From<RegistryFault> for Problem {
             RegistryFault::Document(faults) => plain(P::InvalidDocument).errors(faults.iter().map(document_error), 0),
             RegistryFault::Register(RegisterFault::TooManyVersions { .. }) => plain(P::LimitReached),
             RegistryFault::Bind(fault) => plain(match fault {
-                BindFault::UnknownSubject { .. } | BindFault::UnknownVersion { .. } | BindFault::Horizon => {
-                    P::InvalidBinding
-                }
+                BindFault::UnknownSubject { .. }
+                | BindFault::UnknownVersion { .. }
+                | BindFault::NotPinnable { .. }
+                | BindFault::Horizon
+                | BindFault::HorizonWithinHistory => P::InvalidBinding,
                 BindFault::Tie { .. } => P::BindingConflict,
                 BindFault::TooManyBindings { .. } => P::LimitReached,
             }),
             RegistryFault::Unbind(UnbindFault::Unknown { .. }) => plain(P::BindingNotFound),
+            RegistryFault::Config(ConfigFault::TooMany { .. }) => plain(P::LimitReached),
+            RegistryFault::Delete(fault) => plain(match fault {
+                DeleteFault::UnknownSubject { .. } | DeleteFault::UnknownVersion { .. } => P::SubjectNotFound,
+                DeleteFault::AlreadyDeleted
+                | DeleteFault::NotDeletedYet { .. }
+                | DeleteFault::Referenced { .. }
+                | DeleteFault::Bound { .. }
+                | DeleteFault::InUse { .. } => P::VersionInUse,
+            }),
+            RegistryFault::NotPinnable { .. } => plain(P::SchemaNotPinnable),
+            RegistryFault::Disabled { .. } => plain(P::SchemaDisabled),
+            RegistryFault::Incompatible { subject, verdict } => incompatible(&subject, &verdict),
             RegistryFault::DataFails(faults) => plain(P::DataFails).errors(faults.iter().flat_map(data_errors), 0),
         }
     }
+}
+
+fn incompatible(subject: &SubjectName, verdict: &Verdict) -> Problem {
+    let undecided = verdict.violations.iter().filter(|violation| violation.kind == "undecided").count();
+    let told = match undecided {
+        0 => String::new(),
+        _ => format!(" ({undecided} of them undecided, which counts as incompatible)"),
+    };
+    let detail = format!(
+        "{} violations of {}{told}: change the document, set another mode with PUT /v1/schemas/{subject}/config, or \
+         register it all the same with ?compatibility=none",
+        verdict.violations.len(),
+        verdict.compatibility.mode.as_str()
+    );
+    let violations = verdict.violations.iter().map(Into::into).collect();
+    Problem { violations, ..Problem::new(ProblemType::IncompatibleSchema, detail) }
 }
 
 impl From<EvolutionFault> for Problem {

@@ -153,6 +153,8 @@ fn exposed() -> Vec<HeaderName> {
         names::PRODUCER_SEQ,
         names::PRODUCER_EXPECTED_SEQ,
         names::PRODUCER_RECEIVED_SEQ,
+        names::DEPRECATION,
+        names::SUNSET,
         header::ETAG,
         header::LOCATION,
         header::RETRY_AFTER,

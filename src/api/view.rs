@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::body::Bytes;
 
-use crate::engine::{Engine, Fault, Filler, Handle, PublishedStream, Reading, Selection, Start};
+use crate::engine::{Engine, Fault, Filler, Handle, PublishedStream, Reading, Selection, Standing, Start};
 use crate::model::{Offset, Position, ReadFrom};
 use crate::protocol::change::StoredChange;
 use crate::protocol::control::Control;
@@ -59,11 +59,16 @@ impl View {
             return Err(Fault::NotTyped(handle.name.clone()).into());
         }
         check_types(engine, handle, selection)?;
+        let mut cut_off = false;
         let offset = match from.unwrap_or(ReadFrom::Beginning) {
             ReadFrom::Beginning => Offset::BEGINNING,
             ReadFrom::Tail => Offset::at(stream.map_or(0, |stream| stream.tail)),
             ReadFrom::At(offset) => {
-                engine.check_offset(stream, offset)?;
+                cut_off = match fold {
+                    true => engine.stands(stream, offset)? == Standing::CutOff,
+                    // Who does not ask for folding is not told to reset; it would go on as if nothing were missing.
+                    false => engine.check_offset(stream, offset).map(|()| false)?,
+                };
                 offset
             }
         };
@@ -74,10 +79,13 @@ impl View {
         if !(fold || by_binding && fresh) {
             return Ok(Self::Raw { position: offset.position });
         }
-        let former = offset.position > 0 && (stream.is_none() || offset.position < begins);
+        // What the reader holds may be of a former stream, or of a history that a restore cut off, or have been deleted by
+        // changes that are not kept.
+        let anew = cut_off || stream.is_some_and(|stream| engine.check_kept(stream, offset).is_err());
+        let former = anew || offset.position > 0 && (stream.is_none() || offset.position < begins);
         let fresh = fresh || (former && !from_tail);
         let start = match fresh {
-            true if stream.is_none() => Start::beginning(),
+            true if stream.is_none() || anew => Start::beginning(),
             true => Start::from_offset(offset, begins),
             false => Start { position: offset.position, walk_mark: None },
         };

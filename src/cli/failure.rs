@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use crate::client::{ClientError, Fault, Problem, Written};
 
+use super::check::violation_lines;
 use super::output::note;
 
 /// Why a command ended.
@@ -52,7 +53,7 @@ impl From<io::Error> for Failure {
 }
 
 /// What happened, then what to do next, each on its own line.
-fn explain(error: &ClientError) -> String {
+pub fn explain(error: &ClientError) -> String {
     match error {
         ClientError::Unreachable { url, .. } => {
             format!(
@@ -74,6 +75,9 @@ fn explain(error: &ClientError) -> String {
 fn explain_problem(problem: &Problem) -> String {
     let mut lines = vec![problem.to_string()];
     lines.extend(problem.errors.iter().map(|fault| format!("  {}", fault_line(fault))));
+    for violation in &problem.violations {
+        lines.extend(violation_lines(violation).into_iter().map(|line| format!("  {line}")));
+    }
     if problem.more_errors > 0 {
         lines.push(format!("  and {} more", problem.more_errors));
     }
@@ -120,6 +124,7 @@ mod tests {
             written: Written::No,
             errors: Vec::new(),
             more_errors: 0,
+            violations: Vec::new(),
             retry_after: None,
             current: None,
         }

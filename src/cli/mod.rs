@@ -5,7 +5,10 @@
 //! line; the exit code is 0 when done, 1 when refused or failed, 2 when called wrongly or when nothing can be said; a
 //! reader that has seen enough (a broken pipe) ends a command quietly.
 
+mod backup;
 mod bind;
+mod check;
+mod codegen;
 mod completions;
 mod delete;
 pub mod demo;
@@ -13,6 +16,7 @@ mod failure;
 mod fork;
 mod get;
 mod inspect;
+mod junit;
 mod list;
 mod migrate;
 mod output;
@@ -52,6 +56,9 @@ pub enum Command {
     /// Register document versions and look at them.
     #[command(subcommand)]
     Schema(schema::SchemaCommand),
+    /// Generate code from a document: types, and validators that agree with the server.
+    #[command(subcommand)]
+    Codegen(codegen::CodegenCommand),
     /// Bind streams to a subject, replacing a binding of that name as a whole; list and remove bindings.
     Bind(Remote<bind::BindArgs>),
     /// Write one entity: as a whole, or merged into what is there.
@@ -76,6 +83,10 @@ pub enum Command {
     Inspect(Remote<inspect::InspectArgs>),
     /// Check a data directory that no server uses, and build its catalogue again where it is wrong.
     Verify(verify::VerifyArgs),
+    /// Copy what is new of a data directory into a backup, while the server runs.
+    Backup(backup::BackupArgs),
+    /// Make a data directory of a backup, as of its end or of an earlier moment.
+    Restore(backup::RestoreArgs),
     /// Write all of a data directory that no server uses as lines of JSON.
     Export(transfer::ExportArgs),
     /// Make a data directory of what `export` wrote.
@@ -153,6 +164,7 @@ impl Command {
             Self::Serve(args) => serve::run(*args).await,
             Self::Demo(args) => demo::run(args).await,
             Self::Schema(command) => schema::run(command).await,
+            Self::Codegen(command) => codegen::run(command).await,
             Self::Bind(remote) => bind::run(remote).await,
             Self::Put(remote) => put::run(remote).await,
             Self::Delete(remote) => delete::run(remote).await,
@@ -165,6 +177,8 @@ impl Command {
             Self::Snapshot(remote) => snapshot::run(remote).await,
             Self::Inspect(remote) => inspect::run(remote).await,
             Self::Verify(args) => verify::run(args).await,
+            Self::Backup(args) => backup::run_backup(args).await,
+            Self::Restore(args) => backup::run_restore(args).await,
             Self::Export(args) => transfer::run_export(args).await,
             Self::Import(args) => transfer::run_import(args).await,
             Self::Completions(args) => completions::run(args),

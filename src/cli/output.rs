@@ -30,6 +30,11 @@ impl Out {
         writeln!(self.target, "{text}")
     }
 
+    /// Text as it is.
+    pub fn text(&mut self, text: &str) -> io::Result<()> {
+        self.target.write_all(text.as_bytes())
+    }
+
     /// One JSON document on one line.
     pub fn json(&mut self, document: &impl Serialize) -> io::Result<()> {
         serde_json::to_writer(&mut self.target, document)?;

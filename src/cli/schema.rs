@@ -5,10 +5,12 @@ use serde_json::Value;
 
 use super::failure::Failure;
 use super::put::read_json;
-use super::{Remote, table};
+use super::{Remote, check, table};
 
 #[derive(Subcommand)]
 pub enum SchemaCommand {
+    /// Say whether documents fit what came before them; registers nothing. Exits with 1 where one does not.
+    Check(Remote<check::CheckArgs>),
     /// Register a document as a subject's next version.
     Register(Remote<RegisterArgs>),
     /// Print the subjects and their versions.
@@ -37,6 +39,7 @@ pub struct ShowArgs {
 
 pub async fn run(command: SchemaCommand) -> Result<(), Failure> {
     match command {
+        SchemaCommand::Check(remote) => check::run(remote).await,
         SchemaCommand::Register(remote) => register(remote).await,
         SchemaCommand::List(remote) => list(remote).await,
         SchemaCommand::Show(remote) => show(remote).await,

@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use crate::engine::transfer::{Transferred, check, export, import};
+use crate::engine::transfer::{Transferred, check, export, import, lifts};
+use crate::model::Position;
 use crate::runtime::Clock;
 use crate::storage::{Journal, JournalOptions, Store};
 
@@ -48,14 +49,14 @@ fn write_lines(args: &ExportArgs) -> Result<(), Failure> {
     if !args.data_dir.join("journal").is_dir() {
         return Err(Failure::Failed(format!("{} holds no journal", args.data_dir.display())));
     }
-    let journal = open(&args.data_dir)?;
+    let journal = open(&args.data_dir, Vec::new())?;
     let former = journal.former_ends().map_err(Failure::Failed)?;
     let failed = |cause: crate::engine::transfer::TransferError| Failure::Failed(cause.to_string());
     let done = match &args.file {
-        None => export(&*journal, former, BufWriter::new(io::stdout().lock())).map_err(failed)?,
+        None => export(&*journal, former, journal.lifts(), BufWriter::new(io::stdout().lock())).map_err(failed)?,
         Some(path) => {
             let file = File::create_new(path).map_err(|cause| about(path, &cause))?;
-            let done = export(&*journal, former, BufWriter::new(&file)).map_err(failed)?;
+            let done = export(&*journal, former, journal.lifts(), BufWriter::new(&file)).map_err(failed)?;
             file.sync_all().map_err(|cause| about(path, &cause))?;
             done
         }
@@ -77,12 +78,13 @@ fn read_lines(args: &ImportArgs) -> Result<(), Failure> {
     };
     check(lines()?).map_err(failed)?;
     // Made beside it and named last: the directory is there as a whole or not at all.
-    let beside = beside(dir);
+    let beside = beside(dir, "importing");
     if beside.exists() {
         std::fs::remove_dir_all(&beside).map_err(|cause| about(&beside, &cause))?;
     }
-    let written = open(&beside).and_then(|journal| {
-        let done = import(&*journal, lines()?).map_err(failed);
+    let lifted = lifts(lines()?).map_err(failed)?;
+    let written = open(&beside, lifted.clone()).and_then(|journal| {
+        let done = import(&*journal, &lifted, lines()?).map_err(failed);
         journal.close();
         done
     });
@@ -95,23 +97,24 @@ fn read_lines(args: &ImportArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-fn open(dir: &Path) -> Result<std::sync::Arc<Journal>, Failure> {
-    Journal::open_dir(dir, JournalOptions::new(Clock::system())).map_err(|cause| Failure::Failed(cause.to_string()))
+fn open(dir: &Path, lifts: Vec<Position>) -> Result<std::sync::Arc<Journal>, Failure> {
+    let options = JournalOptions { lifts, ..JournalOptions::new(Clock::system()) };
+    Journal::open_dir(dir, options).map_err(|cause| Failure::Failed(cause.to_string()))
 }
 
 /// The same path with another ending, on the same file system.
-fn beside(dir: &Path) -> PathBuf {
+pub(super) fn beside(dir: &Path, ending: &str) -> PathBuf {
     let mut name = dir.file_name().unwrap_or_default().to_owned();
-    name.push(".importing");
+    name.push(format!(".{ending}"));
     dir.with_file_name(name)
 }
 
-fn sync_parent(dir: &Path) -> io::Result<()> {
+pub(super) fn sync_parent(dir: &Path) -> io::Result<()> {
     let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     File::open(parent)?.sync_all()
 }
 
-fn about(path: &Path, cause: &io::Error) -> Failure {
+pub(super) fn about(path: &Path, cause: &io::Error) -> Failure {
     Failure::Failed(format!("{}: {cause}", path.display()))
 }
 

@@ -8,6 +8,8 @@ use reqwest::header::{ETAG, HeaderMap, RETRY_AFTER};
 use reqwest::{Response, StatusCode};
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::protocol::compatibility::ViolationBody;
+
 /// Why a call has no result. Cheap to clone, so that every waiter of a failed producer is told.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum ClientError {
@@ -111,6 +113,8 @@ pub struct Problem {
     pub errors: Vec<Fault>,
     /// How many more faults there are than `errors` lists.
     pub more_errors: u64,
+    /// Why a document is not compatible; empty unless that is the refusal.
+    pub violations: Vec<ViolationBody>,
     /// How long the server asks to be left alone.
     pub retry_after: Option<Duration>,
     /// The current version of an entity whose precondition failed.
@@ -160,6 +164,7 @@ struct ProblemBody {
     written: Option<Written>,
     errors: Vec<Fault>,
     more_errors: u64,
+    violations: Vec<ViolationBody>,
 }
 
 /// A boolean, or a text: `"no"`, `"yes"`, `"unknown"`.
@@ -192,7 +197,7 @@ impl Problem {
         Self::parse(status, &headers, &body)
     }
 
-    fn parse(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Self {
+    pub(super) fn parse(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Self {
         let parsed = serde_json::from_slice::<ProblemBody>(body).unwrap_or_else(|_| ProblemBody {
             detail: String::from_utf8_lossy(body).trim().chars().take(Self::FOREIGN_DETAIL_MAX).collect(),
             ..ProblemBody::default()
@@ -212,6 +217,7 @@ impl Problem {
             written: parsed.written.unwrap_or(otherwise),
             errors: parsed.errors,
             more_errors: parsed.more_errors,
+            violations: parsed.violations,
             retry_after: retry_after(headers),
             current: etag(headers),
         }

@@ -60,7 +60,7 @@ pub use change::Change;
 pub use entity::{Document, Entity, document_of};
 pub use error::{ClientError, Fault, Problem, Written};
 pub use producer::{ChangeProducer, Producer, ProducerOptions, ProducerStats};
-pub use registry::{Binding, Registered, SchemaVersion, Subject};
+pub use registry::{Binding, Registered, SchemaVersion, Subject, VerdictQuery};
 pub use state::{
     Applied, EntityPage, EntityRow, ListQuery, Precondition, QuarantinePage, Quarantined, Receipt, Snapshot,
     StreamHandle, Versioned,

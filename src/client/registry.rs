@@ -1,10 +1,13 @@
 //! Schemas and bindings: what shapes there are, and which streams they rule.
 
+use reqwest::header::ACCEPT;
 use reqwest::{Method, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{Client, ClientError, url};
+use super::{Client, ClientError, Problem, url};
+use crate::protocol::compatibility::{ProgressBody, ProgressLine, VerdictBody};
+use crate::registry::{ContentModel, Mode};
 
 /// A version as the registry knows it after registering a document.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -67,6 +70,8 @@ impl Binding {
 #[derive(Deserialize)]
 struct Subjects {
     subjects: Vec<Subject>,
+    #[serde(default)]
+    next: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -74,7 +79,68 @@ struct Bindings {
     bindings: Vec<Binding>,
 }
 
+/// What a verdict is asked about; what is left out is as the subject has it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct VerdictQuery {
+    /// Whether stored entities are part of the verdict.
+    pub live: bool,
+    /// Compare with this version only.
+    pub version: Option<u64>,
+    pub mode: Option<Mode>,
+    pub content_model: Option<ContentModel>,
+}
+
+impl VerdictQuery {
+    fn text(&self) -> String {
+        let live = if self.live { "strict" } else { "off" };
+        let mut text = format!("live={live}");
+        let version = self.version.map(|version| ("version", version.to_string()));
+        let mode = self.mode.map(|mode| ("compatibility", mode.as_str().to_owned()));
+        let model = self.content_model.map(|model| ("content_model", model.as_str().to_owned()));
+        for (name, value) in [version, mode, model].into_iter().flatten() {
+            text.push_str(&format!("&{name}={value}"));
+        }
+        text
+    }
+}
+
 impl Client {
+    /// Asks whether a document would fit a subject; registers nothing. While stored entities are looked at, `told` hears
+    /// how far that has come, a few times a second.
+    pub async fn verdict(
+        &self,
+        subject: &str,
+        document: &Value,
+        query: &VerdictQuery,
+        mut told: impl FnMut(&ProgressBody),
+    ) -> Result<VerdictBody, ClientError> {
+        let path = format!("/v1/schemas/{}/compatibility?{}", url::segment(subject)?, query.text());
+        let request = self.request(Method::POST, &path).json(document);
+        if !query.live {
+            return self.call_json(request).await;
+        }
+        // No limit as a whole: a line comes every half second, however long it takes.
+        let mut response = self.send(request.header(ACCEPT, "application/x-ndjson")).await?;
+        let (status, headers) = (response.status(), response.headers().clone());
+        let mut text = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|cause| ClientError::transport(&self.base, cause))? {
+            text.extend_from_slice(&chunk);
+            while let Some(end) = text.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = text.drain(..=end).collect();
+                if let Ok(ProgressLine { progress }) = serde_json::from_slice(&line) {
+                    told(&progress);
+                    continue;
+                }
+                return serde_json::from_slice(&line).map_err(|_| {
+                    let told = serde_json::from_slice::<Value>(&line).ok().and_then(|body| body["status"].as_u64());
+                    let told = told.and_then(|status| StatusCode::from_u16(u16::try_from(status).ok()?).ok());
+                    Problem::parse(told.unwrap_or(status), &headers, &line).into()
+                });
+            }
+        }
+        Err(ClientError::Answer("it ended before the verdict".to_owned()))
+    }
+
     /// Registers a document as the subject's next version, or finds the version that is equal to it.
     ///
     /// Refused with 409 where it breaks the subject's compatibility, and 422 where it is not a document.
@@ -86,8 +152,16 @@ impl Client {
     }
 
     pub async fn subjects(&self) -> Result<Vec<Subject>, ClientError> {
-        let list: Subjects = self.call_json(self.request(Method::GET, "/v1/schemas")).await?;
-        Ok(list.subjects)
+        let (mut subjects, mut after) = (Vec::new(), None::<String>);
+        loop {
+            let path = url::with_query("/v1/schemas", [("cursor", after.as_deref())]);
+            let page: Subjects = self.call_json(self.request(Method::GET, &path)).await?;
+            subjects.extend(page.subjects);
+            after = page.next;
+            if after.is_none() {
+                return Ok(subjects);
+            }
+        }
     }
 
     /// A version of a subject; `None` asks for the latest.

@@ -11,11 +11,12 @@ use bytes::Bytes;
 use crate::model::{EntityKey, EntityType, Operation};
 use crate::protocol::change::{CONTROL, Change, Enrichment, MALFORMED};
 use crate::protocol::json::{self, Duplicates};
-use crate::registry::{Binding, Compiled, CompiledCollection, Egress, Validation};
+use crate::registry::{Binding, Compiled, CompiledCollection, Egress, Validation, VersionState};
 use crate::stream::SchemaRef;
 
 use super::handle::Handle;
 use super::judge::Condition;
+use super::registry::RegistryFault;
 use super::{ChangeFault, Counters, Engine, Fault};
 
 /// One checked change of a batch.
@@ -57,7 +58,7 @@ impl Engine {
     /// Checks messages against a schema version; refuses the batch, or sets aside what the binding says.
     pub(super) fn prepare(&self, handle: &Handle, schema: &SchemaRef, messages: &[&str]) -> Result<Batch, Fault> {
         let binding = self.binding(handle);
-        let compiled = self.compiled(schema)?;
+        let compiled = self.writable(schema)?;
         let validation = binding.as_deref().map_or(Validation::Reject, |b| b.validation);
         let checker = Checker { engine: self, compiled: &compiled, version: schema.version, validation };
         let trace = binding.as_deref().is_some_and(|b| b.egress == Egress::SseV1);
@@ -112,6 +113,19 @@ impl Engine {
         }
         let received = messages.len();
         Ok(Batch { schema: schema.clone(), changes, stored: stored.into(), set_aside, received, binding, txid })
+    }
+
+    /// What a write is checked against.
+    fn writable(&self, schema: &SchemaRef) -> Result<Arc<Compiled>, Fault> {
+        let registry = self.registry.current();
+        let registered = super::registry::get(&registry, &schema.subject, schema.version)?;
+        match registered.state {
+            VersionState::Enabled | VersionState::Deprecated { .. } => Ok(registered.compiled.clone()),
+            VersionState::Disabled => {
+                let (subject, version) = (schema.subject.to_string(), schema.version);
+                Err(RegistryFault::Disabled { subject, version }.into())
+            }
+        }
     }
 
     pub(super) fn compiled(&self, schema: &SchemaRef) -> Result<Arc<Compiled>, Fault> {

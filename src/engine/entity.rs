@@ -10,7 +10,7 @@ use crate::model::{EntityKey, EntityType, Offset, Operation, StreamName};
 use crate::protocol::change::{StoredChange, store_entity};
 use crate::protocol::json::{self, Duplicates, JsonFault};
 use crate::registry::CompiledCollection;
-use crate::storage::Place;
+use crate::storage::{Place, Wanted};
 
 use super::folded::{Selection, Start};
 use super::handle::Handle;
@@ -237,9 +237,14 @@ impl Engine {
     }
 
     async fn live_entity(&self, handle: &Arc<Handle>, name: &EntityName) -> Result<Option<Entity>, Fault> {
-        let seen = self.entity_at(handle, name.entity_type.as_str(), name.key.as_str()).await?;
-        let Some((seen, place)) = seen.and_then(|seen| Some((seen, seen.place?))) else { return Ok(None) };
-        let stored = self.fetch(vec![(Place(place), seen.length)]).await?;
+        let (seen, stored) = loop {
+            let seen = self.entity_at(handle, name.entity_type.as_str(), name.key.as_str()).await?;
+            let Some((seen, place)) = seen.and_then(|seen| Some((seen, seen.place?))) else { return Ok(None) };
+            let wanted = Wanted { position: seen.position, place: Place(place), length: seen.length };
+            if let Some(stored) = self.fetch(handle, vec![wanted]).await? {
+                break (seen, stored);
+            }
+        };
         let value = stored.first().and_then(value_of).ok_or_else(|| Fault::Storage("not a change".into()))?;
         Ok(Some(Entity { key: name.key.to_string(), offset: Offset::at(seen.position + 1), value }))
     }

@@ -85,9 +85,14 @@ pub struct LogPage {
 }
 
 /// How the versions of a stream follow each other: each with the position from which on it holds, in order.
-struct History(Vec<(Position, Option<SchemaRef>)>);
+pub(super) struct History(Vec<(Position, Option<SchemaRef>)>);
 
 impl History {
+    /// Every version that has held.
+    pub(super) fn versions(&self) -> impl Iterator<Item = &SchemaRef> {
+        self.0.iter().filter_map(|(_, held)| held.as_ref())
+    }
+
     fn at(&self, position: Position) -> Option<(Position, &SchemaRef)> {
         let held = self.0.iter().rfind(|(since, _)| *since <= position)?;
         held.1.as_ref().map(|schema| (held.0, schema))
@@ -168,7 +173,7 @@ impl Engine {
     }
 
     /// All versions that a stream has had.
-    fn history(&self, stream: &PublishedStream) -> Result<History, Fault> {
+    pub(super) fn history(&self, stream: &PublishedStream) -> Result<History, Fault> {
         let mut held = Vec::new();
         self.add_history(&stream.creation, 0, &mut held)?;
         if held.last().is_none_or(|(_, last)| *last != stream.schema) {

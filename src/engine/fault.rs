@@ -26,6 +26,15 @@ pub enum Fault {
     /// Of a stream that stood under this name before; read from -1. 410.
     #[error("offset {given} is of a former stream of that name; this one starts at {start}")]
     Former { given: Offset, start: Offset },
+    /// Deletions made since then may be missing; read from -1. 410.
+    #[error("deletions below {kept_from} are not kept, so a reader cannot go on from {given}")]
+    Forgotten { given: Offset, kept_from: Offset },
+    /// A fork cannot begin where its source lacks changes. 410.
+    #[error("changes below {kept_from} that were replaced are not kept, so no fork begins at {given}")]
+    NotKept { given: Offset, kept_from: Offset },
+    /// A restore from a backup has cut off the history that gave it; read from -1. 410.
+    #[error("offset {given} is of a history that a restore from a backup has cut off; new changes lie above {floor}")]
+    CutOff { given: Offset, floor: Offset },
     /// 400.
     #[error(transparent)]
     Json(#[from] JsonFault),

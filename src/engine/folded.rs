@@ -11,9 +11,10 @@ use crate::model::{Offset, Position};
 use crate::protocol::change::StoredChange;
 use crate::protocol::json;
 use crate::registry::Compiled;
-use crate::storage::{Place, Run};
+use crate::storage::{Place, ReadError, Run, Wanted};
+use crate::stream::Refusal;
 
-use super::handle::{Handle, PublishedStream};
+use super::handle::{Core, Handle, PublishedStream};
 use super::{Engine, Fault, Shed};
 
 /// Which entities a folded reader wants; all where nothing is set.
@@ -129,10 +130,30 @@ impl Engine {
         &self,
         handle: &Arc<Handle>,
         stream: &PublishedStream,
-        mut at: Start,
+        at: Start,
         selection: &Selection,
         pinned: Option<&Pin>,
     ) -> Result<FoldedPage, Fault> {
+        loop {
+            self.check_kept(stream, Offset { position: at.position, walk_mark: at.walk_mark.unwrap_or(0) })?;
+            if let Some(page) = self.try_folded_page(handle, stream, at, selection, pinned).await? {
+                return Ok(page);
+            }
+            if pinned.is_some() {
+                return Err(Fault::Contended);
+            }
+        }
+    }
+
+    /// As [`Engine::folded_page`]; `None` where a change that was to be told of is not kept any more.
+    async fn try_folded_page(
+        &self,
+        handle: &Arc<Handle>,
+        stream: &PublishedStream,
+        mut at: Start,
+        selection: &Selection,
+        pinned: Option<&Pin>,
+    ) -> Result<Option<FoldedPage>, Fault> {
         let filter = selection.filter();
         let (mut found, mut bytes) = (Vec::new(), 0);
         let bytes_max = self.limits().page_bytes_max as u64;
@@ -173,7 +194,9 @@ impl Engine {
             tokio::task::yield_now().await;
         };
         let walk_mark = at.walk_mark;
-        let changes = self.fetch(found.iter().map(|f| (Place(f.item.place), f.item.length)).collect()).await?;
+        let Some(changes) = self.fetch(handle, found.iter().map(|found| wanted(&found.item)).collect()).await? else {
+            return Ok(None);
+        };
         let items = found
             .into_iter()
             .zip(changes)
@@ -187,7 +210,7 @@ impl Engine {
             })
             .collect();
         let next = Start { position: at.position, walk_mark: if done { None } else { walk_mark } };
-        Ok(FoldedPage { items, next, done })
+        Ok(Some(FoldedPage { items, next, done }))
     }
 
     /// Holds the durable tail of now, for a read of several walks that must agree.
@@ -234,14 +257,47 @@ impl Engine {
             .unwrap_or_default())
     }
 
-    pub(super) async fn fetch(&self, places: Vec<(Place, u32)>) -> Result<Vec<Bytes>, Fault> {
-        let store = self.store.clone();
-        if places.len() <= 16 {
-            return Ok(store.fetch(&places)?);
+    /// Changes of the stream that stands under a name; `None` where one is not kept any more. Then the fold, which knew
+    /// of it, is read again at its next use.
+    pub(super) async fn fetch(&self, handle: &Arc<Handle>, wanted: Vec<Wanted>) -> Result<Option<Vec<Bytes>>, Fault> {
+        let Some(stream) = handle.stream() else { return Err(Refusal::Gone.into()) };
+        let generation = handle.lock().fold_generation;
+        let (store, id) = (self.store.clone(), stream.id);
+        let fetched = match wanted.len() {
+            ..=16 => store.fetch(id, &wanted),
+            _ => {
+                let _turn = self.page_turn().await?;
+                let wanted = wanted.clone();
+                let fetched = tokio::task::spawn_blocking(move || store.fetch(id, &wanted)).await;
+                fetched.map_err(|e| Fault::Storage(e.to_string()))?
+            }
+        };
+        let same = |core: &Core| core.fold_generation == generation;
+        match fetched {
+            Ok(fetched) => {
+                let moved: Vec<(Position, Place)> = wanted
+                    .iter()
+                    .zip(&fetched)
+                    .filter(|(wanted, fetched)| wanted.place != fetched.place)
+                    .map(|(wanted, fetched)| (wanted.position, fetched.place))
+                    .collect();
+                if !moved.is_empty() {
+                    let mut core = handle.lock();
+                    if let Some(fold) = core.fold_mut() {
+                        moved.into_iter().for_each(|(position, place)| fold.move_place(position, place.0));
+                    }
+                }
+                Ok(Some(fetched.into_iter().map(|fetched| fetched.message).collect()))
+            }
+            Err(ReadError::NotFound) if handle.stream().is_some_and(|now| now.id == id) => {
+                let mut core = handle.lock();
+                if same(&core) {
+                    core.take_fold();
+                }
+                Ok(None)
+            }
+            Err(error) => Err(error.into()),
         }
-        let _turn = self.page_turn().await?;
-        let fetched = tokio::task::spawn_blocking(move || store.fetch(&places)).await;
-        Ok(fetched.map_err(|e| Fault::Storage(e.to_string()))??)
     }
 
     /// The durable entity, if it exists.
@@ -333,9 +389,8 @@ impl Engine {
         let mut from = stream.creation.start;
         while from < to {
             let runs = self.store.read(stream.id, from, to, self.limits().page_bytes_max)?;
-            let Some(last) = runs.last() else {
-                return Err(Fault::Storage(format!("nothing is stored of stream {} at {from}", stream.id)));
-            };
+            // What is left ends here.
+            let Some(last) = runs.last() else { break };
             from = last.first + last.count;
             runs.iter().for_each(|run| fold_run(&mut fold, run, shift, versions));
             // Nobody reads at a mark before the end of this, so what was superseded need not be kept.
@@ -365,6 +420,11 @@ impl VersionFields {
         let value = json::strict_value(change.value?, self.depth_max, json::Duplicates::Keep).ok()?;
         collection.version_of(&value)
     }
+}
+
+/// What is to be fetched of an item.
+pub(super) fn wanted(item: &WalkItem) -> Wanted {
+    Wanted { position: item.position, place: Place(item.place), length: item.length }
 }
 
 struct Found {

@@ -50,6 +50,9 @@ pub enum ForkFault {
     /// Succeeds once a fork of the source is gone. 429.
     #[error("the source has {max} forks already")]
     TooMany { max: usize },
+    /// The version that the source is pinned to takes no new streams. 409.
+    #[error("{0}")]
+    Unpinnable(String),
     /// 400.
     #[error("an unfinished folded read is no place to fork at; read on to its end, and take that offset")]
     Unfinished,
@@ -207,6 +210,10 @@ impl Engine {
             return Err(Fault::Former { given: offset, start: Offset::at(start) });
         }
         let anchor = offset.position.max(start);
+        let kept_from = self.kept_of(source).history_from;
+        if anchor > start && anchor < kept_from {
+            return Err(Fault::NotKept { given: offset, kept_from: Offset::at(kept_from) });
+        }
         if asked.sub_offset == 0 {
             return Ok(Some(anchor));
         }
@@ -382,6 +389,11 @@ impl Engine {
         if state.schema != plan.schema {
             return Ok(None);
         }
+        if let Some(schema) = &plan.schema
+            && let Err(fault) = super::registry::check_pin(&self.registry.current(), schema)
+        {
+            return Err(ForkFault::Unpinnable(fault.to_string()));
+        }
         let max = self.limits().forks_max;
         if state.pins.len() >= max {
             return Err(ForkFault::TooMany { max });
@@ -397,14 +409,12 @@ impl Engine {
         if plan.fold.as_ref().is_some_and(|(_, read_at)| *read_at != shift) {
             return Ok(None);
         }
-        let inherited = at - state.creation.start;
+        let length = (state.tail - state.creation.start).saturating_sub(state.skipped).max(1);
+        let inherited = (at - state.creation.start).min(length);
         let bytes = match state.is_json() {
             false => inherited,
             // By the source's mean: for estimates only.
-            true => {
-                (state.bytes + above.map_or(0, |fork| fork.bytes)) / (state.tail - state.creation.start).max(1)
-                    * inherited
-            }
+            true => (state.bytes + above.map_or(0, |fork| fork.bytes)) / length * inherited,
         };
         Ok(Some(Creation {
             name: handle.name.clone(),

@@ -71,6 +71,10 @@ pub struct PublishedStream {
     pub creation: Arc<Creation>,
     pub schema: Option<SchemaRef>,
     pub tail: Position,
+    /// See [`StreamState::skipped`].
+    pub skipped: u64,
+    /// See [`StreamState::floor`].
+    pub floor: Position,
     pub bytes: u64,
     pub closed: bool,
     pub version: StreamVersion,
@@ -78,6 +82,11 @@ pub struct PublishedStream {
 }
 
 impl PublishedStream {
+    /// Messages (JSON) or bytes (all else) that it holds, those that a fork inherits included.
+    pub fn length(&self) -> u64 {
+        (self.tail - self.creation.start).saturating_sub(self.skipped)
+    }
+
     pub fn tail_offset(&self) -> Offset {
         Offset::at(self.tail)
     }
@@ -90,6 +99,8 @@ impl From<&StreamState> for PublishedStream {
             creation: state.creation.clone(),
             schema: state.schema.clone(),
             tail: state.tail,
+            skipped: state.skipped,
+            floor: state.floor,
             bytes: state.bytes,
             closed: state.closed.is_some(),
             version: state.version,
@@ -275,7 +286,10 @@ impl Handle {
                 (Body::Create(_), stream) => *stream = StreamState::create(record).as_ref().map(Into::into),
                 (Body::Delete | Body::Expire | Body::SoftDelete, stream) => *stream = None,
                 (body, Some(stream)) => {
-                    stream.tail += record.count;
+                    if record.count > 0 {
+                        stream.skipped += record.first - stream.tail;
+                        stream.tail = record.first + record.count;
+                    }
                     stream.closed |= record.closes;
                     stream.version = stream.version.next();
                     stream.used_at = stream.used_at.max(record.at);

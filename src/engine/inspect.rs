@@ -136,7 +136,7 @@ impl Engine {
             collections,
             start: Offset::at(start),
             tail: Offset::at(tail),
-            length: tail - start,
+            length: stream.as_ref().map_or(0, |stream| stream.length()),
             bytes: stream.as_ref().map_or(0, |stream| stream.bytes),
             closed: stream.as_ref().is_some_and(|stream| stream.closed),
             fork_of: fork.map(|fork| (fork.source_name.clone(), Offset::at(fork.at))),

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::model::StreamName;
 use crate::protocol::change::StoredChange;
 use crate::protocol::json::{Duplicates, strict_value};
-use crate::registry::Compiled;
+use crate::registry::{Compiled, CompiledCollection};
 
 use super::handle::{Handle, PublishedStream};
 use super::{ChangeFault, Engine, Fault};
@@ -131,16 +131,27 @@ fn entity_faults(
         let message = format!("the schema has no type {:?}", change.entity_type);
         return vec![fault("/type".into(), "enum".into(), String::new(), message)];
     };
-    let parse = |text| strict_value(text, DEPTH_MAX, Duplicates::Keep).ok();
-    let value = change.value.and_then(parse).unwrap_or(Value::Null);
+    let value = entity_value(change);
     let mut faults: Vec<ChangeFault> = collection
         .check(&value, faults_max)
         .into_iter()
         .map(|f| fault(f.pointer, f.keyword, f.schema_location, f.message))
         .collect();
-    if faults.is_empty() && !collection.key_of(&value).is_ok_and(|key| key == change.key) {
-        let message = format!("key {:?} is not the value's {}", change.key, collection.primary_key);
-        faults.push(fault(String::new(), "primaryKey".into(), String::new(), message));
+    if faults.is_empty() {
+        let message = key_fault(collection, &value, &change.key);
+        faults.extend(message.map(|message| fault(String::new(), "primaryKey".into(), String::new(), message)));
     }
     faults
+}
+
+/// The value that a stored change gives its entity.
+pub(super) fn entity_value(change: &StoredChange<'_>) -> Value {
+    let parse = |text| strict_value(text, DEPTH_MAX, Duplicates::Keep).ok();
+    change.value.and_then(parse).unwrap_or(Value::Null)
+}
+
+/// Why an entity would be another one in a collection.
+pub(super) fn key_fault(collection: &CompiledCollection, value: &Value, key: &str) -> Option<String> {
+    let same = collection.key_of(value).is_ok_and(|found| found == key);
+    (!same).then(|| format!("key {key:?} is not the value's {}", collection.primary_key))
 }

@@ -14,11 +14,14 @@ mod handle;
 pub mod ingest;
 pub mod inspect;
 mod judge;
+pub mod life;
 pub mod live_check;
+pub mod live_report;
 pub mod migration;
 mod quarantine;
 mod read;
 pub mod registry;
+mod retention;
 mod shed;
 mod stage;
 pub mod subscriptions;
@@ -26,6 +29,7 @@ mod sweep;
 mod timers;
 pub mod transfer;
 mod typed;
+pub mod verdict;
 pub mod verify;
 mod write;
 
@@ -49,7 +53,7 @@ pub use fault::{ChangeFault, Fault};
 pub use folded::{CollectionSchema, FoldedItem, FoldedPage, Pin, Selection, Start};
 pub use fork::{ForkFault, ForkRequest};
 pub use handle::{Handle, Published, PublishedStream};
-pub use read::RawPage;
+pub use read::{RawPage, Standing};
 pub use shed::{Shed, Sheds};
 pub use write::{AppendRequest, Appended, CreateRequest, Created};
 
@@ -93,6 +97,9 @@ pub struct Inner {
     migrations: migration::Migrations,
     in_flight_bytes: AtomicUsize,
     fold_loads: Semaphore,
+    /// Turns at comparing documents, and at holding one against stored entities: both keep a core busy.
+    schema_checks: Semaphore,
+    live_reports: Semaphore,
     /// Turns at reading pages from the disk: each takes buffers, so readers take turns instead of memory.
     page_reads: Semaphore,
     /// As of the last look.
@@ -175,6 +182,8 @@ impl Engine {
             timers: timers::Timers::default(),
             in_flight_bytes: AtomicUsize::new(0),
             fold_loads: Semaphore::new(settings.limits.fold_loads_max),
+            schema_checks: Semaphore::new(verdict::CHECKS_AT_ONCE),
+            live_reports: Semaphore::new(live_report::REPORTS_AT_ONCE),
             page_reads: Semaphore::new(PAGE_READS),
             folds_bytes: AtomicUsize::new(0),
             start_floor: AtomicU64::new(0),
@@ -183,6 +192,8 @@ impl Engine {
             counters: Counters::default(),
             settings,
         }));
+        let rules: std::sync::Weak<Inner> = Arc::downgrade(&engine.0);
+        engine.store.retain_by(rules);
         // Nothing may ever ask for them again, and they end all the same.
         for (stream, lifetime, used_at) in engine.store.limited() {
             engine.set_timer(stream, lifetime, used_at.max(started_at));

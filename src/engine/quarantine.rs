@@ -44,7 +44,7 @@ impl Engine {
     pub(super) fn companion_records(&self, beside: &Arc<Handle>, core: &Core, content: Content) -> Vec<Record> {
         let mut records = Vec::with_capacity(2);
         let (id, tail) = match &core.state {
-            Some(state) => (state.id, state.tail),
+            Some(state) => (state.id, state.next()),
             None => {
                 let creation = Creation {
                     name: beside.name.clone(),
@@ -89,7 +89,7 @@ impl Engine {
     /// How many refused changes of a stream are kept.
     pub fn quarantined(&self, name: &StreamName) -> u64 {
         let beside = self.handle(&name.quarantine_of());
-        beside.stream().map_or(0, |stream| stream.tail - stream.creation.start)
+        beside.stream().map_or(0, |stream| stream.length())
     }
 }
 

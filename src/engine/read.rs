@@ -44,8 +44,42 @@ impl Engine {
         Ok((handle, stream))
     }
 
-    /// Refuses an offset that no response can have given.
+    /// Refuses an offset that no response can have given, or that no reader can go on from.
     pub fn check_offset(&self, stream: Option<&PublishedStream>, given: Offset) -> Result<(), Fault> {
+        match (self.stands(stream, given)?, stream) {
+            (Standing::CutOff, Some(stream)) => Err(cut_off(stream, given)),
+            _ => Ok(()),
+        }
+    }
+
+    /// As [`Engine::check_offset`], for a reader that can be told to begin anew: whether it has to.
+    pub fn stands(&self, stream: Option<&PublishedStream>, given: Offset) -> Result<Standing, Fault> {
+        if let Some(stream) = stream
+            && (self.is_cut_off(stream, given.position)? || self.is_cut_off(stream, given.walk_mark)?)
+        {
+            return match stream.schema {
+                Some(_) => Ok(Standing::CutOff),
+                None => Err(cut_off(stream, given)),
+            };
+        }
+        self.check_former(stream, given).map(|()| Standing::Here)
+    }
+
+    /// Whether a position was given out by a history that a restore has cut off: nothing is stored right before it.
+    ///
+    /// Where new records go after a restore lies above everything that the history can have given out.
+    fn is_cut_off(&self, stream: &PublishedStream, position: Position) -> Result<bool, Fault> {
+        if position <= stream.creation.start || position > stream.floor || position == stream.tail {
+            return Ok(false);
+        }
+        if position > stream.tail {
+            return Ok(true);
+        }
+        let before = self.store.read(stream.id, position - 1, position, 1)?;
+        Ok(before.is_empty())
+    }
+
+    fn check_former(&self, stream: Option<&PublishedStream>, given: Offset) -> Result<(), Fault> {
         // Where nothing stands under the name now, something may have; its offsets lie below the next start.
         let tail = stream.map_or_else(|| self.start_position(), |stream| stream.tail);
         if given.position > tail || given.walk_mark > tail {
@@ -62,7 +96,11 @@ impl Engine {
 
     /// About how many bytes the next page from `from` has: what remains, by the stream's mean, and at most a page.
     pub fn page_estimate(&self, stream: &PublishedStream, from: Position) -> u64 {
-        let all = (stream.tail - stream.creation.start).max(1);
+        let all = stream.length().max(1);
+        if stream.floor > 0 && stream.creation.fork.is_some() {
+            // What it inherits may have been passed over by a restore, so its positions say little of its bytes.
+            return self.limits().page_bytes_max as u64;
+        }
         let remaining = stream.tail.saturating_sub(from.max(stream.creation.start));
         let inherited = stream.creation.fork.as_ref().map_or(0, |fork| fork.bytes);
         let mean = (stream.bytes + inherited) / all + 1;
@@ -72,12 +110,14 @@ impl Engine {
     /// One page from `from`, of whole batches where they fit. Never more than what is durable.
     pub async fn raw_page(&self, stream: &PublishedStream, from: Position) -> Result<RawPage, Fault> {
         let from = from.clamp(stream.creation.start, stream.tail);
+        self.check_kept(stream, Offset::at(from))?;
         if from == stream.tail {
             let (payload, next) = (Bytes::new(), from);
             return Ok(RawPage { payload, from, next, up_to_date: true, closed: stream.closed });
         }
         let runs = self.read_runs(stream, from, stream.tail).await?;
-        let next = runs.last().map_or(from, |run| run.first + run.count);
+        // Where nothing was found, nothing is left up to the tail.
+        let next = runs.last().map_or(stream.tail, |run| run.first + run.count);
         let json = stream.creation.content_type.is_json();
         let payload = join(&runs, json);
         let up_to_date = next == stream.tail;
@@ -100,9 +140,6 @@ impl Engine {
                 tokio::task::spawn_blocking(read).await.map_err(|e| Fault::Storage(e.to_string()))??
             }
         };
-        if runs.is_empty() {
-            return Err(Fault::Storage(format!("nothing is stored of stream {id} at {from}")));
-        }
         Ok(runs)
     }
 
@@ -130,6 +167,11 @@ impl Engine {
 
     /// Waits until `offset` is durable here: read-your-writes.
     pub async fn reached(&self, handle: &Handle, offset: Offset) -> Result<(), Fault> {
+        if let Some(stream) = handle.stream().filter(|stream| stream.floor > 0)
+            && self.is_cut_off(&stream, offset.position)?
+        {
+            return Err(cut_off(&stream, offset));
+        }
         let mut published = handle.subscribe();
         let reached = published.wait_for(|p| p.stream.as_ref().is_some_and(|s| s.tail >= offset.position));
         match tokio::time::timeout(std::time::Duration::from_secs(5), reached).await {
@@ -137,6 +179,20 @@ impl Engine {
             _ => Err(Fault::NotYet(offset)),
         }
     }
+}
+
+/// How a reader can go on from an offset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// From there, or, where it is a former stream's, as that is told apart by where the stream begins.
+    Here,
+    /// From the beginning: a restore has cut off the history that gave the offset out, and what the reader holds may
+    /// come from there.
+    CutOff,
+}
+
+fn cut_off(stream: &PublishedStream, given: Offset) -> Fault {
+    Fault::CutOff { given, floor: Offset::at(stream.floor) }
 }
 
 fn join(runs: &[Run], json: bool) -> Bytes {

@@ -11,8 +11,8 @@ use serde_json::Value;
 use crate::model::{ContentType, StreamName, Timestamp};
 use crate::protocol::registry::{read_entry, write_entry};
 use crate::registry::{
-    BindFault, Binding, BindingName, Document, DocumentFault, DocumentLimits, Entry, RegisterFault, Registered,
-    Registration, Registry, SubjectName, UnbindFault, Validation,
+    BindFault, Binding, BindingName, ConfigFault, DeleteFault, Document, DocumentFault, DocumentLimits, Entry,
+    PinFault, RegisterFault, Registered, Registration, Registry, SubjectName, UnbindFault, Validation,
 };
 use crate::storage::Store;
 use crate::stream::{Body, Creation, Lifetime, Record, SchemaRef};
@@ -20,6 +20,7 @@ use crate::stream::{Body, Creation, Lifetime, Record, SchemaRef};
 use super::handle::{Basis, Core, Handle, PublishedStream, lock_all};
 use super::live_check::DataFault;
 use super::stage::{Landing, Step};
+use super::verdict::{Judged, Verdict};
 use super::write::Content;
 use super::{Engine, Fault};
 
@@ -27,7 +28,7 @@ use super::{Engine, Fault};
 pub struct RegistryHost {
     handle: Arc<Handle>,
     /// Held while a step is decided, so that steps are decided one after another.
-    staged: tokio::sync::Mutex<Registry>,
+    pub(super) staged: tokio::sync::Mutex<Registry>,
     current: RwLock<(u64, Arc<Registry>)>,
 }
 
@@ -49,6 +50,19 @@ pub enum RegistryFault {
     Bind(#[from] BindFault),
     #[error(transparent)]
     Unbind(#[from] UnbindFault),
+    #[error(transparent)]
+    Config(#[from] ConfigFault),
+    #[error(transparent)]
+    Delete(#[from] DeleteFault),
+    /// 409, with the violations and how to get past them.
+    #[error("the document is not compatible with what subject {subject} accepts: {violations} violations", violations = .verdict.violations.len())]
+    Incompatible { subject: SubjectName, verdict: Box<Verdict> },
+    /// Streams cannot begin with it. 409.
+    #[error("no stream can be pinned to version {version} of {subject}: {why}")]
+    NotPinnable { subject: String, version: u32, why: PinFault },
+    /// Streams that are pinned to it take no writes; reads go on. 409.
+    #[error("version {version} of {subject} is disabled: its streams take no writes until they are bound to another")]
+    Disabled { subject: String, version: u32 },
     /// Streams that the binding would govern, or what a fork would inherit, hold what the schema refuses. 409.
     #[error("{} stored entities do not fit the schema", .0.len())]
     DataFails(Vec<DataFault>),
@@ -68,8 +82,8 @@ pub(super) fn find_version(
 ) -> Result<SchemaRef, RegistryFault> {
     let unknown = || RegistryFault::UnknownSubject(subject.to_owned());
     let name = SubjectName::parse(subject).ok_or_else(unknown)?;
-    let latest = registry.latest(&name).ok_or_else(unknown)?.version;
-    let version = version.unwrap_or(latest);
+    let latest = registry.newest_pinnable(&name).or(registry.latest(&name)).map(|latest| latest.version);
+    let version = version.or(latest).ok_or_else(unknown)?;
     match registry.get(&name, version) {
         Some(_) => Ok(SchemaRef { subject: name.shared(), version }),
         None => Err(RegistryFault::UnknownVersion { subject: subject.to_owned(), version }),
@@ -83,6 +97,28 @@ pub(super) fn get<'r>(
 ) -> Result<&'r Arc<Registered>, RegistryFault> {
     let unknown = || RegistryFault::UnknownVersion { subject: subject.to_owned(), version };
     SubjectName::parse(subject).and_then(|name| registry.get(&name, version)).ok_or_else(unknown)
+}
+
+/// Whether a stream can begin with a version now. Asked under the stream's lock, so that whoever has hidden the version
+/// finds every stream that began with it before.
+pub(super) fn check_pin(registry: &Registry, schema: &SchemaRef) -> Result<(), RegistryFault> {
+    let why = match registry.pinned(schema) {
+        Some(registered) => registered.pinnable(),
+        None => Err(PinFault::Unknown),
+    };
+    why.map_err(|why| RegistryFault::NotPinnable {
+        subject: schema.subject.to_string(),
+        version: schema.version,
+        why,
+    })
+}
+
+/// What a stream that is created now under a binding is pinned to.
+pub(super) fn pin_of(registry: &Registry, binding: &Binding) -> Result<SchemaRef, RegistryFault> {
+    registry.pin(binding).ok_or_else(|| {
+        let (version, why) = registry.why_not(binding);
+        RegistryFault::NotPinnable { subject: binding.subject.to_string(), version, why }
+    })
 }
 
 impl RegistryHost {
@@ -102,7 +138,8 @@ impl RegistryHost {
                     let mut at = 0;
                     for length in run.lengths.iter() {
                         let text = run.payload.get(at..at + length as usize).unwrap_or_default();
-                        let entry = std::str::from_utf8(text).map_err(|e| e.to_string()).and_then(read_entry);
+                        let entry = std::str::from_utf8(text).map_err(|e| e.to_string());
+                        let entry = entry.and_then(|text| read_entry(text, &registry));
                         let entry = entry.map_err(|e| Fault::Storage(format!("registry entry: {e}")))?;
                         registry.apply(&entry);
                         at += length as usize + 1;
@@ -131,8 +168,21 @@ impl RegistryHost {
     }
 }
 
+/// Whether a new version must fit those before it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Fit {
+    /// As the subject's configuration says.
+    #[default]
+    AsConfigured,
+    /// It need not: whoever registers it says so.
+    Waived,
+}
+
+/// How often a document is judged again because what it is compared with has changed meanwhile.
+const JUDGE_ROUNDS: usize = 8;
+
 /// What must be durable before a decision is told.
-enum RestsOn {
+pub(super) enum RestsOn {
     Landing(Landing),
     Basis(Basis),
 }
@@ -143,29 +193,74 @@ impl Engine {
         self.registry.current()
     }
 
-    /// Registers a document under a subject; content that the subject has already keeps its version.
+    /// Registers a document under a subject, which it must fit; content that the subject has already keeps its version.
     pub async fn register(&self, subject: SubjectName, document: Value) -> Result<RegisteredVersion, Fault> {
-        let limits = DocumentLimits { bytes_max: self.limits().schema_bytes_max, ..DocumentLimits::default() };
-        let parsed = tokio::task::spawn_blocking(move || Document::parse(&document, &limits)).await;
-        let document = parsed.map_err(|e| Fault::Storage(e.to_string()))?.map_err(RegistryFault::Document)?;
-        let (rests_on, decided) = {
-            let mut staged = self.registry.staged.lock().await;
-            match staged.register(&subject, &document, self.limits()) {
-                Err(fault) => (self.registry_basis(&mut staged)?, Err(RegistryFault::Register(fault))),
-                Ok(Registration::Existing { version }) => (self.registry_basis(&mut staged)?, Ok((version, false))),
-                Ok(Registration::New { version }) => {
-                    let document = Arc::new(document);
-                    let registered_at = self.now();
-                    let entry = Entry::Schema { subject: subject.clone(), version, document, registered_at };
-                    let landing = self.stage_entry(&mut staged, entry, Vec::new())?;
-                    (RestsOn::Landing(landing), Ok((version, true)))
+        self.register_as(subject, document, Fit::AsConfigured).await
+    }
+
+    /// As [`Engine::register`], where the caller says whether the document must fit.
+    pub async fn register_as(
+        &self,
+        subject: SubjectName,
+        document: Value,
+        fit: Fit,
+    ) -> Result<RegisteredVersion, Fault> {
+        let value = Arc::new(document);
+        for _ in 0..JUDGE_ROUNDS {
+            let document = self.parse_document(value.clone()).await?;
+            let judged = match fit {
+                Fit::AsConfigured => Some(self.judge_version(&subject, &document).await?),
+                Fit::Waived => None,
+            };
+            let (rests_on, decided) = {
+                let mut staged = self.registry.staged.lock().await;
+                match staged.register(&subject, &document, self.limits()) {
+                    Err(fault) => (self.registry_basis(&mut staged)?, Some(Err(RegistryFault::Register(fault)))),
+                    Ok(Registration::Existing { version }) => {
+                        (self.registry_basis(&mut staged)?, Some(Ok((version, false))))
+                    }
+                    // Judged by what is not there any more, or without what is there by now.
+                    Ok(Registration::New { .. })
+                        if judged.as_ref().is_some_and(|judged| !judged.holds_in(&staged, &subject))
+                            || document
+                                .references()
+                                .any(|to| staged.referable(&to.subject, to.version).is_none()) =>
+                    {
+                        (self.registry_basis(&mut staged)?, None)
+                    }
+                    Ok(Registration::New { version }) => match judged.filter(|judged| !judged.verdict.compatible) {
+                        Some(Judged { verdict, .. }) => {
+                            let (subject, verdict) = (subject.clone(), Box::new(verdict));
+                            let fault = RegistryFault::Incompatible { subject, verdict };
+                            (self.registry_basis(&mut staged)?, Some(Err(fault)))
+                        }
+                        None => {
+                            let registered_at = self.now();
+                            let entry = Entry::Schema { subject: subject.clone(), version, document, registered_at };
+                            let landing = self.stage_entry(&mut staged, entry, Vec::new())?;
+                            (RestsOn::Landing(landing), Some(Ok((version, true))))
+                        }
+                    },
                 }
-            }
-        };
-        self.registry_settled(rests_on).await?;
-        let (version, fresh) = decided?;
+            };
+            self.registry_settled(rests_on).await?;
+            let Some(decided) = decided else { continue };
+            let (version, fresh) = decided?;
+            let registry = self.registry();
+            return Ok(RegisteredVersion { fresh, registered: get(&registry, subject.as_str(), version)?.clone() });
+        }
+        Err(Fault::Contended)
+    }
+
+    /// A document that could be registered now, whatever it is compared with.
+    pub(super) async fn parse_document(&self, value: Arc<Value>) -> Result<Arc<Document>, Fault> {
+        let limits = DocumentLimits { bytes_max: self.limits().schema_bytes_max, ..DocumentLimits::default() };
         let registry = self.registry();
-        Ok(RegisteredVersion { fresh, registered: get(&registry, subject.as_str(), version)?.clone() })
+        let parse =
+            move || Document::parse_with(&value, &limits, &|subject, version| registry.referable(subject, version));
+        let parsed = tokio::task::spawn_blocking(parse).await;
+        let document = parsed.map_err(|e| Fault::Storage(e.to_string()))?.map_err(RegistryFault::Document)?;
+        Ok(Arc::new(document))
     }
 
     /// Makes or replaces a binding. True where the name is new.
@@ -250,7 +345,7 @@ impl Engine {
     }
 
     /// What a decision rests on that stages nothing. Taken with the decision, before anything else may fail.
-    fn registry_basis(&self, staged: &mut Registry) -> Result<RestsOn, Fault> {
+    pub(super) fn registry_basis(&self, staged: &mut Registry) -> Result<RestsOn, Fault> {
         let host = self.registry.handle.lock();
         if host.stale {
             // Decided on a step that was lost.
@@ -260,7 +355,7 @@ impl Engine {
         Ok(RestsOn::Basis(self.registry.handle.basis(&host)))
     }
 
-    async fn registry_settled(&self, rests_on: RestsOn) -> Result<(), Fault> {
+    pub(super) async fn registry_settled(&self, rests_on: RestsOn) -> Result<(), Fault> {
         let outcome = match rests_on {
             RestsOn::Landing(landing) => landing.durable().await,
             RestsOn::Basis(basis) => self.settle(&self.registry.handle, basis).await,
@@ -276,7 +371,12 @@ impl Engine {
     }
 
     /// Stages an entry, and in the same step the re-pinning of the streams it governs.
-    fn stage_entry(&self, staged: &mut Registry, entry: Entry, governed: Vec<Governed>) -> Result<Landing, Fault> {
+    pub(super) fn stage_entry(
+        &self,
+        staged: &mut Registry,
+        entry: Entry,
+        governed: Vec<Governed>,
+    ) -> Result<Landing, Fault> {
         let host = &self.registry.handle;
         if host.lock().stale {
             // A step before this one was lost: what was decided on it must be decided again.
@@ -388,7 +488,7 @@ impl Engine {
 }
 
 /// A stream that a binding re-pins, as it was when its data was checked.
-struct Governed {
+pub(super) struct Governed {
     handle: Arc<Handle>,
     stream: PublishedStream,
     pin: SchemaRef,

@@ -18,6 +18,8 @@ pub enum Shed {
     Pages,
     /// Streams whose newest changes are being read from the log.
     FoldLoads,
+    /// Documents that are being compared, or held against stored entities.
+    SchemaChecks,
     /// Bytes of one stream that wait for the disk.
     StreamInFlight,
     /// Bytes of all streams that wait for the disk.
@@ -25,13 +27,14 @@ pub enum Shed {
 }
 
 impl Shed {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Connections,
         Self::Requests,
         Self::LiveReaders,
         Self::Bodies,
         Self::Pages,
         Self::FoldLoads,
+        Self::SchemaChecks,
         Self::StreamInFlight,
         Self::InFlight,
     ];
@@ -45,6 +48,7 @@ impl Shed {
             Self::Bodies => "bodies",
             Self::Pages => "pages",
             Self::FoldLoads => "fold_loads",
+            Self::SchemaChecks => "schema_checks",
             Self::StreamInFlight => "stream_in_flight",
             Self::InFlight => "in_flight",
         }

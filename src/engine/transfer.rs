@@ -58,6 +58,7 @@ pub struct Transferred {
 
 struct Writer<W> {
     out: W,
+    lifts: Vec<Position>,
     done: Transferred,
 }
 
@@ -68,15 +69,16 @@ impl<W: Write> Writer<W> {
     }
 }
 
-/// Writes all that a store holds; `former` says above which positions the former streams of a name ended. Nobody may
-/// write to the store meanwhile.
+/// Writes all that a store holds; `former` says above which positions the former streams of a name ended, `lifts` to
+/// which ones restores have lifted what came after them. Nobody may write to the store meanwhile.
 pub fn export(
     store: &dyn Store,
     former: Vec<(StreamName, Position)>,
+    lifts: Vec<Position>,
     out: impl Write,
 ) -> Result<Transferred, TransferError> {
-    let mut writer = Writer { out, done: Transferred::default() };
-    writer.line(&Line::Export { version: VERSION, start: store.start_position() })?;
+    let mut writer = Writer { out, lifts: lifts.clone(), done: Transferred::default() };
+    writer.line(&Line::Export { version: VERSION, start: store.start_position(), lifts })?;
     for (name, end) in former.into_iter().collect::<BTreeMap<_, _>>() {
         writer.line(&Line::Former { name: name.as_str().to_owned(), end })?;
     }
@@ -117,7 +119,8 @@ impl<W: Write> Writer<W> {
                 runs = store.read(state.id, from, cut.record.end, usize::MAX).map_err(stored)?;
             }
             runs.retain(|run| (run.first, run.first + run.count) == (run.record.start, run.record.end));
-            let Some(last) = runs.last().filter(|_| runs[0].first == from) else {
+            let follows = |first: Position| first == from || first > from && self.lifts.contains(&first);
+            let Some(last) = runs.last().filter(|_| follows(runs[0].first)) else {
                 let name = &state.creation.name;
                 return Err(TransferError::Stored(format!("stream {name} misses position {from}")));
             };
@@ -204,6 +207,16 @@ fn state_line(state: &StreamState) -> StateLine {
 
 // ---- in -------------------------------------------------------------------------------------------------------------
 
+/// What restores had lifted positions to where an export was made. A store that imports it has to know.
+pub fn lifts(lines: impl BufRead) -> Result<Vec<Position>, TransferError> {
+    let first = lines.lines().next().unwrap_or(Ok(String::new()))?;
+    match Line::read(&first) {
+        Ok(Line::Export { lifts, .. }) => Ok(lifts),
+        Ok(_) => Err(TransferError::Line { number: 1, why: "no export begins like this".into() }),
+        Err(why) => Err(TransferError::Line { number: 1, why }),
+    }
+}
+
 /// Looks through all lines: whether an import would take each.
 pub fn check(lines: impl BufRead) -> Result<Transferred, TransferError> {
     let mut next = 0;
@@ -214,9 +227,9 @@ pub fn check(lines: impl BufRead) -> Result<Transferred, TransferError> {
     each_record(lines, give, |_| Ok(()))
 }
 
-/// Writes what [`check`] has found good into a store that holds nothing.
-pub fn import(store: &dyn Store, lines: impl BufRead) -> Result<Transferred, TransferError> {
-    if !streams(store).is_empty() || store.start_position() > 0 {
+/// Writes what [`check`] has found good into a store that holds nothing, and was made with those [`lifts`].
+pub fn import(store: &dyn Store, lifts: &[Position], lines: impl BufRead) -> Result<Transferred, TransferError> {
+    if !streams(store).is_empty() || store.start_position() > lifts.last().copied().unwrap_or(0) {
         return Err(TransferError::NotEmpty);
     }
     let mut batch: Vec<Staged> = Vec::new();
@@ -266,7 +279,8 @@ fn each_record(
     give: impl FnMut() -> StreamId,
     mut take: impl FnMut(Vec<Staged>) -> Result<(), TransferError>,
 ) -> Result<Transferred, TransferError> {
-    let mut reader = Reader { give, streams: HashMap::new(), open: None, done: Transferred::default(), ended: false };
+    let (streams, lifts, done) = (HashMap::new(), Vec::new(), Transferred::default());
+    let mut reader = Reader { give, streams, lifts, open: None, done, ended: false };
     for text in lines.lines() {
         reader.done.lines += 1;
         let number = reader.done.lines;
@@ -284,6 +298,8 @@ fn each_record(
 struct Reader<G> {
     give: G,
     streams: HashMap<StreamName, StreamState>,
+    /// Positions that streams may skip to.
+    lifts: Vec<Position>,
     /// The stream that the lines are of.
     open: Option<StreamName>,
     done: Transferred,
@@ -296,7 +312,10 @@ impl<G: FnMut() -> StreamId> Reader<G> {
             return Err("it stands behind the last line".into());
         }
         match (line, self.done.lines) {
-            (Line::Export { version, start }, 1) if version == VERSION => self.passing(CARRIER, true, start),
+            (Line::Export { version, start, lifts }, 1) if version == VERSION => {
+                self.lifts = lifts;
+                self.passing(CARRIER, true, start)
+            }
             (Line::Export { version, .. }, 1) => Err(format!("version {version} is a newer keyfold's")),
             (_, 1) => Err("no export begins like this".into()),
             (Line::Export { .. }, _) => Err("another export begins here".into()),
@@ -433,7 +452,7 @@ impl<G: FnMut() -> StreamId> Reader<G> {
         if state.is_json() != is_json {
             return Err("it does not fit the stream's content type".into());
         }
-        if state.tail != first {
+        if state.tail != first && !(first > state.tail && self.lifts.contains(&first)) {
             return Err(format!("it begins at position {first}, and the stream is at {}", state.tail));
         }
         let mut record = Record::plain(state.id, first, Timestamp::default());

@@ -110,8 +110,10 @@ impl Engine {
                     return Err(Fault::DashSegment);
                 }
                 let registry = self.registry.current();
-                let pinned = binding.and_then(|binding| registry.pin(&binding));
-                pinned.ok_or_else(|| Fault::NoStream(handle.name.clone()))
+                match binding {
+                    Some(binding) => Ok(super::registry::pin_of(&registry, &binding)?),
+                    None => Err(Fault::NoStream(handle.name.clone())),
+                }
             }
         }
     }
@@ -258,7 +260,7 @@ impl Engine {
         let Some(state) = core.state.as_ref().or(born.as_ref().map(|(_, state)| state)) else {
             return Err(Fault::NoStream(handle.name.clone()));
         };
-        let (first, begins) = (state.tail, born.is_some());
+        let (first, begins) = (state.next(), born.is_some());
         let append = Append {
             content_type: Some(ContentType::json()),
             producer: writer.producer.clone(),
@@ -346,6 +348,7 @@ impl Engine {
         birth: Birth,
         source: Option<&Core>,
     ) -> Result<Option<(Record, StreamState)>, Fault> {
+        super::registry::check_pin(&self.registry.current(), &birth.schema)?;
         let creation = match (birth.fork, source) {
             (Some(mut plan), Some(source)) => {
                 let Some(creation) = self.forked(handle, core, &plan, source)? else { return Ok(None) };

@@ -218,6 +218,9 @@ impl Engine {
                     (Err((handle.basis(&core), differs)), Some(state.into()))
                 }
                 None => {
+                    if let Some(schema) = &schema {
+                        super::registry::check_pin(&self.registry.current(), schema)?;
+                    }
                     self.reserve(&core, content.payload.len())?;
                     let creation = Creation {
                         name: request.name.clone(),
@@ -454,7 +457,15 @@ impl Engine {
     fn schema_for(&self, request: &CreateRequest, binding: Option<&Binding>) -> Result<Option<SchemaRef>, Fault> {
         match self.asked_schema(request)? {
             Some(asked) => Ok(Some(asked)),
-            None => Ok(binding.and_then(|binding| self.registry.current().pin(binding))),
+            None => match binding.map(|binding| super::registry::pin_of(&self.registry.current(), binding)) {
+                None => Ok(None),
+                Some(Ok(pin)) => Ok(Some(pin)),
+                // Only to be confirmed: what its binding can give no more, it has.
+                Some(Err(fault)) => match self.handle(&request.name).stream().and_then(|stream| stream.schema) {
+                    Some(schema) => Ok(Some(schema)),
+                    None => Err(fault.into()),
+                },
+            },
         }
     }
 

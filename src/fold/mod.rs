@@ -141,6 +141,11 @@ impl Fold {
         self.slots.place_batch(batch, base);
     }
 
+    /// The bytes of a durable change lie elsewhere now. Does nothing where no such change is known.
+    pub fn move_place(&mut self, position: u64, place: u64) {
+        self.slots.move_place(position, place);
+    }
+
     /// The newest change of an entity, be it durable or staged.
     pub fn latest(&self, entity_type: &str, key: &str) -> Option<Latest> {
         let entity = self.find(entity_type, key)?;

@@ -136,6 +136,17 @@ impl Slots {
         }
     }
 
+    /// Says where the bytes of a placed change lie now.
+    pub fn move_place(&mut self, position: u64, place: u64) {
+        let index = self.first_at(position);
+        if (index as usize) < self.len() {
+            let slot = self.list.get_mut(index);
+            if slot.position == position && slot.is_placed() {
+                slot.place = place;
+            }
+        }
+    }
+
     /// Drops what was replaced below `horizon`, and tells where the newest slot of each entity went.
     ///
     /// What is dropped is the old end of a chain: each slot is replaced later than the one before it.

@@ -4,6 +4,8 @@
 //! it is written; reads send stored bytes.
 
 pub mod change;
+pub mod compatibility;
+pub mod confluent;
 pub mod control;
 pub mod cursor;
 pub mod inspection;

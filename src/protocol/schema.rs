@@ -75,6 +75,18 @@ pub struct DocumentBody {
     #[schemars(with = "std::collections::BTreeMap<String, CollectionDocument>")]
     #[schema(value_type = std::collections::HashMap<String, CollectionDocument>)]
     pub collections: Map<String, Value>,
+    /// Versions of other subjects that the schemas refer to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub references: Vec<DocumentReference>,
+}
+
+/// A version of another subject, and what schemas call it: `$ref: "<name>#/collections/<collection>/schema"`.
+#[derive(Debug, Serialize, Deserialize, JsonSchema, ToSchema)]
+pub struct DocumentReference {
+    /// What `$ref` says in front of `#`.
+    pub name: String,
+    pub subject: String,
+    pub version: u32,
 }
 
 /// One collection of a document.

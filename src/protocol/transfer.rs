@@ -12,8 +12,14 @@ pub const VERSION: u32 = 1;
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Line {
-    /// The first line. `start` is above every position of every stream that is gone.
-    Export { version: u32, start: u64 },
+    /// The first line. `start` is above every position of every stream that is gone; `lifts` are the positions that
+    /// streams may skip to, because the directory was restored from a backup.
+    Export {
+        version: u32,
+        start: u64,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        lifts: Vec<u64>,
+    },
     /// Above which positions the former streams of a name ended.
     Former { name: String, end: u64 },
     /// A stream begins; the lines up to the next one are of it.

@@ -23,7 +23,7 @@ const REFERENCES: &[&str] = &["$ref", "$dynamicRef", "$recursiveRef"];
 
 /// Where references are resolved: the schema with its identifiers, and the base at this place of it.
 #[derive(Clone)]
-pub(super) struct Scope<'r> {
+pub(crate) struct Scope<'r> {
     pub registry: &'r Registry<'r>,
     pub base: Arc<Uri<String>>,
     pub draft: Draft,

@@ -1,4 +1,8 @@
 //! A document: the collections that a subject registers, checked in full before anything is compiled from it.
+//!
+//! A subject that is only referred to, or used by clients that know no collections, holds a *bare* schema instead:
+//! `{"schema": …}`. Values are checked against it as against any other, but it says neither a type nor a key, so no
+//! stream can be pinned to it. One that names both itself, in `title` and `x-primary-key`, is a document of one collection.
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
@@ -7,6 +11,7 @@ use serde_json::{Map, Value};
 
 use crate::model::{EntityType, Limits};
 
+use super::reference::{self, Reference, Resolve, Resolved, collection_of};
 use super::schema::{self, Findings, child};
 use super::{Compiled, CompiledCollection, Fingerprint, canonical_json};
 
@@ -16,6 +21,21 @@ pub struct Document {
     canonical: String,
     fingerprint: Fingerprint,
     compiled: Arc<Compiled>,
+    shape: Shape,
+    references: Vec<Resolved>,
+    /// How many documents refer to each other in a row below this one.
+    reference_depth: usize,
+}
+
+/// What a document holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// Collections, by name.
+    Collections,
+    /// A schema that names its type and key itself.
+    Keyed,
+    /// A schema without type and key: no stream can be pinned to it.
+    Bare,
 }
 
 /// What a document may cost.
@@ -101,6 +121,12 @@ fault_codes! {
     TooManyPatterns = "too-many-patterns",
     /// One value would be checked against too many subschemas.
     TooCostly = "schema-too-costly",
+    /// `references`, or an item of it, is not what it should be.
+    References = "references",
+    /// A reference names a version that is not there, or that is deleted or disabled.
+    UnknownReference = "unknown-reference",
+    /// What is referenced has no schema there, or one that cannot be used from here.
+    ReferenceTarget = "reference-target",
     /// Anything else for which the schema does not compile.
     SchemaInvalid = "schema-invalid",
 }
@@ -121,8 +147,17 @@ const DEPTH_MAX: usize = 127;
 const MEMBERS: &[&str] = &["type", "primaryKey", "schema", "versionField", "strict"];
 
 impl Document {
-    /// Checks a document; every fault is named, in document order.
+    /// Checks a document that refers to no other; every fault is named, in document order.
     pub fn parse(value: &Value, limits: &DocumentLimits) -> Result<Self, Vec<DocumentFault>> {
+        Self::parse_with(value, limits, &|_, _| None)
+    }
+
+    /// Checks a document; every fault is named, in document order. `resolve` knows what it may refer to.
+    pub fn parse_with(
+        value: &Value,
+        limits: &DocumentLimits,
+        resolve: Resolve<'_>,
+    ) -> Result<Self, Vec<DocumentFault>> {
         let mut findings = Findings { faults: Vec::new(), patterns_left: limits.patterns_max.saturating_add(1) };
         // First, because everything after it recurses.
         let depth_max = limits.depth_max.min(DEPTH_MAX);
@@ -138,12 +173,19 @@ impl Document {
             findings.add("", FaultCode::TooLarge, message);
             return Err(findings.faults);
         }
-        let collections = check_document(value, &mut findings);
+        let listed = value.get("references");
+        let references = listed.map_or(Vec::new(), |listed| reference::resolve(listed, resolve, &mut findings));
+        let sources = Sources { references: &references, bytes_max: limits.bytes_max };
+        let (shape, collections) = check_document(value, sources, &mut findings);
+        let reference_depth = references.iter().map(|resolved| resolved.document.reference_depth + 1).max();
         match findings.faults.is_empty() {
             true => Ok(Self {
                 fingerprint: Fingerprint::of(&canonical),
                 canonical,
                 compiled: Arc::new(Compiled::new(collections)),
+                shape,
+                reference_depth: reference_depth.unwrap_or(0),
+                references,
             }),
             false => Err(findings.faults),
         }
@@ -151,12 +193,17 @@ impl Document {
 
     /// Reads back a text that [`Document::canonical`] gave. Its size is not questioned again: limits may have shrunk.
     pub fn read_back(canonical: &str) -> Result<Self, Vec<DocumentFault>> {
+        Self::read_back_with(canonical, &|_, _| None)
+    }
+
+    /// As [`Document::read_back`], of a document that refers to others.
+    pub fn read_back_with(canonical: &str, resolve: Resolve<'_>) -> Result<Self, Vec<DocumentFault>> {
         let unlimited = DocumentLimits { bytes_max: usize::MAX, depth_max: DEPTH_MAX, patterns_max: usize::MAX };
         let value: Value = serde_json::from_str(canonical).map_err(|error| {
             let message = format!("the stored document is not JSON: {error}");
             vec![DocumentFault { pointer: String::new(), code: FaultCode::NotAnObject, message }]
         })?;
-        let read = Self::parse(&value, &unlimited)?;
+        let read = Self::parse_with(&value, &unlimited, resolve)?;
         // The stored text stays the identity, also should number formatting ever change.
         Ok(Self { fingerprint: Fingerprint::of(canonical), canonical: canonical.to_owned(), ..read })
     }
@@ -172,6 +219,46 @@ impl Document {
 
     pub fn compiled(&self) -> &Arc<Compiled> {
         &self.compiled
+    }
+
+    pub fn shape(&self) -> Shape {
+        self.shape
+    }
+
+    /// What it refers to, in the order in which it lists them.
+    pub fn references(&self) -> impl ExactSizeIterator<Item = &Reference> {
+        self.references.iter().map(|resolved| &resolved.reference)
+    }
+
+    pub(super) fn resolved(&self) -> &[Resolved] {
+        &self.references
+    }
+
+    pub(super) fn reference_depth(&self) -> usize {
+        self.reference_depth
+    }
+
+    /// The schema that a fragment of a reference to this document leads into: of which collection (none where the
+    /// document is a schema), and the rest of the fragment. As it was registered: what it refers to is not in it.
+    pub(super) fn schema_at<'f>(&self, fragment: &'f str) -> Option<(Option<&str>, &Value, &'f str)> {
+        let rest_is_pointer = |rest: &str| rest.is_empty() || rest.starts_with('/');
+        match (self.shape, collection_of(fragment)) {
+            (Shape::Collections, Some((name, rest))) => {
+                let found = self.compiled.collection_named(&name)?;
+                Some((Some(&found.name), found.registered(), rest))
+            }
+            // A document of one collection means that one.
+            (Shape::Collections, None) if fragment.is_empty() => {
+                let mut collections = self.compiled.collections();
+                let found = collections.next().filter(|_| collections.len() == 0)?;
+                Some((Some(&found.name), found.registered(), fragment))
+            }
+            (Shape::Collections, None) => None,
+            (Shape::Keyed | Shape::Bare, _) if rest_is_pointer(fragment) => {
+                Some((None, self.compiled.collections().next()?.registered(), fragment))
+            }
+            (Shape::Keyed | Shape::Bare, _) => None,
+        }
     }
 }
 
@@ -216,12 +303,70 @@ fn children(value: &Value) -> Option<Box<dyn Iterator<Item = (Step<'_>, &Value)>
     }
 }
 
-fn check_document(value: &Value, findings: &mut Findings) -> Vec<CompiledCollection> {
+/// What schemas may refer to beside themselves, and how large they may get with it.
+#[derive(Clone, Copy)]
+struct Sources<'r> {
+    references: &'r [Resolved],
+    bytes_max: usize,
+}
+
+fn check_document(value: &Value, sources: Sources<'_>, findings: &mut Findings) -> (Shape, Vec<CompiledCollection>) {
     let Some(members) = value.as_object() else {
         findings.add("", FaultCode::NotAnObject, "a document is an object with the member `collections`");
-        return Vec::new();
+        return (Shape::Collections, Vec::new());
     };
-    refuse_unknown(members, &["collections"], "", findings);
+    if let (Some(schema), None) = (members.get("schema"), members.get("collections")) {
+        refuse_unknown(members, &["schema", "references"], "", findings);
+        return check_bare(schema, sources, findings);
+    }
+    refuse_unknown(members, &["collections", "references"], "", findings);
+    (Shape::Collections, check_collections(members, sources, findings))
+}
+
+/// The name and the type of the one collection of a bare schema, which no stream holds.
+const BARE: &str = "schema";
+
+fn check_bare(schema: &Value, sources: Sources<'_>, findings: &mut Findings) -> (Shape, Vec<CompiledCollection>) {
+    let Some(key) = schema.get("x-primary-key") else {
+        let found_before = findings.faults.len();
+        let whole = reference::bundle(schema, sources.references, "/schema", sources.bytes_max, findings);
+        let validator = whole.as_ref().and_then(|whole| schema::compile(whole, "/schema", findings));
+        let (Some(whole), Some(validator)) = (whole, validator) else { return (Shape::Bare, Vec::new()) };
+        let (Some(entity_type), true) = (EntityType::parse(BARE), findings.faults.len() == found_before) else {
+            return (Shape::Bare, Vec::new());
+        };
+        let collection = CompiledCollection {
+            name: BARE.to_owned(),
+            entity_type,
+            primary_key: String::new(),
+            version_field: None,
+            strict: false,
+            registered: (whole != *schema).then(|| schema.clone()),
+            schema: whole,
+            validator,
+            defaults: OnceLock::new(),
+        };
+        return (Shape::Bare, vec![collection]);
+    };
+    let Some(title) = schema.get("title").and_then(Value::as_str).filter(|title| EntityType::parse(title).is_some())
+    else {
+        let message = "a schema with `x-primary-key` has a `title` of 1 to 256 bytes: the type of its entities";
+        findings.add("/schema", FaultCode::EntityType, message);
+        return (Shape::Keyed, Vec::new());
+    };
+    let mut collection = Map::new();
+    collection.insert("type".to_owned(), Value::from(title));
+    collection.insert("primaryKey".to_owned(), key.clone());
+    collection.insert("schema".to_owned(), schema.clone());
+    let checked = check_collection(title, &Value::Object(collection), "", sources, findings);
+    (Shape::Keyed, checked.into_iter().collect())
+}
+
+fn check_collections(
+    members: &Map<String, Value>,
+    sources: Sources<'_>,
+    findings: &mut Findings,
+) -> Vec<CompiledCollection> {
     let collections = match members.get("collections") {
         Some(Value::Object(collections)) if !collections.is_empty() => collections,
         Some(Value::Object(_)) => {
@@ -241,7 +386,7 @@ fn check_document(value: &Value, findings: &mut Findings) -> Vec<CompiledCollect
     let mut sound = Vec::new();
     for (name, collection) in collections {
         let pointer = child("/collections", name);
-        let checked = check_collection(name, collection, &pointer, findings);
+        let checked = check_collection(name, collection, &pointer, sources, findings);
         // Also of collections with other faults, or their duplicate types would show up one attempt later.
         let entity_type = collection.get("type").and_then(Value::as_str).and_then(EntityType::parse);
         if let Some(entity_type) = entity_type
@@ -263,7 +408,13 @@ fn refuse_unknown(members: &Map<String, Value>, known: &[&str], pointer: &str, f
 }
 
 /// `None` where it has faults.
-fn check_collection(name: &str, value: &Value, pointer: &str, findings: &mut Findings) -> Option<CompiledCollection> {
+fn check_collection(
+    name: &str,
+    value: &Value,
+    pointer: &str,
+    sources: Sources<'_>,
+    findings: &mut Findings,
+) -> Option<CompiledCollection> {
     let found_before = findings.faults.len();
     if name.is_empty() || name.len() > 256 || name.chars().any(char::is_control) {
         let message = "a collection name is 1 to 256 bytes without control characters";
@@ -294,7 +445,10 @@ fn check_collection(name: &str, value: &Value, pointer: &str, findings: &mut Fin
     }
     let primary_key = check_primary_key(members, schema, pointer, findings);
     let version_field = check_version_field(members, schema, pointer, findings);
-    let validator = schema.and_then(|schema| schema::compile(schema, &format!("{pointer}/schema"), findings));
+    let here = format!("{pointer}/schema");
+    let whole =
+        schema.and_then(|schema| reference::bundle(schema, sources.references, &here, sources.bytes_max, findings));
+    let validator = whole.as_ref().and_then(|whole| schema::compile(whole, &here, findings));
     if findings.faults.len() > found_before {
         return None;
     }
@@ -304,7 +458,8 @@ fn check_collection(name: &str, value: &Value, pointer: &str, findings: &mut Fin
         primary_key: primary_key?,
         version_field,
         strict,
-        schema: schema?.clone(),
+        registered: schema.filter(|schema| whole.as_ref() != Some(schema)).cloned(),
+        schema: whole?,
         validator: validator?,
         defaults: OnceLock::new(),
     })

@@ -14,32 +14,42 @@
 //! (`date-time`, `uuid` and the others that the drafts define; unknown formats are annotations), because an entity
 //! whose `updatedAt` is not a date is of no use to the reader that sorts by it. Regular expressions run on a
 //! linear-time engine, so look-around and back-references are refused at registration. Nothing is ever fetched: a
-//! reference stays inside its schema.
+//! reference stays inside its schema, or leads to a version of another subject that the document lists ([`reference`]).
 //!
-//! Invariant: a registered version never changes, and is compiled; applying the same entries in the same order gives
-//! the same registry.
+//! Invariant: the content of a registered version never changes, and is compiled; what it refers to is there; applying
+//! the same entries in the same order gives the same registry.
 
 pub mod binding;
 pub mod canonical;
+pub mod compat;
+pub mod config;
 mod cost;
 pub mod defaults;
 pub mod document;
 pub mod entry;
 pub mod ledger;
+pub mod lifecycle;
 pub mod migration;
 pub mod pattern;
-mod schema;
+pub mod reference;
+pub(crate) mod schema;
+pub mod search;
 pub mod state;
 pub mod subject;
 pub mod validate;
 
 pub use binding::{Binding, BindingName, ClosePolicy, Defaulting, Egress, Reads, Validation, VersionChoice};
 pub use canonical::{Fingerprint, canonical_json};
+pub use compat::{ContentModel, Mode};
+pub use config::{Compatibility, CompatibilityChoice};
 pub use defaults::Defaults;
-pub use document::{Document, DocumentFault, DocumentLimits, FaultCode};
+pub use document::{Document, DocumentFault, DocumentLimits, FaultCode, Shape};
 pub use entry::Entry;
+pub use lifecycle::{DeleteFault, PinFault, VersionState};
 pub use pattern::{Pattern, PatternFault};
-pub use state::{BindFault, RegisterFault, Registered, Registration, Registry, UnbindFault};
+pub use reference::Reference;
+pub use search::Search;
+pub use state::{BindFault, ConfigFault, RegisterFault, Registered, Registration, Registry, UnbindFault};
 pub use subject::SubjectName;
 pub use validate::{Compiled, CompiledCollection, KeyFault, ValueFault};
 

@@ -10,7 +10,8 @@ use std::sync::{Arc, Mutex};
 use jsonschema::{Draft, PatternOptions, Registry, Retrieve, Uri, ValidationOptions, Validator};
 use serde_json::{Map, Value};
 
-use super::cost::{APPLIED_MAX, Costs, NESTED_MAX, Scope};
+pub(crate) use super::cost::Scope;
+use super::cost::{APPLIED_MAX, Costs, NESTED_MAX};
 use super::document::{DocumentFault, FaultCode};
 use super::validate::message_of;
 
@@ -56,7 +57,7 @@ pub(super) fn compile(schema: &Value, pointer: &str, findings: &mut Findings) ->
     }
 }
 
-fn options(draft: Draft) -> ValidationOptions<'static> {
+pub(super) fn options(draft: Draft) -> ValidationOptions<'static> {
     jsonschema::options()
         .with_draft(draft)
         .offline()
@@ -98,7 +99,7 @@ impl Retrieve for Remotes {
 }
 
 /// Keywords whose value is a schema, a list of schemas (or one), a map of schemas.
-const SCHEMA: &[&str] = &[
+pub(super) const SCHEMA: &[&str] = &[
     "additionalItems",
     "additionalProperties",
     "contains",
@@ -111,8 +112,8 @@ const SCHEMA: &[&str] = &[
     "unevaluatedItems",
     "unevaluatedProperties",
 ];
-const SCHEMAS: &[&str] = &["allOf", "anyOf", "items", "oneOf", "prefixItems"];
-const SCHEMA_MAP: &[&str] =
+pub(super) const SCHEMAS: &[&str] = &["allOf", "anyOf", "items", "oneOf", "prefixItems"];
+pub(super) const SCHEMA_MAP: &[&str] =
     &["$defs", "definitions", "dependencies", "dependentSchemas", "patternProperties", "properties"];
 const REFERENCES: &[&str] = &["$ref", "$dynamicRef"];
 
@@ -262,6 +263,6 @@ impl<'a> Walk<'a> {
 }
 
 /// The pointer to a member. Source: RFC 6901.
-pub(super) fn child(pointer: &str, member: &str) -> String {
+pub(crate) fn child(pointer: &str, member: &str) -> String {
     format!("{pointer}/{}", member.replace('~', "~0").replace('/', "~1"))
 }

@@ -4,23 +4,35 @@
 //! [`Registry::apply`] is the one way the registry moves. A clone costs two counts: readers keep the one they began
 //! with.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::model::{Limits, StreamName, Timestamp};
 use crate::stream::SchemaRef;
 
-use super::{Binding, BindingName, Compiled, Document, Entry, Fingerprint, Pattern, SubjectName, VersionChoice};
+use super::{
+    Binding, BindingName, Compatibility, CompatibilityChoice, Compiled, DeleteFault, Document, Entry, Fingerprint,
+    Pattern, PinFault, Shape, SubjectName, VersionChoice, VersionState,
+};
 
 /// Every subject's versions and every binding.
 #[derive(Clone, Debug, Default)]
 pub struct Registry {
-    subjects: Arc<BTreeMap<SubjectName, Versions>>,
+    subjects: Arc<BTreeMap<SubjectName, Subject>>,
     bindings: Arc<Bindings>,
+    configs: Arc<Configs>,
+    ids: Arc<Ids>,
     versions_count: usize,
+    /// Versions that are deprecated or disabled: where there are none, nobody need look.
+    restricted_count: usize,
 }
 
-type Versions = BTreeMap<u32, Arc<Registered>>;
+#[derive(Clone, Debug, Default)]
+struct Subject {
+    versions: BTreeMap<u32, Arc<Registered>>,
+    /// Numbers up to this have been given out.
+    last: u32,
+}
 
 #[derive(Clone, Debug, Default)]
 struct Bindings {
@@ -29,14 +41,33 @@ struct Bindings {
     by_specificity: Vec<Arc<Binding>>,
 }
 
+#[derive(Clone, Debug, Default)]
+struct Configs {
+    global: CompatibilityChoice,
+    by_subject: BTreeMap<SubjectName, CompatibilityChoice>,
+}
+
+/// A number for every content there is, whichever subjects have it.
+#[derive(Clone, Debug, Default)]
+struct Ids {
+    last: u32,
+    by_content: HashMap<Fingerprint, u32>,
+    versions: BTreeMap<u32, BTreeSet<(SubjectName, u32)>>,
+}
+
 /// One version of a subject.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Registered {
     pub version: u32,
+    /// The same for equal content under every subject; from 1, and not given to other content later.
+    pub id: u32,
     pub fingerprint: Fingerprint,
     pub document: Arc<Document>,
     pub compiled: Arc<Compiled>,
     pub registered_at: Timestamp,
+    pub state: VersionState,
+    /// Hidden, and kept for those who use it.
+    pub deleted: bool,
 }
 
 /// Which version a document is, or becomes.
@@ -56,6 +87,14 @@ pub enum RegisterFault {
     TooManyVersions { max: usize },
 }
 
+/// Why a choice is not made. Nothing was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigFault {
+    /// 429.
+    #[error("there are already {max} subjects with a choice of their own")]
+    TooMany { max: usize },
+}
+
 /// Why a binding is not made. Nothing was written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BindFault {
@@ -65,12 +104,18 @@ pub enum BindFault {
     /// Succeeds once that version is registered. 422.
     #[error("subject {subject} has no version {version}; its latest is {latest}")]
     UnknownVersion { subject: SubjectName, version: u32, latest: u32 },
+    /// 422.
+    #[error("no stream can be pinned to version {version} of {subject}: {why}")]
+    NotPinnable { subject: SubjectName, version: u32, why: PinFault },
     /// Neither pattern is more specific and some path could match both. Succeeds once one of them changes. 409.
     #[error("binding {with} has the pattern {pattern}, which is as specific and meets this one")]
     Tie { with: BindingName, pattern: Pattern },
     /// Readers of folded reads and of SSE v1 cannot be sent the `reset` that a horizon leads to. 422.
     #[error("a binding with folded reads or an SSE v1 egress cannot set tombstone_horizon_s")]
     Horizon,
+    /// A deletion cannot go while what it deleted is kept. 422.
+    #[error("tombstone_horizon_s needs a history_s that is at most as long")]
+    HorizonWithinHistory,
     /// 429.
     #[error("there are already {max} bindings")]
     TooManyBindings { max: usize },
@@ -90,9 +135,12 @@ impl Registry {
     pub fn apply(&mut self, entry: &Entry) {
         match entry {
             Entry::Schema { subject, version, document, registered_at } => {
-                let versions = Arc::make_mut(&mut self.subjects).entry(subject.clone()).or_default();
-                if !versions.contains_key(version) {
-                    versions.insert(*version, Arc::new(Registered::new(*version, document, *registered_at)));
+                let known = Arc::make_mut(&mut self.subjects).entry(subject.clone()).or_default();
+                if !known.versions.contains_key(version) {
+                    let id = Arc::make_mut(&mut self.ids).add(document.fingerprint(), subject, *version);
+                    let registered = Registered::new(*version, id, document, *registered_at);
+                    known.versions.insert(*version, Arc::new(registered));
+                    known.last = known.last.max(*version);
                     self.versions_count += 1;
                 }
             }
@@ -106,10 +154,53 @@ impl Registry {
                 bindings.by_name.remove(name);
                 bindings.sort();
             }
+            Entry::Config { subject: None, choice } => {
+                Arc::make_mut(&mut self.configs).global = choice.unwrap_or_default();
+            }
+            Entry::Config { subject: Some(subject), choice } => {
+                let configs = &mut Arc::make_mut(&mut self.configs).by_subject;
+                match choice {
+                    Some(choice) => drop(configs.insert(subject.clone(), *choice)),
+                    None => drop(configs.remove(subject)),
+                }
+            }
+            Entry::State { subject, version, state } => {
+                self.change(subject, *version, |registered| registered.state = *state);
+            }
+            Entry::Delete { subject, versions, for_good: false } => {
+                for version in versions {
+                    self.change(subject, *version, |registered| registered.deleted = true);
+                }
+            }
+            Entry::Delete { subject, versions, for_good: true } => self.forget(subject, versions),
         }
     }
 
-    /// Which version `document` is, or becomes, under `subject`.
+    fn change(&mut self, subject: &SubjectName, version: u32, change: impl FnOnce(&mut Registered)) {
+        let known = Arc::make_mut(&mut self.subjects).get_mut(subject);
+        let Some(registered) = known.and_then(|known| known.versions.get_mut(&version)) else { return };
+        let registered = Arc::make_mut(registered);
+        self.restricted_count -= usize::from(registered.is_restricted());
+        change(registered);
+        self.restricted_count += usize::from(registered.is_restricted());
+    }
+
+    fn forget(&mut self, subject: &SubjectName, versions: &[u32]) {
+        let subjects = Arc::make_mut(&mut self.subjects);
+        let Some(known) = subjects.get_mut(subject) else { return };
+        for version in versions {
+            if let Some(registered) = known.versions.remove(version) {
+                Arc::make_mut(&mut self.ids).remove(&registered, subject);
+                self.versions_count -= 1;
+                self.restricted_count -= usize::from(registered.is_restricted());
+            }
+        }
+        if known.versions.is_empty() {
+            subjects.remove(subject);
+        }
+    }
+
+    /// Which version `document` is, or becomes, under `subject`. Content that was deleted becomes a new version.
     pub fn register(
         &self,
         subject: &SubjectName,
@@ -120,7 +211,7 @@ impl Registry {
         if let Some(known) = known {
             return Ok(Registration::Existing { version: known.version });
         }
-        let next = self.latest(subject).map_or(Some(1), |latest| latest.version.checked_add(1));
+        let next = self.subjects.get(subject).map_or(Some(1), |known| known.last.checked_add(1));
         match next {
             Some(version) if self.versions_count < limits.schema_versions_max => Ok(Registration::New { version }),
             _ => Err(RegisterFault::TooManyVersions { max: limits.schema_versions_max }),
@@ -132,14 +223,24 @@ impl Registry {
         if binding.tombstone_horizon_s.is_some() && !binding.may_forget_deletes() {
             return Err(BindFault::Horizon);
         }
+        if let Some(horizon) = binding.tombstone_horizon_s
+            && binding.history_s.is_none_or(|history| history > horizon)
+        {
+            return Err(BindFault::HorizonWithinHistory);
+        }
         let subject = &binding.subject;
         let Some(latest) = self.latest(subject) else {
             return Err(BindFault::UnknownSubject { subject: subject.clone() });
         };
-        if let VersionChoice::Number(version) = binding.version
-            && self.get(subject, version).is_none()
-        {
-            return Err(BindFault::UnknownVersion { subject: subject.clone(), version, latest: latest.version });
+        let version = match binding.version {
+            VersionChoice::Number(version) if self.get(subject, version).is_none() => {
+                return Err(BindFault::UnknownVersion { subject: subject.clone(), version, latest: latest.version });
+            }
+            VersionChoice::Number(version) => version,
+            VersionChoice::Latest => self.newest_pinnable(subject).unwrap_or(latest).version,
+        };
+        if let Err(why) = self.pinnable(subject, version) {
+            return Err(BindFault::NotPinnable { subject: subject.clone(), version, why });
         }
         let others = || self.bindings().filter(|other| other.name != binding.name);
         let meets = |other: &&Arc<Binding>| {
@@ -159,18 +260,109 @@ impl Registry {
         self.binding(name).map(|_| ()).ok_or_else(|| UnbindFault::Unknown { name: name.clone() })
     }
 
-    /// All subjects, by name.
-    pub fn subjects(&self) -> impl ExactSizeIterator<Item = &SubjectName> {
+    /// Whether a choice may be made for a subject, which need not exist yet.
+    pub fn configure(&self, subject: &SubjectName, limits: &Limits) -> Result<(), ConfigFault> {
+        let known = &self.configs.by_subject;
+        let max = limits.schema_versions_max;
+        (known.contains_key(subject) || known.len() < max).then_some(()).ok_or(ConfigFault::TooMany { max })
+    }
+
+    /// Which versions a deletion hides, or forgets: the one that is named, or all that can be.
+    ///
+    /// `used_by` names a stream that needs a version to be read; it is asked of what is to be forgotten only.
+    pub fn delete(
+        &self,
+        subject: &SubjectName,
+        version: Option<u32>,
+        for_good: bool,
+        used_by: impl Fn(u32) -> Option<String>,
+    ) -> Result<Vec<u32>, DeleteFault> {
+        let unknown = || DeleteFault::UnknownSubject { subject: subject.clone() };
+        let known = self.subjects.get(subject).ok_or_else(unknown)?;
+        let chosen: Vec<&Arc<Registered>> = match version {
+            Some(version) => {
+                let missing = || DeleteFault::UnknownVersion { subject: subject.clone(), version };
+                vec![known.versions.get(&version).ok_or_else(missing)?]
+            }
+            None if for_good => known.versions.values().collect(),
+            None => known.versions.values().filter(|registered| !registered.deleted).collect(),
+        };
+        match for_good {
+            false if chosen.is_empty() || chosen.iter().any(|registered| registered.deleted) => {
+                return Err(DeleteFault::AlreadyDeleted);
+            }
+            true => {
+                if let Some(live) = chosen.iter().find(|registered| !registered.deleted) {
+                    return Err(DeleteFault::NotDeletedYet { version: live.version });
+                }
+            }
+            false => {}
+        }
+        let versions: Vec<u32> = chosen.iter().map(|registered| registered.version).collect();
+        for version in &versions {
+            let goes_too = |by: &SubjectName, number: u32| by == subject && versions.contains(&number);
+            // What is hidden already needs what it refers to only to be read.
+            let mut referring = self.referenced_by(subject, *version).filter(|(_, by)| for_good || !by.deleted);
+            if let Some((by, by_version)) = referring.find(|(by, registered)| !goes_too(by, registered.version)) {
+                let (by, by_version) = (by.clone(), by_version.version);
+                return Err(DeleteFault::Referenced { version: *version, by, by_version });
+            }
+            if for_good && let Some(stream) = used_by(*version) {
+                return Err(DeleteFault::InUse { version: *version, stream });
+            }
+        }
+        self.leaves_bound(subject, &versions)?;
+        Ok(versions)
+    }
+
+    /// Whether every binding of the subject still has a version to give without these.
+    fn leaves_bound(&self, subject: &SubjectName, gone: &[u32]) -> Result<(), DeleteFault> {
+        for binding in self.bindings().filter(|binding| binding.subject == *subject) {
+            let lost = match binding.version {
+                VersionChoice::Number(version) => gone.contains(&version).then_some(version),
+                VersionChoice::Latest => {
+                    let given = self.newest_pinnable(subject).map(|given| given.version);
+                    let left = |other: &Arc<Registered>| !gone.contains(&other.version) && other.pinnable().is_ok();
+                    given.filter(|given| gone.contains(given) && !self.versions(subject).any(left))
+                }
+            };
+            if let Some(version) = lost {
+                return Err(DeleteFault::Bound { version, binding: binding.name.clone() });
+            }
+        }
+        Ok(())
+    }
+
+    /// All subjects that are not deleted, by name.
+    pub fn subjects(&self) -> impl Iterator<Item = &SubjectName> {
+        let live = |subject: &&Subject| subject.versions.values().any(|registered| !registered.deleted);
+        self.subjects.iter().filter(move |(_, subject)| live(subject)).map(|(name, _)| name)
+    }
+
+    /// All subjects, also those of which every version is deleted.
+    pub fn all_subjects(&self) -> impl ExactSizeIterator<Item = &SubjectName> {
         self.subjects.keys()
     }
 
-    /// A subject's versions, oldest first; none where the subject is unknown.
-    pub fn versions(&self, subject: &SubjectName) -> impl DoubleEndedIterator<Item = &Arc<Registered>> {
-        self.subjects.get(subject).into_iter().flat_map(BTreeMap::values)
+    /// A subject's versions that are not deleted, oldest first; none where the subject is unknown.
+    pub fn versions<'r>(
+        &'r self,
+        subject: &SubjectName,
+    ) -> impl DoubleEndedIterator<Item = &'r Arc<Registered>> + use<'r> {
+        self.all_versions(subject).filter(|registered| !registered.deleted)
     }
 
+    /// A subject's versions, also those that are deleted, oldest first.
+    pub fn all_versions<'r>(
+        &'r self,
+        subject: &SubjectName,
+    ) -> impl DoubleEndedIterator<Item = &'r Arc<Registered>> + use<'r> {
+        self.subjects.get(subject).into_iter().flat_map(|known| known.versions.values())
+    }
+
+    /// A version, also one that is deleted or disabled.
     pub fn get(&self, subject: &SubjectName, version: u32) -> Option<&Arc<Registered>> {
-        self.subjects.get(subject)?.get(&version)
+        self.subjects.get(subject)?.versions.get(&version)
     }
 
     /// What a pinned stream is checked against.
@@ -178,8 +370,75 @@ impl Registry {
         self.get(&SubjectName::parse(&schema.subject)?, schema.version)
     }
 
+    /// The newest version that is not deleted.
     pub fn latest(&self, subject: &SubjectName) -> Option<&Arc<Registered>> {
-        self.subjects.get(subject)?.values().next_back()
+        self.versions(subject).next_back()
+    }
+
+    /// The newest version that a stream can be pinned to.
+    pub fn newest_pinnable(&self, subject: &SubjectName) -> Option<&Arc<Registered>> {
+        self.versions(subject).rfind(|registered| registered.pinnable().is_ok())
+    }
+
+    /// Whether a stream can be pinned to a version.
+    pub fn pinnable(&self, subject: &SubjectName, version: u32) -> Result<(), PinFault> {
+        self.get(subject, version).ok_or(PinFault::Unknown)?.pinnable()
+    }
+
+    /// What another document may refer to.
+    pub fn referable(&self, subject: &SubjectName, version: u32) -> Option<Arc<Document>> {
+        let found = self.get(subject, version)?;
+        let open = !found.deleted && found.state != VersionState::Disabled;
+        open.then(|| found.document.clone())
+    }
+
+    /// The versions, also deleted ones, that refer to a version.
+    pub fn referenced_by(
+        &self,
+        subject: &SubjectName,
+        version: u32,
+    ) -> impl Iterator<Item = (&SubjectName, &Arc<Registered>)> {
+        let refers = move |registered: &Registered| {
+            registered.document.references().any(|to| to.subject == *subject && to.version == version)
+        };
+        let all = self.subjects.iter();
+        let all = all.flat_map(|(name, known)| known.versions.values().map(move |registered| (name, registered)));
+        all.filter(move |(_, registered)| refers(registered))
+    }
+
+    /// The versions that have the content of this number, by subject.
+    pub fn with_id(&self, id: u32) -> impl Iterator<Item = (&SubjectName, &Arc<Registered>)> {
+        let places = self.ids.versions.get(&id).into_iter().flatten();
+        places.filter_map(|(subject, version)| Some((subject, self.get(subject, *version)?)))
+    }
+
+    /// The largest number that content has been given.
+    pub fn last_id(&self) -> u32 {
+        self.ids.last
+    }
+
+    /// How strictly the versions of a subject must fit each other.
+    pub fn compatibility(&self, subject: &SubjectName) -> Compatibility {
+        self.choice(subject).unwrap_or_default().over(self.global_compatibility())
+    }
+
+    pub fn global_compatibility(&self) -> Compatibility {
+        self.configs.global.over(Compatibility::default())
+    }
+
+    /// What was chosen for all subjects.
+    pub fn global_choice(&self) -> CompatibilityChoice {
+        self.configs.global
+    }
+
+    /// What was chosen for a subject itself.
+    pub fn choice(&self, subject: &SubjectName) -> Option<CompatibilityChoice> {
+        self.configs.by_subject.get(subject).copied()
+    }
+
+    /// Whether some version is deprecated or disabled.
+    pub fn has_restricted(&self) -> bool {
+        self.restricted_count > 0
     }
 
     /// All bindings, by name.
@@ -199,24 +458,72 @@ impl Registry {
         self.bindings.by_specificity.iter().find(|binding| binding.pattern.matches(stream.as_str()))
     }
 
-    /// What a stream that is created now under the binding is pinned to.
+    /// What a stream that is created now under the binding is pinned to; [`Registry::why_not`] says why it is not.
     pub fn pin(&self, binding: &Binding) -> Option<SchemaRef> {
         let registered = match binding.version {
-            VersionChoice::Latest => self.latest(&binding.subject)?,
+            VersionChoice::Latest => self.newest_pinnable(&binding.subject)?,
             VersionChoice::Number(version) => self.get(&binding.subject, version)?,
         };
+        registered.pinnable().ok()?;
         Some(SchemaRef { subject: binding.subject.shared(), version: registered.version })
+    }
+
+    /// Which version a binding would pin streams to, and why it cannot.
+    pub fn why_not(&self, binding: &Binding) -> (u32, PinFault) {
+        let version = match binding.version {
+            VersionChoice::Latest => self.latest(&binding.subject).map_or(0, |latest| latest.version),
+            VersionChoice::Number(version) => version,
+        };
+        (version, self.pinnable(&binding.subject, version).err().unwrap_or(PinFault::Unknown))
     }
 }
 
 impl Registered {
-    fn new(version: u32, document: &Arc<Document>, registered_at: Timestamp) -> Self {
+    fn new(version: u32, id: u32, document: &Arc<Document>, registered_at: Timestamp) -> Self {
         Self {
             version,
+            id,
             fingerprint: document.fingerprint(),
             document: document.clone(),
             compiled: document.compiled().clone(),
             registered_at,
+            state: VersionState::Enabled,
+            deleted: false,
+        }
+    }
+
+    fn is_restricted(&self) -> bool {
+        self.state != VersionState::Enabled
+    }
+
+    /// Whether a stream can be pinned to it.
+    pub fn pinnable(&self) -> Result<(), PinFault> {
+        match self {
+            Self { deleted: true, .. } => Err(PinFault::Deleted),
+            Self { state: VersionState::Disabled, .. } => Err(PinFault::Disabled),
+            _ if self.document.shape() == Shape::Bare => Err(PinFault::Bare),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Ids {
+    fn add(&mut self, content: Fingerprint, subject: &SubjectName, version: u32) -> u32 {
+        let last = &mut self.last;
+        let id = *self.by_content.entry(content).or_insert_with(|| {
+            *last += 1;
+            *last
+        });
+        self.versions.entry(id).or_default().insert((subject.clone(), version));
+        id
+    }
+
+    fn remove(&mut self, registered: &Registered, subject: &SubjectName) {
+        let Some(versions) = self.versions.get_mut(&registered.id) else { return };
+        versions.remove(&(subject.clone(), registered.version));
+        if versions.is_empty() {
+            self.versions.remove(&registered.id);
+            self.by_content.remove(&registered.fingerprint);
         }
     }
 }
@@ -302,6 +609,144 @@ mod tests {
         live.apply(&Entry::Bind(binding("b", "**")));
         assert_eq!((reader.latest(&subject("s")).unwrap().version, reader.bindings().len()), (1, 0));
         assert_eq!((live.latest(&subject("s")).unwrap().version, live.bindings().len()), (2, 1));
+    }
+
+    fn referring(to: &str, version: u32) -> Entry {
+        let value = serde_json::json!({
+            "schema": {"properties": {"x": {"$ref": "x.json#/collections/c/schema"}}},
+            "references": [{"name": "x.json", "subject": to, "version": version}]
+        });
+        let target = Arc::new(document(json!({})));
+        let limits = crate::registry::DocumentLimits::default();
+        let document = Document::parse_with(&value, &limits, &|_, _| Some(target.clone())).unwrap();
+        Entry::Schema {
+            subject: subject("referring"),
+            version: 1,
+            document: Arc::new(document),
+            registered_at: Timestamp::default(),
+        }
+    }
+
+    fn delete(of: &str, versions: &[u32], for_good: bool) -> Entry {
+        Entry::Delete { subject: subject(of), versions: versions.to_vec(), for_good }
+    }
+
+    #[test]
+    fn equal_content_has_one_id_wherever_it_is_and_no_id_is_given_twice() {
+        let mut registry =
+            registry(&[schema("s", 1, json!({})), schema("t", 1, json!({})), schema("t", 2, json!({"x": {}}))]);
+        let id = |registry: &Registry, of: &str, version| registry.get(&subject(of), version).unwrap().id;
+        assert_eq!((id(&registry, "s", 1), id(&registry, "t", 1), id(&registry, "t", 2)), (1, 1, 2));
+        assert_eq!(registry.with_id(1).count(), 2);
+        registry.apply(&delete("t", &[2], true));
+        assert_eq!((registry.with_id(2).count(), registry.last_id()), (0, 2));
+        registry.apply(&schema("t", 3, json!({"x": {}})));
+        assert_eq!((id(&registry, "t", 3), registry.last_id()), (3, 3));
+    }
+
+    #[test]
+    fn what_is_deleted_is_hidden_and_its_number_not_given_again() {
+        let mut registry = registry(&[schema("s", 1, json!({})), schema("s", 2, json!({"x": {}}))]);
+        let limits = Limits::default();
+        registry.apply(&delete("s", &[2], false));
+        assert_eq!(registry.latest(&subject("s")).unwrap().version, 1);
+        assert_eq!(registry.pinnable(&subject("s"), 2), Err(PinFault::Deleted));
+        assert!(registry.get(&subject("s"), 2).is_some_and(|hidden| hidden.deleted));
+        let again = registry.register(&subject("s"), &document(json!({"x": {}})), &limits);
+        assert_eq!(again, Ok(Registration::New { version: 3 }));
+        registry.apply(&delete("s", &[2], true));
+        let again = registry.register(&subject("s"), &document(json!({"x": {}})), &limits);
+        assert_eq!(again, Ok(Registration::New { version: 3 }));
+        assert_eq!(registry.versions_count, 1);
+        registry.apply(&delete("s", &[1], false));
+        assert_eq!((registry.subjects().count(), registry.all_subjects().len()), (0, 1));
+        registry.apply(&delete("s", &[1], true));
+        assert_eq!(registry.all_subjects().len(), 0);
+    }
+
+    #[test]
+    fn what_is_needed_is_not_deleted() {
+        let nobody = |_| None;
+        let mut registry =
+            registry(&[schema("s", 1, json!({})), schema("s", 2, json!({"x": {}})), referring("s", 1)]);
+        let ask = |registry: &Registry, of: &str, version, for_good| {
+            registry.delete(&subject(of), version, for_good, nobody)
+        };
+        let by = subject("referring");
+        let referenced = DeleteFault::Referenced { version: 1, by, by_version: 1 };
+        assert_eq!(ask(&registry, "s", Some(1), false), Err(referenced.clone()));
+        assert_eq!(ask(&registry, "s", Some(2), true), Err(DeleteFault::NotDeletedYet { version: 2 }));
+        assert_eq!(ask(&registry, "s", Some(2), false), Ok(vec![2]));
+        assert!(matches!(ask(&registry, "t", None, false), Err(DeleteFault::UnknownSubject { .. })));
+        assert!(matches!(ask(&registry, "s", Some(9), false), Err(DeleteFault::UnknownVersion { version: 9, .. })));
+        // What is hidden may refer to what is hidden, and needs it for as long as it is there.
+        registry.apply(&delete("referring", &[1], false));
+        assert_eq!(ask(&registry, "s", None, false), Ok(vec![1, 2]));
+        registry.apply(&delete("s", &[1, 2], false));
+        assert_eq!(ask(&registry, "s", Some(1), false), Err(DeleteFault::AlreadyDeleted));
+        assert_eq!(ask(&registry, "s", None, true), Err(referenced));
+        registry.apply(&delete("referring", &[1], true));
+        let used = registry.delete(&subject("s"), None, true, |version| (version == 2).then(|| "a/b".to_owned()));
+        assert_eq!(used, Err(DeleteFault::InUse { version: 2, stream: "a/b".into() }));
+        assert_eq!(ask(&registry, "s", None, true), Ok(vec![1, 2]));
+    }
+
+    #[test]
+    fn a_binding_keeps_a_version_to_give() {
+        let mut registry = registry(&[
+            schema("s", 1, json!({})),
+            schema("s", 2, json!({"x": {}})),
+            Entry::Bind(binding("b", "a/*")),
+        ]);
+        let bound = |version| Err(DeleteFault::Bound { version, binding: BindingName::parse("b").unwrap() });
+        let ask = |registry: &Registry, version| registry.delete(&subject("s"), version, false, |_| None);
+        assert_eq!(ask(&registry, Some(2)), Ok(vec![2]));
+        assert_eq!(ask(&registry, None), bound(2));
+        registry.apply(&Entry::State { subject: subject("s"), version: 1, state: VersionState::Disabled });
+        assert_eq!(ask(&registry, Some(2)), bound(2));
+        registry.apply(&Entry::Bind(Binding { version: VersionChoice::Number(1), ..binding("b", "a/*") }));
+        assert_eq!(ask(&registry, Some(1)), bound(1));
+        assert_eq!(ask(&registry, Some(2)), Ok(vec![2]));
+    }
+
+    #[test]
+    fn no_stream_begins_with_what_is_disabled() {
+        let mut registry = registry(&[schema("s", 1, json!({})), schema("s", 2, json!({"x": {}}))]);
+        let state = |version, state| Entry::State { subject: subject("s"), version, state };
+        let pinned = |registry: &Registry| registry.pin(&binding("b", "a/*")).map(|pin| pin.version);
+        registry.apply(&state(2, VersionState::Deprecated { since: Timestamp::default(), sunset: None }));
+        assert_eq!((pinned(&registry), registry.has_restricted()), (Some(2), true));
+        registry.apply(&state(2, VersionState::Disabled));
+        assert_eq!(pinned(&registry), Some(1));
+        let numbered = Binding { version: VersionChoice::Number(2), ..binding("b", "a/*") };
+        assert_eq!((registry.pin(&numbered), registry.why_not(&numbered)), (None, (2, PinFault::Disabled)));
+        let refused = registry.bind(&numbered, &Limits::default());
+        assert!(matches!(refused, Err(BindFault::NotPinnable { version: 2, why: PinFault::Disabled, .. })));
+        registry.apply(&state(1, VersionState::Disabled));
+        assert_eq!(pinned(&registry), None);
+        registry.apply(&state(1, VersionState::Enabled));
+        registry.apply(&state(2, VersionState::Enabled));
+        assert!(!registry.has_restricted());
+    }
+
+    #[test]
+    fn a_subjects_choice_goes_over_that_for_all() {
+        use crate::registry::{ContentModel, Mode};
+        let mut registry = Registry::default();
+        let choose = |subject, mode, content_model| Entry::Config {
+            subject,
+            choice: Some(CompatibilityChoice { mode, content_model }),
+        };
+        assert_eq!(registry.compatibility(&subject("s")), Compatibility::default());
+        registry.apply(&choose(None, Some(Mode::Full), Some(ContentModel::Open)));
+        registry.apply(&choose(Some(subject("s")), Some(Mode::None), None));
+        let applies = registry.compatibility(&subject("s"));
+        assert_eq!(applies, Compatibility { mode: Mode::None, content_model: ContentModel::Open });
+        assert_eq!(registry.compatibility(&subject("t")).mode, Mode::Full);
+        registry.apply(&Entry::Config { subject: Some(subject("s")), choice: None });
+        registry.apply(&Entry::Config { subject: None, choice: None });
+        assert_eq!(registry.compatibility(&subject("s")), Compatibility::default());
+        assert_eq!(registry.choice(&subject("s")), None);
     }
 
     #[test]

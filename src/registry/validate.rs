@@ -35,8 +35,10 @@ pub struct CompiledCollection {
     pub version_field: Option<String>,
     /// Whether inserting a live key is refused instead of taken as an update.
     pub strict: bool,
-    /// The schema as registered.
+    /// The schema, with all that it refers to.
     pub schema: Value,
+    /// The schema as registered, where it is not the same.
+    pub(super) registered: Option<Value>,
     pub(super) validator: Validator,
     /// Made when they are first asked for.
     pub(super) defaults: OnceLock<Defaults>,
@@ -97,6 +99,11 @@ impl Compiled {
 const LISTED_NODES_MAX: usize = 5_000;
 
 impl CompiledCollection {
+    /// The schema without what it refers to.
+    pub(super) fn registered(&self) -> &Value {
+        self.registered.as_ref().unwrap_or(&self.schema)
+    }
+
     pub fn is_valid(&self, value: &Value) -> bool {
         self.validator.is_valid(value)
     }

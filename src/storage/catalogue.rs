@@ -4,7 +4,7 @@
 //! is missing, damaged, of another version or ahead of the journal is built again from the journal. sled promises no
 //! durability that we need: an older catalogue is as good, only slower. Every value carries a CRC32C.
 //!
-//! Keys: `m` what holds for all; `s` stream: where it was created, and its state; `p` stream, first position: where up
+//! Keys: `m` what holds for all; `s` stream: where it was created, what is kept of it, and its state; `p` stream, first position: where up
 //! to [`CHUNK`] of its records lie; `n` name: above every position that former streams of that name have handed out.
 //! `c` is kept for pointers to fold checkpoints.
 
@@ -12,14 +12,16 @@ use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
 use crate::model::{Position, StreamId, StreamName, Timestamp};
 
-use super::codec::{Reader, decode_state, encode_state, put_varint};
+use super::codec::{Reader, decode_state, encode_state, put_bytes, put_varint};
 use super::die::{self, Point};
 use super::journal::durable::{Changes, Living, Posting};
+use super::retention::Kept;
 
 const VERSION: u64 = 3;
 /// Postings in one value.
@@ -56,12 +58,37 @@ pub(crate) struct Facts {
     /// Names may have handed out positions below it that nothing tells of: the catalogue was lost once.
     pub former_floor: Position,
     pub last_time: Timestamp,
+    /// How many clusterings it has heard of.
+    pub clusterings: u64,
+}
+
+/// What a clustering changed for one stream.
+pub(crate) struct Moved {
+    pub stream: StreamId,
+    /// Positions whose records lie elsewhere now, as far as there are any.
+    pub covers: Vec<std::ops::Range<Position>>,
+    pub postings: Vec<Posting>,
+    pub kept: Kept,
+    /// What the stream is, where the catalogue may be behind.
+    pub living: Option<Living>,
+    pub ended: bool,
+}
+
+impl Moved {
+    /// A stream that has ended.
+    pub fn ended(stream: StreamId) -> Self {
+        let (covers, postings) = (Vec::new(), Vec::new());
+        Self { stream, covers, postings, kept: Kept::default(), living: None, ended: true }
+    }
 }
 
 /// An open catalogue.
 pub(crate) struct Catalogue {
     db: sled::Db,
     cache: Mutex<Cache>,
+    /// Counts what moves records: odd while it is under way. Who looks up meanwhile, from value to value, would see a
+    /// part of either.
+    moves: AtomicU64,
 }
 
 type Chunk = Arc<[Posting]>;
@@ -93,7 +120,7 @@ impl Catalogue {
             let (_, value) = pair?;
             streams.push(decode_living(unsealed(&value)?).ok_or(CatalogueFault::Damaged)?);
         }
-        Ok((Self { db, cache: Mutex::default() }, facts, streams))
+        Ok((Self { db, cache: Mutex::default(), moves: AtomicU64::new(0) }, facts, streams))
     }
 
     /// Moves a catalogue that cannot be used aside, to where the next one that cannot be used replaces it.
@@ -148,6 +175,47 @@ impl Catalogue {
         Ok(())
     }
 
+    /// Takes in where a clustering has put records, some streams at a time; the last time with the facts. Doing so again
+    /// changes nothing.
+    pub fn take_moved(&self, moved: &[Moved], facts: Option<Facts>) -> Result<(), CatalogueFault> {
+        let mut batch = sled::Batch::default();
+        for moved in moved {
+            let key = state_key(moved.stream);
+            let known =
+                self.db.get(key)?.map(|value| decode_living(unsealed(&value)?).ok_or(CatalogueFault::Damaged));
+            let living = moved.living.clone().map(Ok).or(known).transpose()?;
+            let Some(mut living) = living.filter(|_| !moved.ended) else {
+                self.remove(moved.stream, &mut batch)?;
+                continue;
+            };
+            living.kept = living.kept.and(moved.kept);
+            batch.insert(&key[..], sealed(encode_living(&living)));
+            for range in &moved.covers {
+                let keys = posting_key(moved.stream, range.start)..posting_key(moved.stream, range.end);
+                for key in self.db.range(keys).keys() {
+                    batch.remove(key?);
+                }
+                let inside = |posting: &&Posting| range.contains(&posting.first);
+                let inside: Vec<Posting> = moved.postings.iter().filter(inside).copied().collect();
+                for chunk in inside.chunks(CHUNK) {
+                    batch.insert(&posting_key(moved.stream, chunk[0].first)[..], sealed(encode_postings(chunk)));
+                }
+            }
+        }
+        if let Some(facts) = facts {
+            batch.insert(b"m", sealed(encode_facts(facts)));
+        }
+        self.moves.fetch_add(1, Ordering::SeqCst);
+        let applied = self.db.apply_batch(batch);
+        self.cache.lock().chunks.clear();
+        self.moves.fetch_add(1, Ordering::SeqCst);
+        applied?;
+        if facts.is_some() {
+            self.db.flush()?;
+        }
+        Ok(())
+    }
+
     fn remove(&self, stream: StreamId, batch: &mut sled::Batch) -> Result<(), CatalogueFault> {
         batch.remove(&state_key(stream)[..]);
         for key in self.db.scan_prefix(&posting_key(stream, 0)[..9]).keys() {
@@ -181,6 +249,24 @@ impl Catalogue {
         to: Position,
         bytes_max: u64,
     ) -> Result<Vec<Posting>, CatalogueFault> {
+        loop {
+            let moves = self.moves.load(Ordering::SeqCst);
+            let found = self.try_postings(stream, from, to, bytes_max, moves);
+            if moves.is_multiple_of(2) && self.moves.load(Ordering::SeqCst) == moves {
+                return found;
+            }
+            std::thread::yield_now();
+        }
+    }
+
+    fn try_postings(
+        &self,
+        stream: StreamId,
+        from: Position,
+        to: Position,
+        bytes_max: u64,
+        moves: u64,
+    ) -> Result<Vec<Posting>, CatalogueFault> {
         let prefix = posting_key(stream, 0);
         let below = self.db.range(&prefix[..]..=&posting_key(stream, from)[..]).next_back();
         let begin = below.transpose()?.map_or_else(|| sled::IVec::from(&prefix[..]), |(key, _)| key);
@@ -188,7 +274,7 @@ impl Catalogue {
         let mut found = Vec::new();
         let mut bytes = 0;
         for key in self.db.range(begin..end).keys() {
-            for posting in self.chunk(stream, &key?)?.iter().filter(|posting| posting.end() > from) {
+            for posting in self.chunk(stream, &key?, moves)?.iter().filter(|posting| posting.end() > from) {
                 if posting.first >= to || bytes >= bytes_max {
                     return Ok(found);
                 }
@@ -199,7 +285,7 @@ impl Catalogue {
         Ok(found)
     }
 
-    fn chunk(&self, stream: StreamId, key: &sled::IVec) -> Result<Chunk, CatalogueFault> {
+    fn chunk(&self, stream: StreamId, key: &sled::IVec, moves: u64) -> Result<Chunk, CatalogueFault> {
         let first = key.get(9..17).and_then(|bytes| bytes.try_into().ok()).map(u64::from_be_bytes);
         let name = (stream, first.ok_or(CatalogueFault::Damaged)?);
         if let Some(chunk) = self.cache.lock().get(name) {
@@ -207,7 +293,10 @@ impl Catalogue {
         }
         let value = self.db.get(key)?.ok_or(CatalogueFault::Damaged)?;
         let chunk: Chunk = decode_postings(unsealed(&value)?).ok_or(CatalogueFault::Damaged)?.into();
-        self.cache.lock().put(name, chunk.clone());
+        let mut cache = self.cache.lock();
+        if moves.is_multiple_of(2) && self.moves.load(Ordering::SeqCst) == moves {
+            cache.put(name, chunk.clone());
+        }
         Ok(chunk)
     }
 
@@ -287,8 +376,8 @@ fn unsealed(value: &[u8]) -> Result<&[u8], CatalogueFault> {
 
 fn encode_facts(facts: Facts) -> Vec<u8> {
     let mut out = Vec::new();
-    let Facts { journal, through, next_id, start, former_floor, last_time } = facts;
-    for value in [VERSION, journal, through, next_id, start, former_floor, last_time.as_millis()] {
+    let Facts { journal, through, next_id, start, former_floor, last_time, clusterings } = facts;
+    for value in [VERSION, journal, through, next_id, start, former_floor, last_time.as_millis(), clusterings] {
         put_varint(&mut out, value);
     }
     out
@@ -307,16 +396,34 @@ fn decode_facts(bytes: &[u8]) -> Result<Facts, CatalogueFault> {
         start: next()?,
         former_floor: next()?,
         last_time: Timestamp::from_millis(next()?),
+        // Before there were clusterings nothing was said of them.
+        clusterings: next().unwrap_or(0),
     })
 }
 
-fn encode_living((state, created_at): &Living) -> Vec<u8> {
-    [&created_at.to_le_bytes()[..], &encode_state(state)].concat()
+/// Of where a stream was created: it is followed by what is kept, without which everything is.
+const HAS_KEPT: u64 = 1 << 63;
+
+fn encode_living(Living { state, created_at, kept }: &Living) -> Vec<u8> {
+    if *kept == Kept::default() {
+        return [&created_at.to_le_bytes()[..], &encode_state(state)].concat();
+    }
+    let mut out = (created_at | HAS_KEPT).to_le_bytes().to_vec();
+    put_varint(&mut out, kept.history_from);
+    put_varint(&mut out, kept.deletes_from);
+    put_bytes(&mut out, &encode_state(state));
+    out
 }
 
 fn decode_living(bytes: &[u8]) -> Option<Living> {
-    let (created_at, state) = bytes.split_first_chunk()?;
-    Some((decode_state(state)?, u64::from_le_bytes(*created_at)))
+    let (created_at, rest) = bytes.split_first_chunk()?;
+    let created_at = u64::from_le_bytes(*created_at);
+    if created_at & HAS_KEPT == 0 {
+        return Some(Living { state: decode_state(rest)?, created_at, kept: Kept::default() });
+    }
+    let mut from = Reader::new(rest);
+    let kept = Kept { history_from: from.varint()?, deletes_from: from.varint()? };
+    Some(Living { state: decode_state(from.bytes()?)?, created_at: created_at & !HAS_KEPT, kept })
 }
 
 /// Each as its distance from the one before.
@@ -381,7 +488,7 @@ mod tests {
             txid: None,
             body: Body::Create(creation),
         };
-        (StreamState::create(&record).unwrap(), 5)
+        Living { state: StreamState::create(&record).unwrap(), created_at: 5, kept: Kept::default() }
     }
 
     #[test]

@@ -12,8 +12,9 @@
 //! so a header always fits its length. The payload of a stream's end is where in the journal the stream was created,
 //! as 8 bytes: while that record is there, the end must stay ([`Header::created_at`]).
 //!
-//! A record is encoded by its writer but for the placement, which only the committer knows. Numbers 8 and 10 of the
-//! kinds are kept for what clustering will write; a store that meets a kind it does not know refuses to start.
+//! A record is encoded by its writer but for the placement, which only the committer knows. Number 10 of the kinds is
+//! kept for later; a store that meets a kind it does not know refuses to start. Two kinds are found in cluster files
+//! only, and never in the journal: see [`crate::storage::journal`]'s `cluster`.
 
 mod state;
 mod varint;
@@ -41,7 +42,7 @@ const NOWHERE: [u8; 8] = [0xff; 8];
 /// Most bytes a [`Placement`] takes.
 const PLACEMENT_MAX: usize = 10 + 5 + 5 + 10 + 10;
 
-/// What a record is. The numbers are on disk for ever; 8 (state) and 10 (cursor) are kept for later.
+/// What a record is. The numbers are on disk for ever; 10 (cursor) is kept for later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     Append = 1,
@@ -52,11 +53,15 @@ pub enum Kind {
     Rebind = 6,
     /// Of no stream: proves that everything before it is durable.
     Mark = 7,
+    /// Of a cluster: what the records of a stream amounted to, up to where the cluster ends.
+    State = 8,
     /// A creation that goes on from another stream.
     Fork = 9,
     Pin = 11,
     Unpin = 12,
     SoftDelete = 13,
+    /// Of a cluster: which streams it holds, and where.
+    Directory = 14,
 }
 
 impl Kind {
@@ -69,10 +74,12 @@ impl Kind {
             5 => Self::Renew,
             6 => Self::Rebind,
             7 => Self::Mark,
+            8 => Self::State,
             9 => Self::Fork,
             11 => Self::Pin,
             12 => Self::Unpin,
             13 => Self::SoftDelete,
+            14 => Self::Directory,
             _ => return None,
         })
     }
@@ -156,6 +163,12 @@ impl Encoded {
 
     pub fn mark() -> Self {
         Self::with(Kind::Mark, vec![0; 5], Vec::new(), Bytes::new(), Bytes::new())
+    }
+
+    /// What only a cluster holds, about a stream or all of them.
+    pub fn of_cluster(kind: Kind, stream: StreamId, payload: Vec<u8>) -> Self {
+        let record = Record::plain(stream, 0, Timestamp::default());
+        Self::with(kind, encode_logical(&record, false, 0), Vec::new(), Bytes::new(), payload.into())
     }
 
     fn with(kind: Kind, logical: Vec<u8>, front: Vec<u8>, lengths: Bytes, payload: Bytes) -> Self {
@@ -408,6 +421,7 @@ impl<'a> Header<'a> {
         let (lengths, payload) = self.parts();
         let body = match self.kind {
             Kind::Mark => return Ok(None),
+            Kind::State | Kind::Directory => return Err(Fault::Malformed),
             Kind::Append => {
                 let lengths = Lengths::from_packed(bytes.slice(lengths));
                 let used = payload_len(&lengths, self.count);
@@ -702,7 +716,7 @@ mod tests {
 
         /// A checksum that holds does not make the header's fields true: a forger can compute one.
         #[test]
-        fn a_forged_header_never_panics(header: Vec<u8>, body: Vec<u8>, kind in 0u8..12) {
+        fn a_forged_header_never_panics(header: Vec<u8>, body: Vec<u8>, kind in 0u8..16) {
             let mut bytes = vec![0; PREFIX];
             bytes.extend(&header);
             bytes.extend(&body);
@@ -741,7 +755,7 @@ mod tests {
             bytes[4..8].copy_from_slice(&crc.to_le_bytes());
             Header::parse(KEY, &bytes).unwrap_err()
         };
-        assert_eq!(forged(12, 8), Fault::UnknownKind(8));
+        assert_eq!(forged(12, 10), Fault::UnknownKind(10));
         assert_eq!(forged(13, FORMAT + 1), Fault::NewerFormat(FORMAT + 1));
     }
 }

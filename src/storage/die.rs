@@ -64,6 +64,16 @@ points! {
     /// No manifest names the segments; their files are there.
     BeforeUnlink = "before-unlink",
     AfterUnlink = "after-unlink",
+    /// Half of a part of a cluster is written.
+    InCluster = "in-cluster",
+    /// A cluster is written and not durable.
+    BeforeClusterSync = "before-cluster-sync",
+    /// Clusters are durable but for their names.
+    BeforeClusterIsNamed = "before-cluster-is-named",
+    /// The manifest names clusters of which the catalogue has not heard.
+    AfterClusterIsNamed = "after-cluster-is-named",
+    /// The catalogue has heard of clusters; what they were made of is still there.
+    AfterClusterIsCatalogued = "after-cluster-is-catalogued",
     /// The first manifest is there, and no segment.
     BeforeFirstSegment = "before-first-segment",
     /// A catalogue that cannot be used is moved aside; there is no other.

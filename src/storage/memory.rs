@@ -17,7 +17,10 @@ use crate::runtime::Clock;
 use crate::stream::{Body, Creation, Lengths, Lifetime, Record, StreamState, StreamVersion};
 
 use super::stitch::{self, OwnRecords};
-use super::{AppendError, Completion, Health, Place, Placed, ReadError, Run, Staged, Store, StoreStats, limited};
+use super::{
+    AppendError, Completion, Fetched, Health, Place, Placed, ReadError, Run, Staged, Store, StoreStats, Wanted,
+    limited,
+};
 
 /// Streams in memory. Dropping it stops its thread.
 pub struct MemoryStore {
@@ -282,20 +285,20 @@ impl Store for MemoryStore {
         stitch::read(&*self.shared.world.read(), stream, from, to, bytes_max)
     }
 
-    fn fetch(&self, messages: &[(Place, u32)]) -> Result<Vec<Bytes>, ReadError> {
+    fn fetch(&self, _: StreamId, messages: &[Wanted]) -> Result<Vec<Fetched>, ReadError> {
         let world = self.shared.world.read();
-        let fetch = |(place, len): &(Place, u32)| {
+        let fetch = |Wanted { place, length, .. }: &Wanted| {
             let (at, payload) = world.payloads.range(..=place.0).next_back()?;
             let begin = usize::try_from(place.0 - at).ok()?;
-            let end = begin.checked_add(*len as usize).filter(|end| *end <= payload.len())?;
-            Some(payload.slice(begin..end))
+            let end = begin.checked_add(*length as usize).filter(|end| *end <= payload.len())?;
+            Some(Fetched { place: *place, message: payload.slice(begin..end) })
         };
         messages
             .iter()
             .map(|message| match fetch(message) {
-                Some(bytes) => Ok(bytes),
+                Some(fetched) => Ok(fetched),
                 // It was a stream's that is gone.
-                None if message.0.0 < world.end => Err(ReadError::NotFound),
+                None if message.place.0 < world.end => Err(ReadError::NotFound),
                 None => Err(ReadError::Damaged(format!("nothing lies at {message:?}"))),
             })
             .collect()
@@ -316,6 +319,9 @@ impl Store for MemoryStore {
             bytes_written: world.end,
             segments: 0,
             segments_freed: 0,
+            clusters: 0,
+            clusterings: 0,
+            bytes_clustered: 0,
             stored_bytes: world.stored_bytes,
             in_flight_bytes: self.shared.in_flight.load(Ordering::Relaxed),
         }

@@ -13,10 +13,12 @@ pub mod fuzzing;
 pub mod journal;
 pub mod memory;
 pub mod mutant;
+pub mod retention;
 mod stitch;
 
 pub use journal::{Journal, JournalOptions, OpenError};
 pub use memory::MemoryStore;
+pub use retention::{Kept, Retention};
 
 use std::sync::Arc;
 
@@ -40,7 +42,25 @@ pub struct Placed {
     pub at: Timestamp,
 }
 
-/// Where bytes lie in the store; meaningful to the store that gave it, while the bytes are kept.
+/// A message that somebody knows of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// As a reader of the stream counts, also where the stream has inherited it.
+    pub position: Position,
+    /// Where it lay when that was learned.
+    pub place: Place,
+    /// Its length in bytes.
+    pub length: u32,
+}
+
+/// A message, and where it lies now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fetched {
+    pub place: Place,
+    pub message: Bytes,
+}
+
+/// Where bytes lie in the store; meaningful to the store that gave it, until they are moved or given back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Place(pub u64);
 
@@ -114,6 +134,12 @@ pub struct StoreStats {
     pub segments: u64,
     /// Segments given back since start.
     pub segments_freed: u64,
+    /// Files of older records, sorted by stream.
+    pub clusters: u64,
+    /// How often older records were written again.
+    pub clusterings: u64,
+    /// Bytes written by that since start.
+    pub bytes_clustered: u64,
     /// Bytes that the log takes now, without what was given back.
     pub stored_bytes: u64,
     /// Bytes staged and not yet durable.
@@ -135,7 +161,8 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// May wait while the store makes room, if writers are faster than that; never for a barrier.
     ///
-    /// - [`AppendError::Conflict`]: a stream is not at the version its record was decided on; nothing written.
+    /// - [`AppendError::Conflict`]: a stream is not at the version its record was decided on, or a fork would begin where
+    ///   its source is not kept; nothing written.
     /// - [`AppendError::Full`]: no room (records that free space use the reserve); nothing written.
     /// - [`AppendError::Unknown`]: a barrier failed; load before deciding, after a restart.
     fn append(&self, records: Vec<Staged>, done: Completion);
@@ -152,7 +179,8 @@ pub trait Store: Send + Sync + 'static {
     /// The stream of that name, also one that is only kept for its forks.
     fn find(&self, name: &StreamName) -> Option<StreamId>;
 
-    /// What is known of a stream. Waits for nothing: records in flight are not in it.
+    /// What is known of a stream. Waits for nothing: records in flight are not in it. Its `floor` says from which position on
+    /// records may add to it: below, a history that a restore has cut off may have had others.
     fn load(&self, stream: StreamId) -> Option<StreamState>;
 
     /// Live streams that do not live for ever, but for soft-deleted ones; each with its last use that reached the log.
@@ -164,12 +192,23 @@ pub trait Store: Send + Sync + 'static {
 
     /// Whole records of `from..to`, cut to it at both ends, as long as their payloads take at most `bytes_max` together:
     /// at least one, and one that alone exceeds `bytes_max` is cut to it (at a message, at least one). Empty where
-    /// nothing lies there. What a fork inherits is read as if it had written it, records cut where it left its source.
+    /// nothing lies there: at the end, or where all was left out ([`Store::kept`]). What a fork inherits is read as if it had written it, records cut where it left its source.
     fn read(&self, stream: StreamId, from: Position, to: Position, bytes_max: usize) -> Result<Vec<Run>, ReadError>;
 
-    /// Single messages by where they lie, each with its length in bytes. [`ReadError::NotFound`] once the stream is gone
-    /// and its bytes were given back.
-    fn fetch(&self, messages: &[(Place, u32)]) -> Result<Vec<Bytes>, ReadError>;
+    /// Single messages of a stream, wherever they lie now. [`ReadError::NotFound`] where one is not kept any more: it was
+    /// replaced, or the stream is gone.
+    fn fetch(&self, stream: StreamId, messages: &[Wanted]) -> Result<Vec<Fetched>, ReadError>;
+
+    /// What is left of the history of a stream's own records.
+    fn kept(&self, stream: StreamId) -> Kept {
+        let _ = stream;
+        Kept::default()
+    }
+
+    /// From now on asks `rules` what older records may be left out; a store that keeps everything never does.
+    fn retain_by(&self, rules: std::sync::Weak<dyn Retention>) {
+        drop(rules);
+    }
 
     fn health(&self) -> Health;
 

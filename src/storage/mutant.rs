@@ -30,10 +30,20 @@ pub enum Mutant {
     RetryBarrier,
     /// A record counts as whole once its header is.
     TrustBody,
+    /// Clustering forgets what is known of producers.
+    ClusterWithoutProducers,
+    /// Clustering leaves out deletions although what they deleted is still there.
+    ForgetDeletesEarly,
+    /// A backup takes what the server has written and not yet made durable.
+    BackupAhead,
+    /// A restore brings back what nobody needed any more, without what has become of it.
+    RestoreFreed,
+    /// What goes on after a restore gives out the offsets again that were cut off.
+    RestoreInPlace,
 }
 
 impl Mutant {
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 17] = [
         Self::AckBeforeBarrier,
         Self::SkipDirSync,
         Self::ReuseOffset,
@@ -46,6 +56,11 @@ impl Mutant {
         Self::PublishBeforeBarrier,
         Self::RetryBarrier,
         Self::TrustBody,
+        Self::ClusterWithoutProducers,
+        Self::ForgetDeletesEarly,
+        Self::BackupAhead,
+        Self::RestoreFreed,
+        Self::RestoreInPlace,
     ];
 
     /// What `KEYFOLD_MUTANT` calls it.
@@ -63,6 +78,11 @@ impl Mutant {
             Self::PublishBeforeBarrier => "publish_before_barrier",
             Self::RetryBarrier => "retry_barrier",
             Self::TrustBody => "trust_body",
+            Self::ClusterWithoutProducers => "cluster_without_producers",
+            Self::ForgetDeletesEarly => "forget_deletes_early",
+            Self::BackupAhead => "backup_ahead",
+            Self::RestoreFreed => "restore_freed",
+            Self::RestoreInPlace => "restore_in_place",
         }
     }
 }

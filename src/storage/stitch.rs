@@ -52,7 +52,8 @@ pub(super) fn read(
     for part in parts(streams, stream, creation, from, to)?.into_iter().rev() {
         let room = bytes_max.saturating_sub(bytes).max(1);
         let found = streams.read_own(part.stream, part.from, part.to, room)?;
-        let reached = found.last().map_or(part.from, |run| run.first + run.count);
+        // Where nothing was found, nothing lies there.
+        let reached = found.last().map_or(part.to, |run| run.first + run.count);
         for run in found {
             // What comes first is given even where it alone exceeds the page; what follows must fit, and whole: alone in
             // the room that is left it may have been cut, although a page of its own would hold it.

@@ -103,7 +103,7 @@ pub fn admit(state: &StreamState, append: &Append, policy: AppendPolicy, now: Ti
     }
     Admission::Accept(Box::new(Record {
         stream: state.id,
-        first: state.tail,
+        first: state.next(),
         count: append.count,
         at: now,
         producer: append.producer.clone(),

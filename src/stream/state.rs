@@ -30,8 +30,13 @@ pub struct StreamState {
     pub id: StreamId,
     pub creation: Arc<Creation>,
     pub version: StreamVersion,
-    /// Position the next append gets.
+    /// Position behind the last one that is taken.
     pub tail: Position,
+    /// Positions below it that no record of the stream has, although they lie between two: a restore has passed them
+    /// over, because the history that it cut off may have given them out.
+    pub skipped: u64,
+    /// Where the next append goes at least; see [`crate::storage::Store::load`]. Not a part of what is logged.
+    pub floor: Position,
     /// Payload bytes ever accepted.
     pub bytes: u64,
     pub closed: Option<Closing>,
@@ -56,6 +61,8 @@ impl StreamState {
             id: record.stream,
             version: StreamVersion(1),
             tail: creation.own_start(),
+            skipped: 0,
+            floor: 0,
             bytes: 0,
             closed: record.closes.then(|| Closing { by: record.producer.clone() }),
             gone: false,
@@ -72,7 +79,11 @@ impl StreamState {
     /// Moves to the state after `record`, which was decided on this state.
     pub fn apply(&mut self, record: &Record) {
         self.version = self.version.next();
-        self.tail += record.count;
+        if record.count > 0 {
+            let first = record.first.max(self.tail);
+            self.skipped += first - self.tail;
+            self.tail = first + record.count;
+        }
         if let Some(tuple) = &record.producer {
             if self.producers.len() >= PRODUCERS_KEPT && !self.producers.contains_key(&tuple.id) {
                 self.producers.retain(|_, known| record.at.since(known.seen_at) < PRODUCER_IDLE);
@@ -105,6 +116,11 @@ impl StreamState {
             }
             Body::Create(_) => {}
         }
+    }
+
+    /// Position that the next append gets.
+    pub fn next(&self) -> Position {
+        self.tail.max(self.floor)
     }
 
     pub fn is_json(&self) -> bool {

@@ -19,6 +19,7 @@ pub fn settings(rng: &mut Rng, segment_bytes: &[u64]) -> Vec<String> {
     let mut pick = |name: &str, from: &[u64]| [name.to_owned(), from[rng.usize(..from.len())].to_string()];
     [
         pick("--segment-bytes", segment_bytes),
+        pick("--cluster-after", &[1, 2, 0]),
         pick("--stream-idle-ms", &[1, 200, 300_000]),
         pick("--page-bytes-max", &[16_384, 131_072, 4 << 20]),
     ]

@@ -4,6 +4,7 @@
 //! `KEYFOLD_CRASH_ROUNDS` makes the cases longer. A kill falls where the scheduler lets it fall: a seed repeats the
 //! load and the settings, and the same failure soon, not the same instruction.
 
+mod backup;
 mod barrier;
 mod disk;
 mod http;

@@ -69,6 +69,11 @@ fn before(point: Point) -> Before {
         | Point::BeforeFreeing
         | Point::BeforeUnlink
         | Point::AfterUnlink
+        | Point::InCluster
+        | Point::BeforeClusterSync
+        | Point::BeforeClusterIsNamed
+        | Point::AfterClusterIsNamed
+        | Point::AfterClusterIsCatalogued
         | Point::BeforeCreate
         | Point::AfterCreate
         | Point::BeforeFork
@@ -172,7 +177,10 @@ impl Story {
 
     /// Lets a server die at `point`, under load if it gets that far.
     async fn die(&mut self, point: Point, passage: usize) {
-        let settings = self.settings();
+        let mut settings = self.settings();
+        let flag = settings.iter().position(|text| text == "--cluster-after").expect("one of the settings");
+        // What is clustered is not freed as it is.
+        settings[flag + 1] = if FREEING.contains(&point) { "0" } else { "1" }.to_owned();
         let mut server = Process::start_to_die(self.dir.path(), &texts(&settings), point, passage);
         let started = Instant::now();
         if let Some(url) = server.serves() {

@@ -21,7 +21,7 @@ use tower::ServiceExt;
 const BEGIN: &str = "<!-- generated -->\n";
 const END: &str = "<!-- end -->\n";
 
-fn path_of(name: &str) -> PathBuf {
+pub fn path_of(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(name)
 }
 
@@ -30,7 +30,7 @@ fn read(name: &str) -> String {
 }
 
 /// Compares a file with what it should hold, or writes it.
-fn holds(name: &str, expected: &str) {
+pub fn holds(name: &str, expected: &str) {
     let present = read(name);
     if present == expected {
         return;
@@ -46,7 +46,7 @@ fn holds(name: &str, expected: &str) {
 }
 
 /// As [`holds`], for the part of a document between two markers.
-fn holds_table(name: &str, table: &str) {
+pub fn holds_table(name: &str, table: &str) {
     let present = read(name);
     let (before, rest) = present.split_once(BEGIN).unwrap_or_else(|| panic!("{name} has no line {BEGIN:?}"));
     let (_, after) = rest.split_once(END).unwrap_or_else(|| panic!("{name} has no line {END:?}"));

@@ -11,7 +11,7 @@ use keyfold::model::{
 };
 use keyfold::runtime::Clock;
 use keyfold::storage::{
-    AppendError, Completion, Health, MemoryStore, Place, ReadError, Run, Staged, Store, StoreStats,
+    AppendError, Completion, Fetched, Health, MemoryStore, ReadError, Run, Staged, Store, StoreStats, Wanted,
 };
 use keyfold::stream::{Lifetime, Refusal, StreamState};
 use parking_lot::Mutex;
@@ -102,8 +102,8 @@ impl Store for Gated {
         }
         self.inner.read(stream, from, to, max)
     }
-    fn fetch(&self, messages: &[(Place, u32)]) -> Result<Vec<Bytes>, ReadError> {
-        self.inner.fetch(messages)
+    fn fetch(&self, stream: StreamId, messages: &[Wanted]) -> Result<Vec<Fetched>, ReadError> {
+        self.inner.fetch(stream, messages)
     }
     fn health(&self) -> Health {
         match self.full.load(Ordering::SeqCst) {

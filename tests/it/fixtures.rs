@@ -34,6 +34,11 @@ async fn a_journal_of_0_1_0_opens() {
     let registry = engine.registry();
     assert_eq!(registry.subjects().map(ToString::to_string).collect::<Vec<_>>(), ["workers"]);
     assert_eq!(registry.bindings().count(), 1);
+    // What its entries do not say is what holds without a choice.
+    let workers = keyfold::registry::SubjectName::parse("workers").unwrap();
+    let newest = registry.latest(&workers).unwrap();
+    assert_eq!((newest.id, newest.deleted, newest.state), (1, false, keyfold::registry::VersionState::Enabled));
+    assert_eq!(registry.compatibility(&workers), keyfold::registry::Compatibility::default());
 
     let inspection = engine.inspect(&name("workers/a")).await.unwrap();
     assert_eq!((inspection.length, inspection.quarantined), (5, 1));

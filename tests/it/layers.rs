@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 /// Modules by layer, in the order of the table in `src/lib.rs`.
 const LAYERS: [(&str, &[&str]); 6] = [
-    ("rules", &["model", "stream", "registry", "subscription", "fold"]),
+    ("rules", &["model", "stream", "registry", "subscription", "fold", "codegen"]),
     ("wire", &["protocol"]),
     ("durability", &["storage"]),
     ("motion", &["engine"]),

@@ -113,7 +113,9 @@ impl World {
     }
 
     fn start(&mut self) {
-        let options = JournalOptions { segment_bytes: 64 << 10, ..JournalOptions::new(self.clock.clone()) };
+        // What is clustered is not freed as it is.
+        let options =
+            JournalOptions { segment_bytes: 64 << 10, cluster_after: 0, ..JournalOptions::new(self.clock.clone()) };
         let store = Journal::open(Arc::new(self.disk.clone()), options).unwrap();
         let settings = Settings { stream_idle: self.idle, ..Settings::default() };
         let engine = Engine::start(store.clone(), self.clock.clone(), settings).unwrap();

@@ -1,3 +1,6 @@
+mod backup;
+mod check;
+mod codegen;
 mod disk;
 mod drift;
 mod edge;
@@ -10,6 +13,9 @@ mod layers;
 mod lifetimes;
 mod linearizability;
 mod overload;
+mod registry;
+mod retention;
+mod schema_suite;
 mod storage_contract;
 mod subscriptions;
 mod transfer;

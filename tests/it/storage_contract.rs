@@ -4,6 +4,7 @@
 //! `journal_simulated::…`, `memory::…`. What is said of restarts and power loss has no meaning for a store in memory,
 //! which keeps nothing: those cases are listed apart, for the journals.
 
+mod clusters;
 pub(super) mod crash;
 mod space;
 
@@ -21,6 +22,7 @@ use keyfold::runtime::Clock;
 use keyfold::storage::disk::SimDisk;
 use keyfold::storage::{
     AppendError, Journal, JournalOptions, MemoryStore, OpenError, Placed, ReadError, Run, SharedStore, Staged, Store,
+    Wanted,
 };
 use keyfold::stream::{Body, Creation, Fork, Lengths, Lifetime, Record, SchemaRef, StreamState, StreamVersion};
 
@@ -169,7 +171,7 @@ fn create_as(id: StreamId, name: &str, start: u64, content_type: ContentType) ->
     Staged { record: record(id, start, Body::Create(creation)), decided_on: StreamVersion(0) }
 }
 
-fn create(id: StreamId, name: &str, start: u64) -> Staged {
+pub(super) fn create(id: StreamId, name: &str, start: u64) -> Staged {
     create_as(id, name, start, ContentType::json())
 }
 
@@ -221,7 +223,7 @@ pub(super) fn tuple(id: &str, epoch: u64, seq: u64) -> Producer {
 }
 
 /// All of what a state says, comparable.
-fn facts(state: &StreamState) -> String {
+pub(super) fn facts(state: &StreamState) -> String {
     let producers: BTreeMap<_, _> = state.producers.iter().collect();
     let mut bare = state.clone();
     bare.producers.clear();
@@ -421,6 +423,11 @@ fn byte_streams_are_cut_at_any_byte(backend: Backend) {
     assert_eq!(read(5, 12, 6), "world!");
 }
 
+/// A message that lies where it was.
+fn wanted(place: keyfold::storage::Place, length: u32) -> Wanted {
+    Wanted { position: u64::MAX - 8, place, length }
+}
+
 fn places_lead_to_messages(backend: Backend) {
     let store = backend.store();
     let id = store.make("a");
@@ -433,14 +440,16 @@ fn places_lead_to_messages(backend: Backend) {
         places.push((second, 1, "7".into()));
     }
     fastrand::Rng::with_seed(5).shuffle(&mut places);
-    let asked: Vec<_> = places.iter().map(|(place, len, _)| (*place, *len)).collect();
-    let fetched = store.fetch(&asked).unwrap();
-    assert!(places.iter().zip(&fetched).all(|((_, _, text), bytes)| text.as_bytes() == bytes));
+    let asked: Vec<_> = places.iter().map(|(place, length, _)| wanted(*place, *length)).collect();
+    let fetched = store.fetch(id, &asked).unwrap();
+    assert!(places.iter().zip(&fetched).all(|((_, _, text), fetched)| text.as_bytes() == fetched.message));
     for run in store.read(id, 100, 103, usize::MAX).unwrap() {
         let length = run.lengths.iter().next().unwrap();
-        assert_eq!(store.fetch(&[(run.place, length)]).unwrap()[0], run.payload.slice(..length as usize));
+        let message = run.payload.slice(..length as usize);
+        let fetched = keyfold::storage::Fetched { place: run.place, message };
+        assert_eq!(store.fetch(id, &[wanted(run.place, length)]).unwrap()[0], fetched);
     }
-    assert!(store.fetch(&[(keyfold::storage::Place(u64::MAX - 8), 4)]).is_err());
+    assert!(store.fetch(id, &[wanted(keyfold::storage::Place(u64::MAX - 8), 4)]).is_err());
 }
 
 fn names_are_listed_in_pages(backend: Backend) {
@@ -507,10 +516,11 @@ fn what_a_gone_stream_took_is_given_back(backend: Backend) {
     store.remove(gone);
     // The first segment has something of the other, and the open one has the end.
     eventually(|| store.stats().stored_bytes < 3 * SEGMENT);
-    eventually(|| matches!(store.fetch(&[(placed[12].payload, 1)]), Err(ReadError::NotFound)));
+    eventually(|| matches!(store.fetch(gone, &[wanted(placed[12].payload, 1)]), Err(ReadError::NotFound)));
     assert!(matches!(store.read(gone, 0, 24, usize::MAX), Err(ReadError::NotFound)));
     assert_eq!(store.everything(kept), ["1", "2"]);
-    assert_eq!(store.fetch(&[(before.payload, 1), (after.payload, 1)]).unwrap(), ["1", "2"]);
+    let fetched = store.fetch(kept, &[wanted(before.payload, 1), wanted(after.payload, 1)]).unwrap();
+    assert_eq!(fetched.into_iter().map(|fetched| fetched.message).collect::<Vec<_>>(), ["1", "2"]);
 }
 
 fn eventually(holds: impl Fn() -> bool) {

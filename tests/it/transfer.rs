@@ -27,7 +27,7 @@ fn journal(disk: &SimDisk) -> Arc<Journal> {
 
 fn exported(journal: &Journal) -> String {
     let mut out = Vec::new();
-    export(journal, journal.former_ends().unwrap(), &mut out).unwrap();
+    export(journal, journal.former_ends().unwrap(), journal.lifts(), &mut out).unwrap();
     String::from_utf8(out).unwrap()
 }
 
@@ -186,14 +186,14 @@ async fn round_trip(ops: Vec<Op>) {
     let expected = seen(&*given);
     check(text.as_bytes()).unwrap();
     let made = journal(&second);
-    import(&*made, text.as_bytes()).unwrap();
+    import(&*made, &[], text.as_bytes()).unwrap();
     assert_eq!(seen(&*made), expected);
     made.close();
     drop(made);
     assert!(verify(Arc::new(second.clone()), None, clock(), Arc::new(|_, _| {})).unwrap().is_sound());
     let made = journal(&second);
     assert_eq!((seen(&*made), exported(&made)), (expected, text.clone()));
-    let again = import(&*made, text.as_bytes());
+    let again = import(&*made, &[], text.as_bytes());
     let holds_nothing = seen(&*made).is_empty() && made.start_position() == 0;
     assert_eq!(matches!(again, Err(TransferError::NotEmpty)), !holds_nothing);
 
@@ -281,7 +281,7 @@ async fn a_directory_of_everything_makes_the_round_trip_and_bad_lines_are_named(
 fn an_import_needs_an_empty_store() {
     let store = MemoryStore::new(clock());
     let empty = exported(&journal(&SimDisk::new()));
-    import(&*store, empty.as_bytes()).unwrap();
+    import(&*store, &[], empty.as_bytes()).unwrap();
     super::storage_contract::Ask::make(&*store, "a");
-    assert!(matches!(import(&*store, empty.as_bytes()), Err(TransferError::NotEmpty)));
+    assert!(matches!(import(&*store, &[], empty.as_bytes()), Err(TransferError::NotEmpty)));
 }

@@ -53,7 +53,13 @@ impl World {
         Self { clock, store, engine, router: router(api), tasks: [sweeper, dispatcher] }
     }
 
-    async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: impl Into<Body>) -> (u16, Value) {
+    pub(super) async fn send(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Body>,
+    ) -> (u16, Value) {
         let mut request = Request::builder().method(method).uri(path);
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -64,12 +70,12 @@ impl World {
         (status, serde_json::from_slice(&body).unwrap_or(Value::Null))
     }
 
-    async fn ok(&self, method: &str, path: &str, headers: &[(&str, &str)], body: impl Into<Body>) {
+    pub(super) async fn ok(&self, method: &str, path: &str, headers: &[(&str, &str)], body: impl Into<Body>) {
         let (status, reply) = self.send(method, path, headers, body).await;
         assert!((200..300).contains(&status), "{method} {path}: {status} {reply}");
     }
 
-    async fn json(&self, method: &str, path: &str, body: Value) {
+    pub(super) async fn json(&self, method: &str, path: &str, body: Value) {
         self.ok(method, path, &[("content-type", "application/json")], body.to_string()).await;
     }
 

@@ -470,7 +470,10 @@ impl Client {
         self.note(format!("created {name}: {outcome:?}"));
         match outcome {
             Ok(created) => {
-                self.model().see(name, since, &sight_of(&created.stream));
+                // What was deleted again before it was told is told as it was decided.
+                if self.model().is_undisturbed(name, since) {
+                    self.model().see(name, since, &sight_of(&created.stream));
+                }
                 if created.fresh {
                     self.model().created(name, since);
                 }

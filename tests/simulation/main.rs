@@ -9,7 +9,7 @@
 //! What may happen to the disk: power loss at any operation, also while starting, after which each unsynced sector is
 //! kept, lost or torn at any byte, and each name that no directory sync covers is kept or lost; a killed process, which
 //! loses nothing that was written; a barrier that fails and forgets what it should have written; a write that ends
-//! short; a full disk; at the end flipped bits. A catalogue, in some runs, is removed or damaged between lives. The clock
+//! short; a full disk; at the end flipped bits. Older records are clustered now and then. A catalogue, in some runs, is removed or damaged between lives. The clock
 //! jumps, also back.
 //!
 //! What must hold is the model's to say (`model.rs`), which shares nothing with the server's rules: acknowledged is there
@@ -111,7 +111,12 @@ fn every_mutant_is_caught() {
     let missed: Vec<&str> = Mutant::ALL
         .iter()
         // It takes a last deletion that is freed, and no later one: `freeing_forgets_no_number_position_or_time` finds it.
-        .filter(|mutant| **mutant != Mutant::ForgetFloor)
+        // Nothing may be forgotten here, and backups are no part of it: `streams_are_what_they_were_however_they_are_clustered`
+        // and `tests/it/backup.rs` find the other four.
+        .filter(|mutant| {
+            use Mutant::{BackupAhead, ForgetDeletesEarly, ForgetFloor, RestoreFreed, RestoreInPlace};
+            ![ForgetFloor, ForgetDeletesEarly, BackupAhead, RestoreFreed, RestoreInPlace].contains(mutant)
+        })
         .filter(|mutant| {
             let mut command = std::process::Command::new(std::env::current_exe().unwrap());
             command.args(["--exact", "fixed_seeds_hold"]).env(VARIABLE, mutant.name());

@@ -10,6 +10,7 @@ use keyfold::engine::{Engine, Fault, PublishedStream, Selection, Settings, Start
 use keyfold::model::{Limits, Timestamp};
 use keyfold::runtime::Clock;
 use keyfold::storage::disk::{Disk, SimDisk};
+use keyfold::storage::journal::Choice;
 use keyfold::storage::{Journal, JournalOptions, OpenError, Store};
 
 use super::clients::{self, Client, Memory, NAMES, Pace, Shared, sight_of, stream_name, units_of};
@@ -173,7 +174,12 @@ impl World {
         let limits = Limits { page_bytes_max: self.page_bytes, ..Limits::default() };
         let settings = Settings { limits, ..Settings::default() };
         let engine = Engine::start(journal.clone(), self.clock.clone(), settings);
-        Ok((journal, engine.unwrap_or_else(|fault| panic!("the engine does not start: {fault}"))))
+        match engine {
+            Ok(engine) => Ok((journal, engine)),
+            // Older parts of its own logs are read only now.
+            Err(Fault::Storage(why)) => Err(OpenError::Damaged { file: why, position: 0 }),
+            Err(fault) => panic!("the engine does not start: {fault}"),
+        }
     }
 
     /// Looks at what readers could see at each barrier, before it has any effect.
@@ -305,7 +311,8 @@ impl World {
                 0..180 => self.poll_one(&mut life),
                 180..225 => self.step(&life),
                 225..229 => life.journal.mark(),
-                229..240 => self.move_clock(),
+                229..232 => self.cluster(&life),
+                232..240 => self.move_clock(),
                 240..244 => self.disconnect(&mut life),
                 244..247 => self.squeeze_disk(),
                 247 => {
@@ -321,6 +328,7 @@ impl World {
             self.break_disk();
             for _ in 0..self.rng.usize(..60) {
                 match self.rng.u8(..4) {
+                    0 if self.rng.u8(..6) == 0 => self.cluster(&life),
                     0 => self.step(&life),
                     1 if self.rng.u8(..4) == 0 => life.journal.mark(),
                     _ => self.poll_one(&mut life),
@@ -362,15 +370,27 @@ impl World {
         }
     }
 
-    /// Commits what is staged. What was seen while its barrier was under way counts as seen.
+    /// Commits what is staged.
     fn step(&self, life: &Life) {
+        let count = self.watched(|| life.journal.step());
+        self.note(format!("committed {count}, {} operations so far", self.disk.counts().ops));
+    }
+
+    /// What is seen while a barrier is under way counts as seen.
+    fn watched<T>(&self, work: impl FnOnce() -> T) -> T {
         let mut model = self.shared.model.borrow_mut();
         let since: Vec<_> = (0..NAMES.len()).map(|name| model.begin(name)).collect();
-        let count = life.journal.step();
+        let done = work();
         let seen = std::mem::take(&mut *self.early.lock().unwrap());
         seen.iter().for_each(|(name, sight)| model.see(*name, since[*name], sight));
-        drop(model);
-        self.note(format!("committed {count}, {} operations so far", self.disk.counts().ops));
+        done
+    }
+
+    /// Writes older records again, by stream. Everything that is staged becomes durable on the way.
+    fn cluster(&mut self, life: &Life) {
+        let choice = [Choice::Worth, Choice::Segments, Choice::Segments, Choice::Merge][self.rng.usize(..4)];
+        let done = self.watched(|| life.journal.cluster(choice));
+        self.note(format!("clustered {choice:?}: {done}, {} operations so far", self.disk.counts().ops));
     }
 
     fn move_clock(&mut self) {

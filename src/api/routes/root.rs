@@ -2,7 +2,7 @@
 //!
 //! `/{path}` is the stream `{prefix}{path}`, with the whole protocol and the EventSource view; what such clients expect
 //! beside that is a materialised view for `Accept: application/json`. Reached only where no other route matches, and
-//! never below a name that is the server's own.
+//! never below a name that is the server's own. Where no mount is configured, the paths of the Confluent API are here.
 
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::{HeaderMap, Method};
@@ -15,7 +15,7 @@ use super::super::extract::{self, Query, StreamPath};
 use super::super::problem::{Problem, ProblemType};
 use super::super::state::Api;
 use super::super::{headers as names, snapshot};
-use super::stream;
+use super::{confluent, stream};
 
 /// First segments below which no stream is mounted: the server's own, what browsers and crawlers ask every server
 /// for, and the control paths of the protocol.
@@ -39,6 +39,9 @@ pub async fn dispatch(State(api): State<Api>, request: Request) -> Response {
 }
 
 async fn answer(api: Api, request: Request) -> Result<Response, Problem> {
+    if confluent::at_root(api.settings(), request.uri().path()) {
+        return Ok(confluent::answer(&api, request).await);
+    }
     let name = mounted_at(&api, request.uri().path())?.ok_or_else(nothing_here)?;
     let (mut parts, body) = request.into_parts();
     let engine = Engine::from_request_parts(&mut parts, &api).await?;

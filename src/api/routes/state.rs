@@ -6,11 +6,12 @@ use axum::response::{IntoResponse, Response};
 
 use crate::engine::Engine;
 use crate::engine::entity::EntityName;
+use crate::model::StreamName;
 
 use super::super::extract::{Query, Resource, StatePath, WholeBody};
 use super::super::problem::{Problem, ProblemType};
 use super::super::state::Api;
-use super::super::{events, ingest, openapi, snapshot};
+use super::super::{deprecation, events, ingest, openapi, snapshot};
 use super::{changes, entities, history, inspect, migrations};
 
 /// All methods of `/v1/state/{path}[/-/…]`.
@@ -22,6 +23,20 @@ async fn answer(api: Api, request: Request) -> Result<Response, Problem> {
     let (mut parts, body) = request.into_parts();
     let engine = Engine::from_request_parts(&mut parts, &api).await?;
     let StatePath { stream, resource } = StatePath::from_request_parts(&mut parts, &api).await?;
+    let name = stream.clone();
+    let mut response = serve(engine.clone(), &api, stream, resource, Request::from_parts(parts, body)).await?;
+    deprecation::of_stream(&engine, &name, &mut response);
+    Ok(response)
+}
+
+async fn serve(
+    engine: Engine,
+    api: &Api,
+    stream: StreamName,
+    resource: Resource,
+    request: Request,
+) -> Result<Response, Problem> {
+    let (parts, body) = request.into_parts();
     let query = Query::parse(parts.uri.query());
     let head = parts.headers.clone();
     let method = match parts.method.clone() {
@@ -33,11 +48,11 @@ async fn answer(api: Api, request: Request) -> Result<Response, Problem> {
         engine.reached(&handle, offset).await?;
     }
     if resource == Resource::Changes && method == Method::POST && is_ndjson(&head) {
-        return ingest::respond(engine, &api, &stream, &head, body).await;
+        return ingest::respond(engine, api, &stream, &head, body).await;
     }
     let body = match method {
         Method::PUT | Method::PATCH | Method::POST => {
-            WholeBody::from_request(Request::from_parts(parts, body), &api).await?
+            WholeBody::from_request(Request::from_parts(parts, body), api).await?
         }
         _ => WholeBody::default(),
     };
@@ -59,11 +74,11 @@ async fn answer(api: Api, request: Request) -> Result<Response, Problem> {
         (Resource::Changes, Method::POST) => changes::post(engine, stream, &head, body).await,
         (Resource::Snapshot, Method::GET) => {
             let (handle, published) = engine.open(&stream).await?;
-            snapshot::respond(engine, &api, handle, published, query.selection()?, &head).await
+            snapshot::respond(engine, api, handle, published, query.selection()?, &head).await
         }
         (Resource::Events, Method::GET) => {
             let (handle, published) = engine.open(&stream).await?;
-            events::respond(engine, &api, handle, published, &query, &head).await
+            events::respond(engine, api, handle, published, &query, &head).await
         }
         (Resource::Quarantine, Method::GET) => inspect::quarantine(engine, stream, &query).await,
         (Resource::OpenApi, Method::GET) => openapi::of_stream(engine, stream, &query).await,

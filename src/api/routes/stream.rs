@@ -16,7 +16,7 @@ use super::super::problem::{Problem, ProblemType};
 use super::super::room::PATIENCE;
 use super::super::state::Api;
 use super::super::view::{Page, View};
-use super::super::{events, headers as names, live};
+use super::super::{deprecation, events, headers as names, live};
 use super::root;
 
 /// All methods of `/v1/stream/{path}`.
@@ -37,6 +37,13 @@ pub(super) async fn serve(
     path: StreamPath,
     request: Request,
 ) -> Result<Response, Problem> {
+    let name = path.0.clone();
+    let mut response = serve_stream(engine.clone(), api, path, request).await?;
+    deprecation::of_stream(&engine, &name, &mut response);
+    Ok(response)
+}
+
+async fn serve_stream(engine: Engine, api: &Api, path: StreamPath, request: Request) -> Result<Response, Problem> {
     let method = request.method().clone();
     let mut head = request.headers().clone();
     // HTTP/2 names the host in the URI.

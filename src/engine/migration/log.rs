@@ -91,7 +91,11 @@ impl Engine {
     }
 
     /// Takes the ledger of a stream, read from its log where it is not known or no longer true.
-    pub(super) async fn kept<'h>(&self, name: &StreamName, hosted: &'h Hosted) -> Result<Holding<'h>, Fault> {
+    pub(super) async fn kept_migrations<'h>(
+        &self,
+        name: &StreamName,
+        hosted: &'h Hosted,
+    ) -> Result<Holding<'h>, Fault> {
         let mut kept = hosted.kept.lock().await;
         let log = self.handle(&name.migrations_of());
         log.quiet().await;

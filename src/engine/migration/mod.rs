@@ -157,7 +157,7 @@ impl Engine {
         let (_, stream) = self.peek(name).await?;
         let Some(stream) = stream else { return Ok(Vec::new()) };
         let hosted = self.migrations.hosted(name);
-        let kept = self.kept(name, &hosted).await?;
+        let kept = self.kept_migrations(name, &hosted).await?;
         let start = stream.creation.start;
         Ok(kept.ledger().migrations().iter().map(|m| Migrated { migration: m.clone(), start }).collect())
     }
@@ -191,7 +191,7 @@ impl Engine {
         let (handle, stream) = self.peek(name).await?;
         let stream = stream.ok_or_else(|| Fault::NoStream(name.clone()))?;
         let hosted = self.migrations.hosted(name);
-        let mut kept = self.kept(name, &hosted).await?;
+        let mut kept = self.kept_migrations(name, &hosted).await?;
         if let Some(open) = kept.ledger().open() {
             return Err(EvolutionFault::Open { id: open.id }.into());
         }
@@ -242,6 +242,7 @@ impl Engine {
         if core.fold().is_none() {
             return Ok(None);
         }
+        super::registry::check_pin(&self.registry.current(), to)?;
         let position = state.tail;
         let started = Event::Started {
             id: kept.ledger().next_id(),
@@ -287,7 +288,7 @@ impl Engine {
         let (handle, stream) = self.peek(name).await?;
         let stream = stream.ok_or_else(|| Fault::NoStream(name.clone()))?;
         let hosted = self.migrations.hosted(name);
-        let mut kept = self.kept(name, &hosted).await?;
+        let mut kept = self.kept_migrations(name, &hosted).await?;
         let known = kept.ledger().get(id).ok_or(EvolutionFault::Unknown(id))?;
         if known.state != MigrationState::Failed {
             return Err(EvolutionFault::NotOpen { id, state: state_text(known.state) }.into());
@@ -309,7 +310,7 @@ impl Engine {
         let stream = stream.ok_or_else(|| Fault::NoStream(name.clone()))?;
         let hosted = self.migrations.hosted(name);
         let migration = {
-            let mut kept = self.kept(name, &hosted).await?;
+            let mut kept = self.kept_migrations(name, &hosted).await?;
             let known = kept.ledger().get(id).ok_or(EvolutionFault::Unknown(id))?;
             if !known.state.is_open() {
                 return Err(EvolutionFault::NotOpen { id, state: state_text(known.state) }.into());

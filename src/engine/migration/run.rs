@@ -90,7 +90,7 @@ impl Engine {
         let Some(hosted) = self.migrations.table.get(name).map(|hosted| hosted.value().clone()) else {
             return Ok(false);
         };
-        let mut kept = self.kept(name, &hosted).await?;
+        let mut kept = self.kept_migrations(name, &hosted).await?;
         let Some(migration) = kept.ledger().open().cloned() else {
             self.migrations.release(name, &hosted);
             return Ok(false);

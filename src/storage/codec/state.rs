@@ -48,7 +48,10 @@ pub(crate) fn encode_state(state: &StreamState) -> Vec<u8> {
         }
     }
     put_varint(&mut out, state.producers.len() as u64);
-    for (id, producer) in &state.producers {
+    // In order, so that the same state is the same bytes.
+    let mut producers: Vec<_> = state.producers.iter().collect();
+    producers.sort_unstable_by_key(|(id, _)| id.as_str());
+    for (id, producer) in producers {
         put_bytes(&mut out, id.as_str().as_bytes());
         encode_producer(&mut out, producer);
     }
@@ -57,6 +60,10 @@ pub(crate) fn encode_state(state: &StreamState) -> Vec<u8> {
     for (fork, at) in &state.pins {
         put_varint(&mut out, fork.0);
         put_varint(&mut out, *at);
+    }
+    // Only where a stream went on after a restore: what earlier versions wrote ends here.
+    if state.skipped > 0 {
+        put_varint(&mut out, state.skipped);
     }
     out
 }
@@ -101,12 +108,15 @@ pub(crate) fn decode_state(bytes: &[u8]) -> Option<StreamState> {
     };
     let pins =
         (0..from.varint()?).map(|_| Some((StreamId(from.varint()?), from.varint()?))).collect::<Option<_>>()?;
+    let skipped = if from.is_empty() { 0 } else { from.varint()? };
     let gone = false;
     from.is_empty().then_some(StreamState {
         id,
         creation,
         version,
         tail,
+        skipped,
+        floor: 0,
         bytes,
         closed,
         gone,
@@ -179,6 +189,8 @@ mod tests {
             }),
             version: StreamVersion(9),
             tail: 77,
+            skipped: u64::from(closing) * 12,
+            floor: 0,
             bytes: 1234,
             closed: (closing > 0).then(|| Closing { by: (closing > 1).then(|| tuple(1, 2)) }),
             gone: false,

@@ -14,6 +14,8 @@ use super::{Disk, DiskFile};
 #[derive(Debug)]
 pub struct OsDisk {
     dir: PathBuf,
+    /// Files are opened for reading only.
+    only_read: bool,
 }
 
 impl OsDisk {
@@ -21,7 +23,12 @@ impl OsDisk {
     pub fn new(dir: impl Into<PathBuf>) -> io::Result<Self> {
         let dir = dir.into();
         create_durably(&dir)?;
-        Ok(Self { dir })
+        Ok(Self { dir, only_read: false })
+    }
+
+    /// Uses a directory that is there, and changes nothing in it: what is opened cannot be written to.
+    pub fn to_read(dir: impl Into<PathBuf>) -> Self {
+        Self { dir: dir.into(), only_read: true }
     }
 
     pub fn dir(&self) -> &Path {
@@ -48,7 +55,7 @@ fn create_durably(dir: &Path) -> io::Result<()> {
 
 impl Disk for OsDisk {
     fn open(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
-        let file = OpenOptions::new().read(true).write(true).open(self.dir.join(name))?;
+        let file = OpenOptions::new().read(true).write(!self.only_read).open(self.dir.join(name))?;
         Ok(Arc::new(OsFile(file)))
     }
 

@@ -14,6 +14,7 @@ use parking_lot::{Mutex, RwLock};
 use crate::model::{Position, StreamId, StreamName, Timestamp};
 use crate::storage::limited;
 use crate::storage::mutant::{self, Mutant};
+use crate::storage::retention::Kept;
 use crate::stream::{Body, Creation, Lifetime, Record, StreamState, StreamVersion};
 
 /// Where one record with data lies.
@@ -38,7 +39,12 @@ struct Entry {
     state: StreamState,
     /// Journal position of the record that created it.
     created_at: u64,
-    /// Records that the catalogue does not cover, in order.
+    kept: Kept,
+    /// No fork may begin below it: a clustering under way may leave out what it would need.
+    forks_from: Position,
+    /// Records below it are in the catalogue, and not in memory.
+    catalogued_to: Position,
+    /// The other records, in order.
     postings: Vec<Posting>,
 }
 
@@ -55,6 +61,8 @@ pub(super) struct Durable {
     former: Mutex<HashMap<StreamName, Former>>,
     /// Below it, a name may have had positions that nothing tells of any more.
     former_floor: AtomicU64,
+    /// What restores have lifted positions to, in order.
+    lifts: Vec<Position>,
     tracker: Mutex<Tracker>,
 }
 
@@ -84,8 +92,14 @@ struct Cut {
     saved: HashMap<StreamId, Option<Living>>,
 }
 
-/// A live stream's state, and the journal position of the record that created it.
-pub(crate) type Living = (StreamState, u64);
+/// A live stream.
+#[derive(Clone, Debug)]
+pub(crate) struct Living {
+    pub state: StreamState,
+    /// Journal position of the record that created it.
+    pub created_at: u64,
+    pub kept: Kept,
+}
 
 /// What a catalogue learns of a sealed segment.
 #[derive(Default)]
@@ -104,6 +118,18 @@ pub(crate) struct Change {
     pub postings: Vec<Posting>,
 }
 
+impl Entry {
+    /// A stream whose records, so far, are in the catalogue.
+    fn of(living: Living) -> Self {
+        let Living { state, created_at, kept } = living;
+        Self { catalogued_to: state.tail, state, created_at, kept, forks_from: 0, postings: Vec::new() }
+    }
+
+    fn living(&self) -> Living {
+        Living { state: self.state.clone(), created_at: self.created_at, kept: self.kept }
+    }
+}
+
 impl Durable {
     pub fn track(&self) {
         self.tracker.lock().on = true;
@@ -112,10 +138,43 @@ impl Durable {
     /// Takes over what a catalogue knows.
     pub fn restore(&self, streams: Vec<Living>) {
         let mut names = self.names.write();
-        for (state, created_at) in streams {
-            names.insert(state.creation.name.clone(), state.id);
-            self.streams.insert(state.id, Entry { state, created_at, postings: Vec::new() });
+        for living in streams {
+            names.insert(living.state.creation.name.clone(), living.state.id);
+            self.streams.insert(living.state.id, Entry::of(living));
         }
+    }
+
+    /// Takes over what a cluster says of a stream. Its records until then are told to the catalogue, or told here next.
+    pub fn restore_state(&self, living: Living, told_here: bool) {
+        let id = living.state.id;
+        self.remove(id);
+        self.next_id.fetch_max(id.0 + 1, Ordering::SeqCst);
+        self.restore(vec![living]);
+        if told_here && let Some(mut entry) = self.streams.get_mut(&id) {
+            entry.catalogued_to = entry.state.creation.own_start();
+        }
+    }
+
+    /// The stream has ended, as a cluster says.
+    pub fn restore_end(&self, id: StreamId) {
+        self.remove(id);
+    }
+
+    /// The journal was restored: below the last of these nothing is given out any more.
+    pub fn lift(&mut self, lifts: Vec<Position>) {
+        let floor = lifts.last().copied().unwrap_or(0);
+        self.raise(0, floor);
+        self.raise_former_floor(floor);
+        self.lifts = lifts;
+    }
+
+    pub fn lifts(&self) -> &[Position] {
+        &self.lifts
+    }
+
+    /// Whether a restore may have passed over what lies between two positions of a stream.
+    pub fn is_passed_over(&self, known: &Known, from: Position, to: Position) -> bool {
+        known.skipped > 0 && self.lifts.iter().any(|lift| from < *lift && to <= *lift)
     }
 
     /// Numbers and positions below these were given to streams that nothing else may tell of any more.
@@ -124,10 +183,12 @@ impl Durable {
         self.start.fetch_max(start, Ordering::SeqCst);
     }
 
-    /// Lets go of streams created where the journal has been freed: a catalogue that knows them is older than that.
-    pub fn forget_created_in(&self, freed: &[Range<u64>]) {
+    /// Lets go of streams created where the journal has been freed, unless a cluster holds them: a catalogue that knows
+    /// them is older than that.
+    pub fn forget_created_in(&self, freed: &[Range<u64>], is_held: impl Fn(StreamId) -> bool) {
         let is_freed = |at: u64| freed.iter().any(|gap| gap.contains(&at));
-        let gone: Vec<_> = self.streams.iter().filter(|entry| is_freed(entry.created_at)).map(|e| *e.key()).collect();
+        let gone = |entry: &Entry| is_freed(entry.created_at) && !is_held(entry.state.id);
+        let gone: Vec<_> = self.streams.iter().filter(|entry| gone(entry)).map(|entry| *entry.key()).collect();
         for id in gone {
             self.tracker.lock().touched.insert(id);
             self.remove(id);
@@ -151,13 +212,15 @@ impl Durable {
         let id = record.stream;
         let mut tracker = self.tracker.lock();
         if tracker.on {
-            tracker.note(id, || self.streams.get(&id).map(|entry| (entry.state.clone(), entry.created_at)));
+            tracker.note(id, || self.streams.get(&id).map(|entry| entry.living()));
         }
         self.next_id.fetch_max(id.0 + 1, Ordering::SeqCst);
         match &record.body {
             Body::Create(creation) => {
                 if let Some(state) = StreamState::create(record) {
-                    self.streams.insert(id, Entry { state, created_at: at, postings: Vec::new() });
+                    let mut entry = Entry::of(Living { state, created_at: at, kept: Kept::default() });
+                    entry.catalogued_to = creation.own_start();
+                    self.streams.insert(id, entry);
                     self.names.write().insert(creation.name.clone(), id);
                 }
             }
@@ -236,7 +299,11 @@ impl Durable {
     }
 
     pub fn load(&self, id: StreamId) -> Option<StreamState> {
-        self.streams.get(&id).map(|entry| entry.state.clone())
+        let floor = match mutant::is_on(Mutant::RestoreInPlace) {
+            true => 0,
+            false => self.lifts.last().copied().unwrap_or(0),
+        };
+        self.streams.get(&id).map(|entry| StreamState { floor, ..entry.state.clone() })
     }
 
     /// The live streams, in no order.
@@ -251,6 +318,59 @@ impl Durable {
     /// Journal position of the record that created a live stream.
     pub fn created_at(&self, id: StreamId) -> Option<u64> {
         self.streams.get(&id).map(|entry| entry.created_at)
+    }
+
+    /// Whatever a stream that is gone had is gone too.
+    pub fn kept(&self, id: StreamId) -> Kept {
+        self.streams.get(&id).map_or(Kept::default(), |entry| entry.kept)
+    }
+
+    /// Whether a fork of the stream may begin at a position: nothing that it inherits was left out, or will be.
+    pub fn may_fork(&self, mut id: StreamId, mut at: Position) -> bool {
+        loop {
+            let Some(entry) = self.streams.get(&id) else { return true };
+            if at > entry.state.creation.start && at < entry.forks_from.max(entry.kept.history_from) {
+                return false;
+            }
+            // What it inherits of what this one has inherited.
+            let fork = entry.state.creation.fork.as_ref().filter(|fork| at < fork.point());
+            let Some((source, shift)) = fork.map(|fork| (fork.source, fork.shift)) else { return true };
+            drop(entry);
+            (id, at) = (source, at.saturating_sub(shift));
+        }
+    }
+
+    /// Positions of a stream at which forks begin, of the stream or of what those have inherited of it. In order.
+    pub fn fork_points(&self, id: StreamId) -> Vec<Position> {
+        let Some(pins) = self.streams.get(&id).map(|entry| entry.state.pins.clone()) else { return Vec::new() };
+        let mut points: Vec<Position> = pins.values().copied().collect();
+        for fork in pins.keys() {
+            let Some(link) = self.creation(*fork).and_then(|creation| creation.fork.clone()) else { continue };
+            let inherited = self.fork_points(*fork).into_iter().filter(|point| *point < link.point());
+            points.extend(inherited.map(|point| point.saturating_sub(link.shift)));
+        }
+        points.sort_unstable();
+        points.dedup();
+        points
+    }
+
+    /// From here on no fork of the stream begins below that, or none that this is told of. 0 takes it back.
+    pub fn hold_forks(&self, id: StreamId, from: Position) {
+        if let Some(mut entry) = self.streams.get_mut(&id) {
+            entry.forks_from = from;
+        }
+    }
+
+    /// A stream's records of `covers` lie elsewhere now: where `postings` say, unless the catalogue knows.
+    pub fn move_records(&self, id: StreamId, covers: &[Range<Position>], postings: Option<Vec<Posting>>, kept: Kept) {
+        let Some(mut entry) = self.streams.get_mut(&id) else { return };
+        entry.kept = entry.kept.and(kept);
+        entry.forks_from = 0;
+        let Some(postings) = postings else { return };
+        let covered = |posting: &Posting| covers.iter().any(|range| range.contains(&posting.first));
+        entry.postings.retain(|posting| !covered(posting));
+        entry.postings.extend(postings);
+        entry.postings.sort_unstable_by_key(|posting| posting.first);
     }
 
     pub fn creation(&self, id: StreamId) -> Option<Arc<Creation>> {
@@ -286,7 +406,8 @@ impl Durable {
     /// The stream's durable tail, and the records of `from..to` that memory knows of, until they take `bytes_max`.
     pub fn postings(&self, id: StreamId, from: Position, to: Position, bytes_max: u64) -> Option<Known> {
         let entry = self.streams.get(&id)?;
-        let (start, tail) = (entry.state.creation.own_start(), entry.state.tail);
+        let StreamState { tail, skipped, .. } = entry.state;
+        let start = entry.state.creation.own_start();
         let begin = entry.postings.partition_point(|posting| posting.end() <= from);
         let mut bytes = 0;
         let postings = entry.postings[begin..]
@@ -298,8 +419,7 @@ impl Durable {
             })
             .copied()
             .collect();
-        let first_known = entry.postings.first().map_or(tail, |posting| posting.first);
-        Some(Known { start, tail, first_known, postings })
+        Some(Known { start, tail, skipped, catalogued_to: entry.catalogued_to, kept: entry.kept, postings })
     }
 
     /// A segment ends at `through`: remembers what the streams it touched are like now.
@@ -333,7 +453,11 @@ impl Durable {
         let tracker = self.tracker.lock();
         let saved = tracker.cuts.first().and_then(|cut| cut.saved.get(&id)).cloned();
         let entry = self.streams.get(&id);
-        let living = saved.unwrap_or_else(|| entry.as_ref().map(|entry| (entry.state.clone(), entry.created_at)));
+        let mut living = saved.unwrap_or_else(|| entry.as_ref().map(|entry| entry.living()));
+        if let (Some(living), Some(entry)) = (&mut living, &entry) {
+            // What was saved at the cut may be from before a clustering.
+            living.kept = entry.kept;
+        }
         let postings = entry.map_or(Vec::new(), |entry| {
             entry.postings.iter().take_while(|posting| posting.at < through).copied().collect()
         });
@@ -352,6 +476,9 @@ impl Durable {
         for change in &changes.streams {
             if let Some(mut entry) = self.streams.get_mut(&change.stream) {
                 let covered = entry.postings.partition_point(|posting| posting.at < through);
+                if let Some(last) = entry.postings[..covered].last() {
+                    entry.catalogued_to = last.end();
+                }
                 entry.postings.drain(..covered);
                 entry.postings.shrink_to_fit();
             }
@@ -368,8 +495,11 @@ impl Durable {
 pub(super) struct Known {
     pub start: Position,
     pub tail: Position,
+    /// See [`StreamState::skipped`].
+    pub skipped: u64,
     /// Below it, only the catalogue knows.
-    pub first_known: Position,
+    pub catalogued_to: Position,
+    pub kept: Kept,
     pub postings: Vec<Posting>,
 }
 

@@ -3,7 +3,9 @@
 //! What is appended is encoded by its writer, takes its place in the `queue`, and is made durable by the
 //! `committer` together with everything staged beside it. `durable` is what readers see, `read` how bytes are
 //! found again, `recovery` how a journal comes up, `space` when a disk counts as full, `reclaim` which segments are
-//! given back, `manifest` which files there are. Decides nothing about streams: [`crate::stream::StreamState`] moves itself.
+//! given back, `cluster` how older ones are written again by stream, `manifest` which files there are. `backup` copies a
+//! journal that is written to, `restore` makes one of a copy. Decides nothing about streams:
+//! [`crate::stream::StreamState`] moves itself.
 //!
 //! Invariant: a byte is shown to anyone only after the barrier that made it durable; positions are contiguous from the
 //! first segment to the last, but for what was freed; what the committer has synced never changes.
@@ -12,6 +14,8 @@
 //! second journal; one that tells the catalogue of sealed segments and gives back those that nobody needs. A journal driven by hand has none and does the
 //! same in the caller's.
 
+pub mod backup;
+mod cluster;
 mod committer;
 pub(crate) mod durable;
 mod error;
@@ -20,22 +24,23 @@ mod queue;
 mod read;
 mod reclaim;
 mod recovery;
+pub mod restore;
 mod segment;
 mod space;
 mod threads;
 pub mod verify;
 
+pub use cluster::Choice;
 pub use error::OpenError;
 
 use std::any::Any;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use bytes::Bytes;
 use parking_lot::{Condvar, Mutex, MutexGuard, RwLock};
 
 use crate::model::{Position, StreamId, StreamName, Timestamp};
@@ -46,8 +51,10 @@ use super::catalogue::{Catalogue, Facts};
 use super::codec::Encoded;
 use super::die::{self, Point};
 use super::disk::{Disk, OsDisk};
-use super::{AppendError, Completion, Health, Place, ReadError, Run, Staged, Store, StoreStats, stitch};
+use super::retention::{Kept, Retention};
+use super::{AppendError, Completion, Fetched, Health, ReadError, Run, Staged, Store, StoreStats, Wanted, stitch};
 
+use cluster::{Clustering, Clusters};
 use committer::Committer;
 use durable::Durable;
 use manifest::{Ready, Registry};
@@ -75,10 +82,16 @@ pub struct JournalOptions {
     pub mark_after: Duration,
     /// No threads: [`Journal::step`] commits.
     pub by_hand: bool,
+    /// How many sealed segments there are before they are clustered; 0 for never.
+    pub cluster_after: usize,
+    /// Of a new journal that goes on from another one: what restores have lifted positions to there, see
+    /// [`Journal::lifts`]. One that is there has its own.
+    pub lifts: Vec<Position>,
 }
 
 impl JournalOptions {
     pub const SEGMENT_BYTES: u64 = 64 << 20;
+    pub const CLUSTER_AFTER: usize = 4;
 
     pub fn new(clock: Clock) -> Self {
         Self {
@@ -87,6 +100,8 @@ impl JournalOptions {
             catalogue: None,
             mark_after: Duration::from_millis(50),
             by_hand: false,
+            cluster_after: Self::CLUSTER_AFTER,
+            lifts: Vec::new(),
         }
     }
 }
@@ -115,6 +130,9 @@ struct Shared {
     committer: Mutex<Committer>,
     durable: Durable,
     segments: Segments,
+    clusters: Clusters,
+    clustering: Mutex<Clustering>,
+    retention: RwLock<Option<Weak<dyn Retention>>>,
     registry: Registry,
     catalogue: RwLock<Option<Arc<Catalogue>>>,
     reclaim: Mutex<Reclaim>,
@@ -128,6 +146,11 @@ struct Counters {
     records: AtomicU64,
     bytes_written: AtomicU64,
     segments_freed: AtomicU64,
+    bytes_clustered: AtomicU64,
+    /// Clusterings that the memory and the catalogue have heard of.
+    clusterings: AtomicU64,
+    /// Journal position up to which the catalogue has everything.
+    catalogued: AtomicU64,
     /// Commit time of the last group, in milliseconds.
     last_time: AtomicU64,
     /// Journal position up to which the durable state has moved.
@@ -185,6 +208,8 @@ impl Journal {
         let counters = Counters {
             last_time: AtomicU64::new(recovered.committer.last_time().as_millis()),
             published: AtomicU64::new(recovered.committer.position()),
+            clusterings: AtomicU64::new(recovered.manifest.clustered.count),
+            catalogued: AtomicU64::new(recovered.catalogued),
             ..Counters::default()
         };
         let shared = Arc::new(Shared {
@@ -199,6 +224,9 @@ impl Journal {
             committer: Mutex::new(recovered.committer),
             durable: recovered.durable,
             segments: recovered.segments,
+            clusters: Clusters::new(recovered.clusters),
+            clustering: Mutex::default(),
+            retention: RwLock::default(),
             registry: Registry::new(recovered.manifest),
             catalogue: RwLock::new(recovered.catalogue.map(Arc::new)),
             reclaim: Mutex::default(),
@@ -235,6 +263,12 @@ impl Journal {
         Ok(ends.into_iter().collect())
     }
 
+    /// What restores from backups have lifted positions to, in order: a stream may skip what lies below one of these, and
+    /// nothing below the last is given out any more.
+    pub fn lifts(&self) -> Vec<Position> {
+        self.shared.durable.lifts().to_vec()
+    }
+
     /// Commits what is staged now; returns how many calls of `append` that were. For a journal driven by hand.
     pub fn step(&self) -> usize {
         let mut committer = self.shared.committer.lock();
@@ -245,6 +279,13 @@ impl Journal {
         self.shared.write_catalogue();
         self.shared.reclaim();
         count
+    }
+
+    /// Clusters what is to be clustered, if anything is; whether it was. For a journal driven by hand.
+    pub fn cluster(&self, choice: Choice) -> bool {
+        let done = self.shared.cluster(choice);
+        self.shared.reclaim();
+        done
     }
 
     /// Proves the last group, as an idle committer does. For a journal driven by hand.
@@ -362,21 +403,53 @@ impl Shared {
         let Some(catalogue) = catalogue else { return };
         while let Some(through) = self.durable.oldest_cut() {
             let changes = self.durable.changes();
-            let facts = Facts {
-                journal: self.journal_id,
-                through,
-                next_id: self.durable.ids_given(),
-                start: self.durable.start_position(),
-                former_floor: self.durable.former_floor(),
-                last_time: self.last_time(),
-            };
+            let facts = Facts { through, ..self.facts() };
             // The journal has it all: a catalogue that cannot be written only makes the next start slower.
             if let Err(fault) = catalogue.commit(facts, &changes) {
                 tracing::warn!(%fault, journal.position = through, "the catalogue cannot be written: {fault}");
                 return;
             }
             self.durable.settle(&changes);
+            self.counters.catalogued.store(through, Ordering::Release);
         }
+    }
+
+    /// What the catalogue is told of everything.
+    fn facts(&self) -> Facts {
+        Facts {
+            journal: self.journal_id,
+            through: self.counters.catalogued.load(Ordering::Acquire),
+            next_id: self.durable.ids_given(),
+            start: self.durable.start_position(),
+            former_floor: self.durable.former_floor(),
+            last_time: self.last_time(),
+            clusterings: self.counters.clusterings.load(Ordering::Acquire),
+        }
+    }
+
+    /// Waits until everything that is staged now is durable.
+    fn fence(&self) -> std::io::Result<()> {
+        if self.options.by_hand {
+            let mut committer = self.committer.lock();
+            let entries = std::mem::take(&mut self.queue.lock().entries);
+            committer.step(self, entries, self.options.clock.now());
+            return Ok(());
+        }
+        let (tell, told) = std::sync::mpsc::channel();
+        let done: Completion = Box::new(move |_| {
+            let _ = tell.send(());
+        });
+        let mut queue = self.queue.lock();
+        if queue.phase != Phase::Open {
+            return Err(std::io::Error::other("the store is closed"));
+        }
+        queue.entries.push(Entry { what: What::Refuse(AppendError::Closed), done });
+        let wake = std::mem::take(&mut queue.committer_sleeps);
+        drop(queue);
+        if wake {
+            self.work.notify_all();
+        }
+        told.recv().map_err(|_| std::io::Error::other("the store is closed"))
     }
 
     fn last_time(&self) -> Timestamp {
@@ -461,8 +534,16 @@ impl Store for Journal {
         stitch::read(&*self.shared, stream, from, to, bytes_max)
     }
 
-    fn fetch(&self, messages: &[(Place, u32)]) -> Result<Vec<Bytes>, ReadError> {
-        self.shared.fetch_messages(messages)
+    fn fetch(&self, stream: StreamId, messages: &[Wanted]) -> Result<Vec<Fetched>, ReadError> {
+        self.shared.fetch_messages(stream, messages)
+    }
+
+    fn kept(&self, stream: StreamId) -> Kept {
+        self.shared.durable.kept(stream)
+    }
+
+    fn retain_by(&self, rules: Weak<dyn Retention>) {
+        *self.shared.retention.write() = Some(rules);
     }
 
     fn health(&self) -> Health {
@@ -482,7 +563,10 @@ impl Store for Journal {
             bytes_written: counters.bytes_written.load(Ordering::Relaxed),
             segments: self.shared.segments.len() as u64,
             segments_freed: counters.segments_freed.load(Ordering::Relaxed),
-            stored_bytes: self.shared.segments.bytes(),
+            clusters: self.shared.clusters.len() as u64,
+            clusterings: counters.clusterings.load(Ordering::Relaxed),
+            bytes_clustered: counters.bytes_clustered.load(Ordering::Relaxed),
+            stored_bytes: self.shared.segments.bytes() + self.shared.clusters.bytes(),
             in_flight_bytes: self.shared.queue.lock().in_flight_bytes,
         }
     }

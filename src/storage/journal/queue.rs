@@ -86,13 +86,13 @@ impl Queue {
     /// Whether each record was decided on the version that its stream has once everything before it is durable.
     pub fn agrees(&self, records: &[Staged], durable: &Durable) -> bool {
         if let [only] = records {
-            return follows(self.staged(only.record.stream, durable), only);
+            return follows(self.staged(only.record.stream, durable), only) && pins_what_is_kept(only, durable);
         }
         let mut moved: HashMap<StreamId, Ahead> = HashMap::new();
         records.iter().all(|staged| {
             let id = staged.record.stream;
             let ahead = moved.entry(id).or_insert_with(|| self.staged(id, durable));
-            let follows = follows(*ahead, staged);
+            let follows = follows(*ahead, staged) && pins_what_is_kept(staged, durable);
             ahead.advance(&staged.record);
             follows
         })
@@ -145,6 +145,14 @@ impl Ahead {
 fn follows(ahead: Ahead, staged: &Staged) -> bool {
     let creates = matches!(staged.record.body, Body::Create(_));
     !ahead.gone && staged.decided_on == ahead.version && creates == (ahead.version == StreamVersion(0))
+}
+
+/// Whether a fork begins where nothing of its source was left out, or will be.
+fn pins_what_is_kept(staged: &Staged, durable: &Durable) -> bool {
+    match staged.record.body {
+        Body::Pin { at, .. } => durable.may_fork(staged.record.stream, at),
+        _ => true,
+    }
 }
 
 /// Whether a record ends a stream, or is a part of that.

@@ -2,17 +2,19 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 
 use crate::model::{Position, StreamId};
 use crate::storage::codec::{Header, payload_len};
-use crate::storage::stitch::OwnRecords;
-use crate::storage::{Place, ReadError, Run};
+use crate::storage::stitch::{self, OwnRecords};
+use crate::storage::{Fetched, Place, ReadError, Run, Wanted};
 use crate::stream::{Creation, Lengths};
 
 use super::Shared;
-use super::durable::Posting;
+use super::cluster::CLUSTERED;
+use super::durable::{Known, Posting};
 use super::segment::Segment;
 
 /// Bytes of others that are read along rather than skipped.
@@ -21,6 +23,9 @@ const GAP: u64 = 64 << 10;
 const READ_MAX: u64 = 4 << 20;
 /// Bytes of records looked up at once, beyond what a page has room for or one read fetches.
 const LOOK_AHEAD: u64 = 64 << 10;
+
+/// Messages that moved are looked up together where no more positions than that lie between them.
+const NEAR: u64 = 32;
 
 /// A page being filled.
 struct Page {
@@ -44,7 +49,30 @@ impl OwnRecords for Shared {
         to: Position,
         bytes_max: usize,
     ) -> Result<Vec<Run>, ReadError> {
-        let mut page = Page { from, to, runs: Vec::new(), bytes: 0, bytes_max: bytes_max.max(1), full: false };
+        loop {
+            let clusterings = self.counters.clusterings.load(Ordering::Acquire);
+            match self.read_page(stream, from, to, bytes_max.max(1)) {
+                Err(ReadError::NotFound) if self.durable.is_live(stream) => {
+                    // Between the look at where records lie and the look there they may have moved, and nothing else.
+                    if self.counters.clusterings.load(Ordering::Acquire) == clusterings {
+                        return Err(self.catalogue_is_damaged(format!("stream {stream} has records where none are")));
+                    }
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+}
+
+impl Shared {
+    fn read_page(
+        &self,
+        stream: StreamId,
+        from: Position,
+        to: Position,
+        bytes_max: usize,
+    ) -> Result<Vec<Run>, ReadError> {
+        let mut page = Page { from, to, runs: Vec::new(), bytes: 0, bytes_max, full: false };
         let mut cursor = from;
         while !page.full {
             let room = ((page.bytes_max - page.bytes) as u64).min(READ_MAX) + LOOK_AHEAD;
@@ -55,20 +83,12 @@ impl OwnRecords for Shared {
                 if page.full {
                     break;
                 }
-                match self.read_group(stream, group, &mut page) {
-                    // No record of a live stream is ever freed.
-                    Err(ReadError::NotFound) if self.durable.is_live(stream) => {
-                        return Err(self.catalogue_is_damaged(format!("stream {stream} has records where none are")));
-                    }
-                    outcome => outcome?,
-                }
+                self.read_group(stream, group, &mut page)?;
             }
         }
         Ok(page.runs)
     }
-}
 
-impl Shared {
     /// Where the records of `from..to` lie: the oldest from the catalogue, the others from memory.
     pub(super) fn postings(
         &self,
@@ -80,17 +100,34 @@ impl Shared {
         // Memory is asked first: what it has let go of by then is in the catalogue already.
         let known = self.durable.postings(stream, from, to, room).ok_or(ReadError::NotFound)?;
         let (from, to) = (from.max(known.start), to.min(known.tail));
-        if from >= to || from >= known.first_known {
+        if from >= to || from >= known.catalogued_to {
             return Ok(known.postings);
         }
+        let until = to.min(known.catalogued_to);
         let catalogue = self.catalogue.read().clone();
         let catalogue = catalogue.ok_or_else(|| std::io::Error::other("the store is closed"))?;
-        let found = catalogue.postings(stream, from, to.min(known.first_known), room);
-        match found {
-            Ok(found) if !found.is_empty() => Ok(found),
+        match catalogue.postings(stream, from, until, room) {
+            Ok(found) if !found.is_empty() => match self.hole(&known, &found, from) {
+                None => Ok(found),
+                Some(at) => Err(self.catalogue_is_damaged(format!("it misses position {at} of stream {stream}"))),
+            },
+            // Clustering may have left out all that lay there, or a restore nothing; what follows is in memory, if anything.
+            Ok(_) if until <= known.kept.history_from => Ok(known.postings),
+            Ok(_) if self.durable.is_passed_over(&known, from, until) => Ok(known.postings),
             Ok(_) => Err(self.catalogue_is_damaged(format!("it misses position {from} of stream {stream}"))),
             Err(fault) => Err(self.catalogue_is_damaged(fault.to_string())),
         }
+    }
+
+    /// The first position from `from` on that records jump over although they must not.
+    fn hole(&self, known: &Known, postings: &[Posting], from: Position) -> Option<Position> {
+        let mut end = from.max(known.kept.history_from);
+        postings.iter().find_map(|posting| {
+            let jumps = posting.first > end && !self.durable.is_passed_over(known, end, posting.first);
+            let hole = jumps.then_some(end);
+            end = end.max(posting.end());
+            hole
+        })
     }
 
     fn read_group(&self, stream: StreamId, group: &[Posting], page: &mut Page) -> Result<(), ReadError> {
@@ -105,37 +142,87 @@ impl Shared {
         Ok(())
     }
 
-    /// The segment that holds `begin..end`, checked. Not found where what lay there was freed.
+    /// The segment or cluster that holds `begin..end`, checked. Not found where what lay there was freed or moved.
     fn segment(&self, begin: u64, end: u64) -> Result<Arc<Segment>, ReadError> {
-        match self.segments.at(begin) {
+        let found = match begin < CLUSTERED {
+            true => self.segments.at(begin),
+            false => self.clusters.at(begin),
+        };
+        match found {
             Some(segment) if end <= segment.end() => {
                 segment.verify()?;
                 Ok(segment)
             }
-            None if begin < self.segments.span().end => Err(ReadError::NotFound),
+            None if begin >= CLUSTERED || begin < self.segments.span().end => Err(ReadError::NotFound),
             _ => Err(ReadError::Damaged(format!("nothing lies at journal position {begin}"))),
         }
     }
 
-    pub(super) fn fetch_messages(&self, messages: &[(Place, u32)]) -> Result<Vec<Bytes>, ReadError> {
+    pub(super) fn fetch_messages(&self, stream: StreamId, messages: &[Wanted]) -> Result<Vec<Fetched>, ReadError> {
         let mut order: Vec<(usize, Range<u64>)> = messages
             .iter()
             .enumerate()
-            .map(|(index, (place, len))| (index, place.0..place.0.saturating_add(u64::from(*len))))
+            .map(|(index, wanted)| (index, wanted.place.0..wanted.place.0.saturating_add(u64::from(wanted.length))))
             .collect();
         order.sort_unstable_by_key(|(_, range)| range.start);
-        let mut fetched = vec![Bytes::new(); messages.len()];
+        let nothing = |wanted: &Wanted| Fetched { place: wanted.place, message: Bytes::new() };
+        let mut fetched: Vec<Fetched> = messages.iter().map(nothing).collect();
+        let mut moved = Vec::new();
         // A group must not leave its segment.
         for group in groups(&order, |(_, range)| range.clone()) {
             let mut rest = group;
-            while let Some((_, first)) = rest.first() {
-                let segment = self.segment(first.start, first.end)?;
-                let here = rest.partition_point(|(_, range)| range.end <= segment.end()).max(1);
-                fetch_group(&segment, &rest[..here], &mut fetched)?;
+            while let Some((index, first)) = rest.first() {
+                let here = match self.segment(first.start, first.end) {
+                    Ok(segment) => {
+                        let here = rest.partition_point(|(_, range)| range.end <= segment.end()).max(1);
+                        fetch_group(&segment, &rest[..here], &mut fetched)?;
+                        here
+                    }
+                    Err(ReadError::NotFound) => {
+                        moved.push((messages[*index].position, *index));
+                        1
+                    }
+                    Err(error) => return Err(error),
+                };
                 rest = &rest[here..];
             }
         }
+        self.fetch_moved(stream, moved, &mut fetched)?;
         Ok(fetched)
+    }
+
+    /// Messages that do not lie any more where they did, by their positions.
+    fn fetch_moved(
+        &self,
+        stream: StreamId,
+        mut moved: Vec<(Position, usize)>,
+        into: &mut [Fetched],
+    ) -> Result<(), ReadError> {
+        moved.sort_unstable();
+        for near in moved.chunk_by(|(one, _), (next, _)| next - one <= NEAR) {
+            let mut wanted = near.iter().peekable();
+            while let Some((from, _)) = wanted.peek() {
+                let to = near.last().map_or(*from, |(last, _)| *last) + 1;
+                let runs = stitch::read(self, stream, *from, to, READ_MAX as usize)?;
+                if runs.first().is_none_or(|run| run.first > *from) {
+                    return Err(ReadError::NotFound);
+                }
+                for run in runs {
+                    let mut at = 0;
+                    for (position, length) in (run.first..).zip(run.lengths.iter()) {
+                        while let Some((_, index)) = wanted.next_if(|(wanted, _)| *wanted == position) {
+                            let message = run.payload.slice(at..at + length as usize);
+                            into[*index] = Fetched { place: Place(run.place.0 + at as u64), message };
+                        }
+                        at += length as usize + 1;
+                    }
+                    if wanted.peek().is_some_and(|(wanted, _)| *wanted < run.first + run.count) {
+                        return Err(ReadError::NotFound);
+                    }
+                }
+            }
+        }
+        Ok(())
     }
 }
 
@@ -161,14 +248,14 @@ fn read_records(segment: &Segment, stream: StreamId, group: &[Posting], page: &m
     Ok(())
 }
 
-fn fetch_group(segment: &Segment, group: &[(usize, Range<u64>)], into: &mut [Bytes]) -> Result<(), ReadError> {
+fn fetch_group(segment: &Segment, group: &[(usize, Range<u64>)], into: &mut [Fetched]) -> Result<(), ReadError> {
     let begin = group[0].1.start;
     let end = group.iter().map(|(_, range)| range.end).max().unwrap_or(begin);
     let bytes = Bytes::from(segment.read(begin, end)?);
     let used: u64 = group.iter().map(|(_, range)| range.end - range.start).sum();
     for (index, range) in group {
         let range = (range.start - begin) as usize..(range.end - begin) as usize;
-        into[*index] = part(&bytes, range, used * 2 < end - begin);
+        into[*index].message = part(&bytes, range, used * 2 < end - begin);
     }
     Ok(())
 }
@@ -188,7 +275,7 @@ fn damaged(segment: &Segment, position: u64) -> ReadError {
     ReadError::Damaged(damage)
 }
 
-/// Splits items in the order of the journal into parts that one read fetches each.
+/// Splits items into parts in the order of the journal, or of a cluster, that one read fetches each.
 fn groups<'a, T>(items: &'a [T], range: impl Fn(&T) -> Range<u64> + 'a) -> impl Iterator<Item = &'a [T]> {
     let mut rest = items;
     std::iter::from_fn(move || {
@@ -197,7 +284,9 @@ fn groups<'a, T>(items: &'a [T], range: impl Fn(&T) -> Range<u64> + 'a) -> impl 
         let mut count = 1;
         for item in &rest[1..] {
             let next = range(item);
-            if next.start > end.saturating_add(GAP) || next.end.saturating_sub(first.start) > READ_MAX {
+            // Records go on elsewhere where a cluster ends.
+            let goes_back = next.start < first.start;
+            if goes_back || next.start > end.saturating_add(GAP) || next.end.saturating_sub(first.start) > READ_MAX {
                 break;
             }
             end = end.max(next.end);

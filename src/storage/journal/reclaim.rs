@@ -2,7 +2,7 @@
 //!
 //! A sealed segment is needed while a live stream has a record in it, of whatever kind: a stream's state is the fold of
 //! them all. And while it holds the end of a stream whose creation lies in an older segment that is still there: read
-//! again without its end, the stream would be back. What else a freed segment told is kept in the manifest's [`Floor`].
+//! again without its end, the stream would be back; or while a cluster holds that stream. What else a freed segment told is kept in the manifest's [`Floor`].
 //!
 //! Which records there are is asked of the segment itself and not of the catalogue, which may be wrong. A stream that
 //! is gone never returns and a freed part of the journal stays freed, so what was passed over once stays unneeded: each
@@ -51,9 +51,17 @@ enum Need {
     /// It is a live stream's.
     Live(StreamId),
     /// It ends a stream that was created at that journal position; `None` where an older version did not say.
-    Ends(Option<u64>),
+    Ends(StreamId, Option<u64>),
     /// It cannot be read, so nobody knows.
     Unreadable,
+}
+
+impl Reclaim {
+    /// Takes files that are no longer part of the journal.
+    pub fn retire(&mut self, files: Vec<Arc<Segment>>) {
+        files.iter().for_each(|file| drop(self.looked.remove(&file.base)));
+        self.retired.extend(files);
+    }
 }
 
 impl Shared {
@@ -135,11 +143,12 @@ impl Shared {
     fn holds(&self, segment: &Segment, need: Need) -> bool {
         match need {
             Need::Live(id) => !mutant::is_on(Mutant::FreeNeeded) && self.durable.is_live(id),
-            Need::Ends(_) if mutant::is_on(Mutant::FreeEnds) => false,
-            Need::Ends(Some(created_at)) => {
+            Need::Ends(..) if mutant::is_on(Mutant::FreeEnds) => false,
+            Need::Ends(id, _) if self.clusters.hold(id) => true,
+            Need::Ends(_, Some(created_at)) => {
                 self.segments.at(created_at).is_some_and(|other| other.number != segment.number)
             }
-            Need::Ends(None) => self.segments.span().start < segment.base,
+            Need::Ends(_, None) => self.segments.span().start < segment.base,
             Need::Unreadable => true,
         }
     }
@@ -179,7 +188,7 @@ fn need_of(header: &Header, record: &[u8]) -> Option<Need> {
         Kind::Mark => None,
         Kind::Delete | Kind::Expire => {
             let said = header.verify_body(record).ok().and_then(|()| header.created_at(record));
-            Some(Need::Ends(said))
+            Some(Need::Ends(header.stream, said))
         }
         _ => Some(Need::Live(header.stream)),
     }

@@ -13,26 +13,30 @@
 //!    perhaps acknowledged, perhaps only in the kernel's memory. It is copied into a new segment and made durable, with
 //!    a mark behind it, and only then does the manifest name it. Nothing is appended behind a tail: a kernel that has
 //!    failed to write a page may show it and never write it.
-//! 5. Where nothing lies there but a mark and zeros, as after a clean close, the mark is written again and the journal
+//! 5. Clusters come before the segments: they say what the freed beginning of the journal amounted to.
+//! 6. Where nothing lies there but a mark and zeros, as after a clean close, the mark is written again and the journal
 //!    goes on in place.
 //!
 //! Every ready segment gets a new life: what a lost group has left in it never verifies.
 
+use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::model::Timestamp;
-use crate::storage::catalogue::{Catalogue, Facts};
+use crate::model::{StreamId, Timestamp};
+use crate::storage::ReadError;
+use crate::storage::catalogue::{Catalogue, CatalogueFault, Facts, Moved};
 use crate::storage::codec::{Encoded, Fault, Header, Placement};
 use crate::storage::die::{self, Point};
 use crate::storage::disk::{Disk, DiskFile, read_all};
 use crate::storage::mutant::{self, Mutant};
 
+use super::cluster::{self, Cluster, Group, Told};
 use super::committer::Committer;
 use super::durable::Durable;
-use super::manifest::{Live, Manifest, ManifestFault, Ready, end_of, segment_name};
+use super::manifest::{ClusterFile, Lift, Live, Manifest, ManifestFault, Ready, cluster_name, end_of, segment_name};
 use super::queue::ends;
 use super::segment::{self, Found, SLACK, Scan, Segment, Segments, Spare, first_position, proven_by_any, zeroed};
 use super::{JournalOptions, OpenError, segment_size};
@@ -44,9 +48,12 @@ const PROBE: u64 = 64 << 10;
 pub(super) struct Recovered {
     pub manifest: Manifest,
     pub segments: Segments,
+    pub clusters: Vec<Arc<Cluster>>,
     pub durable: Durable,
     pub committer: Committer,
     pub spares: Vec<Spare>,
+    /// Journal position up to which the catalogue has everything.
+    pub catalogued: u64,
     pub catalogue: Option<Catalogue>,
     pub found: End,
 }
@@ -94,7 +101,7 @@ pub(super) fn recover(disk: &dyn Disk, options: &JournalOptions) -> Result<Recov
 }
 
 fn recover_with(disk: &dyn Disk, options: &JournalOptions) -> Result<Recovered, OpenError> {
-    let manifest = load_manifest(disk, options.segment_bytes)?;
+    let manifest = load_manifest(disk, options)?;
     let mut recovery = Recovery {
         disk,
         segment_bytes: options.segment_bytes,
@@ -102,6 +109,7 @@ fn recover_with(disk: &dyn Disk, options: &JournalOptions) -> Result<Recovered, 
         ready: Vec::new(),
         manifest,
         segments: Segments::default(),
+        clusters: Vec::new(),
         durable: Durable::default(),
         catalogue: None,
         covered: Facts::default(),
@@ -136,6 +144,7 @@ struct Recovery<'a> {
     /// The ready segments that are not among them.
     ready: Vec<(Ready, Arc<dyn DiskFile>, Contents)>,
     segments: Segments,
+    clusters: Vec<Arc<Cluster>>,
     durable: Durable,
     catalogue: Option<Catalogue>,
     covered: Facts,
@@ -170,7 +179,7 @@ struct Tail {
     clean: bool,
 }
 
-fn load_manifest(disk: &dyn Disk, segment_bytes: u64) -> Result<Manifest, OpenError> {
+fn load_manifest(disk: &dyn Disk, options: &JournalOptions) -> Result<Manifest, OpenError> {
     let loaded = Manifest::load(disk).map_err(|fault| match fault {
         ManifestFault::Damaged(why) => OpenError::Manifest(why.into()),
         ManifestFault::Newer(version) => OpenError::NewerManifest { version },
@@ -184,7 +193,9 @@ fn load_manifest(disk: &dyn Disk, segment_bytes: u64) -> Result<Manifest, OpenEr
                 return Err(OpenError::Manifest("it is missing, and there are segments".into()));
             }
             // First of all, so that segments without a manifest are never the normal case.
-            let manifest = Manifest { next_life: 1, next_file: 1, id: fastrand::u64(..), ..Manifest::default() };
+            let lifts = options.lifts.iter().map(|to| Lift { to: *to, at: 0, time: options.clock.now() }).collect();
+            let manifest =
+                Manifest { next_life: 1, next_file: 1, id: fastrand::u64(..), lifts, ..Manifest::default() };
             manifest.store(disk).map_err(|error| OpenError::io("write the manifest", error))?;
             manifest
         }
@@ -192,8 +203,8 @@ fn load_manifest(disk: &dyn Disk, segment_bytes: u64) -> Result<Manifest, OpenEr
     if manifest.live.is_empty() {
         die::at(Point::BeforeFirstSegment);
         let (file, life) = (manifest.take_file(), manifest.new_life());
-        zeroed(disk, file, segment_bytes).map_err(|error| OpenError::io("make the first segment", error))?;
-        manifest.live.push(Live { file, life, base: 0, size: segment_bytes });
+        zeroed(disk, file, options.segment_bytes).map_err(|error| OpenError::io("make the first segment", error))?;
+        manifest.live.push(Live { file, life, base: 0, size: options.segment_bytes });
         manifest.store(disk).map_err(|error| OpenError::io("write the manifest", error))?;
     }
     Ok(manifest)
@@ -224,6 +235,7 @@ impl Recovery<'_> {
         self.durable.clear();
         self.durable.track();
         self.segments = Segments::default();
+        self.clusters.clear();
         self.last_time = Timestamp::default();
         let aside = Catalogue::set_aside(dir)
             .map_err(|error| OpenError::Catalogue(format!("it cannot be moved aside: {error}")))?;
@@ -239,14 +251,19 @@ impl Recovery<'_> {
     fn walk(&mut self) -> Result<Walked, OpenError> {
         self.live = self.manifest.live.clone();
         self.load_ready()?;
+        if self.covered.clusterings > self.manifest.clustered.count {
+            // It has heard of one whose manifest went with the power.
+            return Ok(Walked::CatalogueIsAhead);
+        }
         let floor = self.manifest.floor;
         self.durable.raise(floor.next_id, floor.start);
+        self.durable.lift(self.manifest.lifts.iter().map(|lift| lift.to).collect());
         self.last_time = self.last_time.max(floor.last_time);
-        self.durable.forget_created_in(&self.manifest.freed);
         if self.manifest.freed.last().is_some_and(|freed| freed.end > self.covered.through) {
             // Which names ended there was told by what is freed, and by a catalogue that is not here any more.
             self.durable.raise_former_floor(floor.start);
         }
+        self.take_clusters()?;
         let through = self.covered.through;
         let begin = self.live.partition_point(|live| live.base <= through).saturating_sub(1);
         for (index, live) in self.live[..begin].iter().enumerate() {
@@ -276,6 +293,98 @@ impl Recovery<'_> {
             self.apply(&live, &bytes.into(), &scan.found)?;
             self.seal(end)?;
             at += 1;
+        }
+    }
+
+    /// Opens the clusters, and takes in what those say that the catalogue has not heard of; all of them, where there is
+    /// no catalogue.
+    fn take_clusters(&mut self) -> Result<(), OpenError> {
+        if self.clusters.is_empty() {
+            let key = self.manifest.key();
+            let open = |file: &ClusterFile| {
+                let cluster = Cluster::open(self.disk, *file, key);
+                cluster.map(Arc::new).map_err(|error| self.opening(*file, error))
+            };
+            self.clusters = self.manifest.clusters.iter().map(open).collect::<Result<_, _>>()?;
+        }
+        let clustered = self.manifest.clustered;
+        if self.covered.clusterings >= clustered.count {
+            return Ok(());
+        }
+        let through = self.covered.through;
+        let gone = cluster::ended(&self.clusters);
+        gone.iter().for_each(|id| self.durable.restore_end(*id));
+        let unheard = self.clusters.iter().filter(|cluster| cluster.file.clustering > self.covered.clusterings);
+        let unheard: Vec<Arc<Cluster>> = unheard.cloned().collect();
+        let newest = self.newest_states(&unheard, through)?;
+        // What a stream is comes before where its records lie, which several clusters may say.
+        for of_the_newest in [true, false] {
+            for cluster in &unheard {
+                let is_newest = |group: &Group| newest.get(&group.stream) == Some(&cluster.file.number);
+                let lives = |group: &Group| !gone.contains(&group.stream);
+                for group in cluster.groups().iter().filter(|group| lives(group) && is_newest(group) == of_the_newest)
+                {
+                    self.take_group(cluster, group, of_the_newest)?;
+                }
+            }
+        }
+        self.covered.clusterings = clustered.count;
+        self.covered.through = through.max(clustered.through);
+        self.last_time = self.last_time.max(self.manifest.floor.last_time);
+        if let Some(catalogue) = &self.catalogue {
+            let ended: Vec<Moved> = gone.into_iter().map(Moved::ended).collect();
+            let facts = Facts {
+                journal: self.manifest.id,
+                next_id: self.durable.ids_given(),
+                start: self.durable.start_position(),
+                former_floor: self.durable.former_floor(),
+                last_time: self.last_time,
+                ..self.covered
+            };
+            catalogue.take_moved(&ended, Some(facts)).map_err(telling)?;
+        }
+        Ok(())
+    }
+
+    /// Takes in what a cluster says of a stream: what it is, where nobody knows better, and where its records lie.
+    fn take_group(&mut self, cluster: &Cluster, group: &Group, is_newest: bool) -> Result<(), OpenError> {
+        let moved = cluster::moved(cluster, group).map_err(|error| self.opening(cluster.file, error))?;
+        let moved = Moved { living: moved.living.filter(|_| is_newest), ..moved };
+        let told_here = self.catalogue.is_none();
+        match &moved.living {
+            Some(living) => self.durable.restore_state(living.clone(), told_here),
+            // The catalogue, which is newer than the cluster, knows that it is gone.
+            None if !self.durable.is_live(group.stream) => return Ok(()),
+            None => {}
+        }
+        if let Some(catalogue) = &self.catalogue {
+            catalogue.take_moved(std::slice::from_ref(&moved), None).map_err(telling)?;
+        }
+        let postings = told_here.then_some(moved.postings);
+        self.durable.move_records(moved.stream, &moved.covers, postings, moved.kept);
+        Ok(())
+    }
+
+    /// Which cluster has the newest state of a stream, where that is newer than what is covered.
+    fn newest_states(&self, clusters: &[Arc<Cluster>], through: u64) -> Result<HashMap<StreamId, u64>, OpenError> {
+        let mut newest: HashMap<StreamId, (u64, u64)> = HashMap::new();
+        for cluster in clusters {
+            for group in cluster.groups() {
+                let told = cluster.told(group).map_err(|error| self.opening(cluster.file, error))?;
+                let Told::Lives(told) = told else { continue };
+                if told.as_of > through {
+                    let known = newest.entry(group.stream).or_default();
+                    *known = (*known).max((told.as_of, cluster.file.number));
+                }
+            }
+        }
+        Ok(newest.into_iter().map(|(stream, (_, number))| (stream, number)).collect())
+    }
+
+    fn opening(&self, file: ClusterFile, error: ReadError) -> OpenError {
+        match error {
+            ReadError::Io(error) => OpenError::io(&format!("read {}", cluster_name(file.number)), error),
+            _ => OpenError::Damaged { file: cluster_name(file.number), position: file.base },
         }
     }
 
@@ -385,6 +494,7 @@ impl Recovery<'_> {
             start: self.durable.start_position(),
             former_floor: self.durable.former_floor(),
             last_time: self.last_time,
+            clusterings: self.covered.clusterings,
         };
         catalogue.commit(facts, &changes).map_err(|fault| OpenError::Catalogue(fault.to_string()))?;
         self.durable.settle(&changes);
@@ -394,6 +504,10 @@ impl Recovery<'_> {
     /// Makes the end one that the journal can go on from.
     fn finish(mut self, tail: Tail) -> Result<Recovered, OpenError> {
         self.manifest.term += 1;
+        // By now, those whose end is still there have ended by it.
+        self.durable.forget_created_in(&self.manifest.freed, |id| {
+            self.clusters.iter().any(|cluster| cluster.group(id).is_some_and(|group| !group.ended))
+        });
         let found = End {
             file: tail.live.file,
             proven: tail.proven,
@@ -425,13 +539,20 @@ impl Recovery<'_> {
             self.durable.forget_producers();
         }
         self.segments.push(segment.clone());
+        let catalogued = match &self.catalogue {
+            Some(_) => self.segments.all().iter().rev().nth(1).map_or(0, |sealed| sealed.end()),
+            None => 0,
+        };
+        let catalogued = catalogued.max(self.covered.through);
         let committer = Committer::new(segment, position, self.manifest.term, self.last_time);
         Ok(Recovered {
             manifest: self.manifest,
             segments: self.segments,
+            clusters: self.clusters,
             durable: self.durable,
             committer,
             spares,
+            catalogued,
             catalogue: self.catalogue,
             found,
         })
@@ -568,9 +689,11 @@ impl Recovery<'_> {
     fn remove_strays(&self) {
         let manifest = &self.manifest;
         let used = manifest.live.iter().map(|live| live.file).chain(manifest.ready.iter().map(|ready| ready.file));
-        let used: Vec<String> = used.chain(manifest.free.iter().copied()).map(segment_name).collect();
+        let used = used.chain(manifest.free.iter().copied()).map(segment_name);
+        let used: Vec<String> =
+            used.chain(manifest.clusters.iter().map(|cluster| cluster_name(cluster.number))).collect();
         for name in self.disk.list().unwrap_or_default() {
-            if name.starts_with("segment-") && !used.contains(&name) {
+            if (name.starts_with("segment-") || name.starts_with("cluster-")) && !used.contains(&name) {
                 let _ = self.disk.unlink(&name);
             }
         }
@@ -587,6 +710,10 @@ impl Recovery<'_> {
     fn reading(&self, file: u64, error: io::Error) -> OpenError {
         OpenError::io(&format!("read {}", segment_name(file)), error)
     }
+}
+
+fn telling(fault: CatalogueFault) -> OpenError {
+    OpenError::Catalogue(fault.to_string())
 }
 
 /// A record that verifies but for what this version does not know must not be taken for the end.

@@ -13,21 +13,22 @@ use crate::storage::codec::{ALIGN, Fault, Header, PREFIX};
 use crate::storage::die::{self, Point};
 use crate::storage::disk::{Disk, DiskFile};
 
-use super::manifest::segment_name;
+use super::cluster::CLUSTERED;
+use super::manifest::{cluster_name, segment_name};
 
 /// Kept free at the end of each segment, for the two marks that may come after its last record.
 pub(super) const SLACK: u64 = 128;
 /// Zeros are written so many bytes at a time.
 const CHUNK: usize = 1 << 20;
 
-/// A segment that holds a part of the journal.
+/// A file that holds a part of the journal, or a cluster.
 pub(super) struct Segment {
     pub number: u64,
     pub file: Arc<dyn DiskFile>,
     pub life: u32,
     /// The journal's; see [`crate::storage::codec`].
     pub key: u32,
-    /// Journal position of the first byte.
+    /// Journal position of the first byte, or the address of a cluster's.
     pub base: u64,
     pub size: u64,
     /// Journal position at which it ends: fixed once sealed, the durable end while open.
@@ -53,7 +54,10 @@ impl Segment {
     }
 
     pub fn name(&self) -> String {
-        segment_name(self.number)
+        match self.base < CLUSTERED {
+            true => segment_name(self.number),
+            false => cluster_name(self.number),
+        }
     }
 
     pub fn end(&self) -> u64 {
@@ -98,7 +102,28 @@ impl Segment {
         Ok(())
     }
 
-    fn differs_at(&self, position: u64) -> ReadError {
+    /// Calls `each` with every record of `from..to`, verified.
+    pub fn each_record(&self, from: u64, to: u64, mut each: impl FnMut(&Header, &[u8])) -> Result<(), ReadError> {
+        let (mut at, mut window) = (from, VERIFY_BYTES);
+        while at < to {
+            let bytes = self.read(at, to.min(at + window))?;
+            let mut begin = 0;
+            while let Ok(header) = check(self.key, &bytes[begin..], at + begin as u64, self.life) {
+                each(&header, &bytes[begin..begin + header.len]);
+                begin += header.len;
+            }
+            // One record may be larger than the window.
+            window = match begin {
+                0 if at + window >= to => return Err(self.differs_at(at)),
+                0 => window * 4,
+                _ => VERIFY_BYTES,
+            };
+            at += begin as u64;
+        }
+        Ok(())
+    }
+
+    pub fn differs_at(&self, position: u64) -> ReadError {
         let damage = format!("{} at journal position {position}", self.name());
         tracing::error!(segment.file = %self.name(), journal.position = position,
             "stored bytes differ from what was written: {damage}");

@@ -8,6 +8,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::Shared;
+use super::cluster::Choice;
 use super::queue::Phase;
 
 /// How often a spare is tried again that could not be made.
@@ -94,6 +95,10 @@ fn upkeep(shared: &Shared) {
         drop(queue);
         shared.write_catalogue();
         shared.reclaim();
+        if shared.cluster(Choice::Worth) {
+            // There may be more, and what was replaced can go.
+            shared.jobs.notify();
+        }
         shared.jobs.wait(PATIENCE);
     }
 }

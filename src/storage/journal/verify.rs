@@ -198,7 +198,8 @@ pub fn verify(
     let Some(manifest) = found.manifest(&*overlay(&read, 1))? else { return Ok(found) };
     let last = manifest.live.last().map_or(0, |live| live.size);
     // Once as a start does, once record by record; the catalogue does not cover the last segment.
-    let total = 2 * manifest.live.iter().map(|live| live.size).sum::<u64>() + last;
+    let clustered = manifest.clusters.iter().map(|cluster| cluster.len).sum::<u64>();
+    let total = 2 * manifest.live.iter().map(|live| live.size).sum::<u64>() + last + 3 * clustered;
     read.store(0, Ordering::Relaxed);
 
     let opened = open_aside(overlay(&read, total), rebuilt, clock.clone());
@@ -259,7 +260,8 @@ impl Verified {
 
     /// The file that holds a journal position.
     pub fn file_at(&self, position: u64) -> Option<String> {
-        self.journal.as_ref()?.shared.segments.at(position).map(|segment| segment.name())
+        let shared = &self.journal.as_ref()?.shared;
+        shared.segments.at(position).or_else(|| shared.clusters.at(position)).map(|segment| segment.name())
     }
 
     /// Puts the catalogue that was built here into `dir`, in the place of the one there, which is moved aside to where
@@ -363,7 +365,7 @@ impl Verified {
 
     /// Names every record of the sealed segments that does not verify, beyond the first one.
     fn damaged_records(&mut self, disk: &dyn Disk, manifest: &Manifest) {
-        let mut ledger = Ledger::new(manifest.key(), !manifest.freed.is_empty());
+        let mut ledger = Ledger::of(manifest);
         for (index, live) in manifest.live.iter().enumerate() {
             let Some(end) = end_of(&manifest.live, &manifest.freed, index) else { break };
             let len = usize::try_from(end - live.base).unwrap_or(0);
@@ -401,8 +403,15 @@ impl Verified {
     /// Reads the segments of a journal again, record by record.
     fn read_again(&mut self, journal: &Journal) -> Result<Ledger, VerifyError> {
         let shared = &journal.shared;
-        let freed = shared.registry.change(|manifest| !manifest.freed.is_empty());
-        let mut ledger = Ledger::new(shared.key, freed);
+        let mut ledger = shared.registry.change(|manifest| Ledger::of(manifest));
+        let clusters = shared.clusters.all();
+        ledger
+            .take_clusters(&clusters)
+            .map_err(|error| VerifyError::io("read the clusters", io::Error::from(error)))?;
+        for cluster in clusters {
+            self.counts.segments += 1;
+            self.counts.bytes += cluster.file.len;
+        }
         for segment in shared.segments.all() {
             let bytes = segment.read(segment.base, segment.end());
             let bytes = bytes.map_err(|error| VerifyError::io(&format!("read {}", segment.name()), error))?;

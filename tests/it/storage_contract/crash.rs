@@ -340,7 +340,7 @@ fn nothing_is_visible_before_the_barrier() {
         assert_eq!(reader.load(id).unwrap().tail, 0);
         assert!(reader.read(id, 0, 9, 99).unwrap().is_empty());
         assert_eq!(reader.find(&StreamName::from_log("b")), None);
-        assert!(reader.fetch(&[(Place(200), 1)]).is_err());
+        assert!(reader.fetch(id, &[wanted(Place(200), 1)]).is_err());
         *checks.lock().unwrap() += 1;
     })));
     journal.step();
@@ -961,6 +961,9 @@ fn every_mutant_is_caught() {
         (Mutant::RefuseBeforeBarrier, "engine::a_repeat_waits_for_its_original"),
         (Mutant::AckBeforeBarrier, "linearizability::they_do_across_crashes"),
         (Mutant::RefuseBeforeBarrier, "linearizability::they_do_across_crashes"),
+        (Mutant::BackupAhead, "backup::what_is_not_durable_is_in_no_backup"),
+        (Mutant::RestoreFreed, "backup::what_is_added_step_by_step_is_what_is_copied_at_once"),
+        (Mutant::RestoreInPlace, "backup::no_offset_is_given_out_twice_after_a_restore_to_the_past"),
         (Mutant::LoseForkPin, "http::a_deleted_source_is_kept_for_its_forks_and_for_nobody_else"),
     ] {
         assert!(run(test, None), "{test} fails without a mutant");

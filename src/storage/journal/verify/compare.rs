@@ -78,6 +78,9 @@ impl Account<'_> {
         if durable.created_at(id) != Some(told.created_at) {
             wrong.push((format!("{who} says that the stream was created elsewhere"), None));
         }
+        if durable.kept(id) != told.kept {
+            wrong.push((format!("{who} is wrong on how much of the stream's history is kept"), None));
+        }
         let name = &told.state.creation.name;
         if durable.find(name) != Some(id) {
             wrong.push((format!("{who} does not find the stream by its name"), None));
@@ -106,7 +109,7 @@ impl Account<'_> {
         }
         for (name, end) in &ledger.former {
             let known = self.journal.former_end(name);
-            if known < *end || (known > *end && !ledger.has_gaps()) {
+            if known < *end || (known > ledger.floor().max(*end) && !ledger.has_gaps()) {
                 let what = format!("{who} says that former streams of the name ended at {known}, the records {end}");
                 found.add(Difference { stream: Some(name.clone()), ..self.differs(what) });
             }
@@ -141,6 +144,7 @@ fn differing(one: &StreamState, other: &StreamState) -> Vec<&'static str> {
         ("source", a.fork == b.fork),
         ("version", one.version == other.version),
         ("tail", one.tail == other.tail),
+        ("skipped positions", one.skipped == other.skipped),
         ("bytes", one.bytes == other.bytes),
         ("closing", one.closed == other.closed),
         ("deletion", (one.gone, one.soft_deleted) == (other.gone, other.soft_deleted)),

@@ -3,15 +3,19 @@
 //! Knows the codec and [`StreamState`], and nothing of recovery, indexes or catalogues. It goes on behind a record that
 //! does not verify, so that every one of them is named.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use bytes::Bytes;
 
 use crate::model::{Position, StreamId, StreamName, Timestamp};
+use crate::storage::ReadError;
 use crate::storage::codec::{ALIGN, Fault, Header, Kind, PREFIX};
+use crate::storage::journal::cluster::{self, Cluster, Group, StateRecord};
 use crate::storage::journal::durable::Posting;
-use crate::storage::journal::manifest::segment_name;
+use crate::storage::journal::manifest::{Manifest, segment_name};
 use crate::storage::journal::segment;
+use crate::storage::retention::Kept;
 use crate::stream::{Body, Lengths, Record, StreamState};
 
 use super::{Difference, Remedy};
@@ -20,6 +24,8 @@ pub(super) struct Ledger {
     key: u32,
     /// Parts of the journal are not there any more: not every stream has its beginning.
     freed: bool,
+    /// What restores have lifted positions to, in order.
+    lifts: Vec<Position>,
     pub streams: HashMap<StreamId, Told>,
     /// By name, above every position of streams that are gone.
     pub former: HashMap<StreamName, Position>,
@@ -39,6 +45,7 @@ pub(super) struct Told {
     /// Journal position of the record that created it.
     pub created_at: u64,
     pub postings: Digest,
+    pub kept: Kept,
     /// Counts if the stream lives: of one that is gone, parts may have been freed.
     fault: Option<Difference>,
 }
@@ -84,10 +91,11 @@ impl Spot {
 }
 
 impl Ledger {
-    pub fn new(key: u32, freed: bool) -> Self {
+    pub fn of(manifest: &Manifest) -> Self {
         Self {
-            key,
-            freed,
+            key: manifest.key(),
+            freed: !manifest.freed.is_empty(),
+            lifts: manifest.lifts.iter().map(|lift| lift.to).collect(),
             streams: HashMap::new(),
             former: HashMap::new(),
             records: 0,
@@ -123,6 +131,37 @@ impl Ledger {
         if let Some(spot) = chained {
             self.differences.push(spot.says("the write that begins here has lost its end", Remedy::Report));
         }
+    }
+
+    /// Takes in what clusters say, before the segments. Their records lie in the order of their positions by then.
+    pub fn take_clusters(&mut self, clusters: &[Arc<Cluster>]) -> Result<(), ReadError> {
+        let ended = cluster::ended(clusters);
+        let mut places: BTreeMap<StreamId, Vec<(&Cluster, &Group)>> = BTreeMap::new();
+        for cluster in clusters {
+            for group in cluster.groups().iter().filter(|group| !ended.contains(&group.stream)) {
+                places.entry(group.stream).or_default().push((cluster, group));
+            }
+        }
+        for (id, groups) in places {
+            self.next_id = self.next_id.max(id.0.saturating_add(1));
+            let (mut postings, mut newest, mut kept) = (Vec::new(), None, Kept::default());
+            for (cluster, group) in groups {
+                postings.extend(cluster::moved(cluster, group)?.postings);
+                if let cluster::Told::Lives(told) = cluster.told(group)? {
+                    kept = kept.and(told.kept);
+                    newest = newest.filter(|newest: &Box<StateRecord>| newest.as_of > told.as_of).or(Some(told));
+                }
+            }
+            postings.sort_unstable_by_key(|posting| posting.first);
+            let mut digest = Digest::default();
+            postings.into_iter().for_each(|posting| digest.add(posting));
+            if let Some(newest) = newest {
+                let StateRecord { state, created_at, .. } = *newest;
+                self.streams.insert(id, Told { state, created_at, postings: digest, kept, fault: None });
+            }
+        }
+        self.records += clusters.iter().flat_map(|cluster| cluster.groups()).count() as u64;
+        Ok(())
     }
 
     fn damaged(&mut self, spot: Spot, fault: Fault, bytes: &[u8]) {
@@ -186,7 +225,8 @@ impl Ledger {
         self.next_id = self.next_id.max(id.0.saturating_add(1));
         if let Some(state) = StreamState::create(record) {
             let postings = Digest::default();
-            self.streams.insert(id, Told { state, created_at: spot.position, postings, fault: None });
+            let (created_at, kept) = (spot.position, Kept::default());
+            self.streams.insert(id, Told { state, created_at, postings, kept, fault: None });
             return;
         }
         let ends = matches!(record.body, Body::Delete | Body::Expire);
@@ -200,7 +240,9 @@ impl Ledger {
             }
             return;
         };
-        let fault = match (told.state.tail == record.first, record.first.checked_add(record.count)) {
+        // A restore passes over what it cut off may have given out.
+        let lifted = record.count > 0 && record.first > told.state.tail && self.lifts.contains(&record.first);
+        let fault = match (lifted || told.state.tail == record.first, record.first.checked_add(record.count)) {
             (false, _) => Some(format!("a record at position {} follows position {}", record.first, told.state.tail)),
             (_, None) => Some("positions exceed what there is".to_owned()),
             _ => malformed(&told.state, record).map(str::to_owned),
@@ -212,8 +254,10 @@ impl Ledger {
         match ends {
             true => self.end(spot, record, says_created_at),
             false if record.first.checked_add(record.count).is_some() => {
-                // Where a part is missing, the rest is where it says.
-                told.state.tail = record.first;
+                if !lifted {
+                    // Where a part is missing, the rest is where it says.
+                    told.state.tail = record.first;
+                }
                 told.state.apply(record);
                 if record.count > 0 {
                     let count = u32::try_from(record.count).unwrap_or(u32::MAX);
@@ -255,6 +299,11 @@ impl Ledger {
     /// Whether parts of the journal are not there any more.
     pub fn has_gaps(&self) -> bool {
         self.freed
+    }
+
+    /// Above all positions that restores have cut off.
+    pub fn floor(&self) -> Position {
+        self.lifts.last().copied().unwrap_or(0)
     }
 }
 

@@ -1,0 +1,281 @@
+//! When something is clustered, and how what was written takes the place of what it was made of.
+//!
+//! Sealed segments are clustered some at a time, the oldest first. Clusters are written again where more than half of
+//! one is of streams that are gone; and those of streams that may lose something are merged as soon as the younger ones
+//! together are as large as the next older one: so each byte is written again a logarithmic number of times, and what is
+//! kept in vain stays in proportion to what is needed.
+//!
+//! 1. The new clusters are durable, and no manifest names them: after a crash they are strays.
+//! 2. The manifest names them instead of the old files, which are still read.
+//! 3. The catalogue and the memory say that records lie in the new clusters. A catalogue that missed that learns it at
+//!    the next start, from the clusters of the clusterings that it has not heard of.
+//! 4. The old files are not part of the journal any more, and go once nobody reads them.
+
+use std::collections::HashSet;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use crate::model::StreamId;
+use crate::storage::ReadError;
+use crate::storage::catalogue::{CatalogueFault, Facts, Moved};
+use crate::storage::codec::Kind;
+use crate::storage::die::{self, Point};
+use crate::storage::retention::Retention;
+
+use super::super::Shared;
+use super::super::durable::{Living, Posting};
+use super::super::manifest::Floor;
+use super::super::queue::Phase;
+use super::job::{self, Written};
+use super::sort::Input;
+use super::{Cluster, Group, Told};
+
+/// How long after a failure the next clustering is tried.
+const RETRY: Duration = Duration::from_secs(30);
+/// Streams that the catalogue hears of at once.
+const TOGETHER: usize = 512;
+
+/// What is going on.
+#[derive(Default)]
+pub(in crate::storage::journal) struct Clustering {
+    /// Written, and not yet in its place.
+    pending: Option<Pending>,
+    failed_at: Option<Instant>,
+    /// What the clusters were like when it was last found that none is worth writing again.
+    looked_at: Option<Looked>,
+}
+
+struct Pending {
+    input: Input,
+    written: Written,
+    /// The manifest in memory names it, and the one on disk may.
+    named: bool,
+    /// Readers find what lies in it.
+    open: bool,
+}
+
+/// What must change before another look is worth it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Looked {
+    clusterings: u64,
+    gone_below: u64,
+}
+
+/// What is clustered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Choice {
+    /// What is worth it.
+    Worth,
+    /// All sealed segments, if there are any.
+    Segments,
+    /// All clusters, if there are any.
+    Merge,
+}
+
+impl Shared {
+    /// One clustering, if there is anything to do; whether there was.
+    pub(in crate::storage::journal) fn cluster(&self, choice: Choice) -> bool {
+        let rules = self.retention.read().as_ref().and_then(std::sync::Weak::upgrade);
+        let Some(rules) = rules.filter(|_| self.queue.lock().phase == Phase::Open) else { return false };
+        let mut clustering = self.clustering.lock();
+        if clustering.failed_at.is_some_and(|at| choice == Choice::Worth && at.elapsed() < RETRY) {
+            return false;
+        }
+        let outcome = self.next_step(&mut clustering, choice, &*rules);
+        clustering.failed_at = outcome.is_err().then(Instant::now);
+        outcome.unwrap_or_else(|error| {
+            tracing::warn!(%error, "older records cannot be clustered: {error}");
+            false
+        })
+    }
+
+    fn next_step(&self, clustering: &mut Clustering, choice: Choice, rules: &dyn Retention) -> io::Result<bool> {
+        if clustering.pending.is_none() {
+            let Some(input) = self.choose(clustering, choice, rules) else { return Ok(false) };
+            // Nothing of the input may be given back meanwhile.
+            let _no_reclaiming = self.reclaim.lock();
+            let written = job::write(self, rules, &input)?;
+            clustering.pending = Some(Pending { input, written, named: false, open: false });
+        }
+        if let Some(pending) = &mut clustering.pending {
+            self.put_in_place(pending)?;
+        }
+        clustering.pending = None;
+        Ok(true)
+    }
+
+    fn choose(&self, clustering: &mut Clustering, choice: Choice, rules: &dyn Retention) -> Option<Input> {
+        let catalogued = match self.catalogue.read().is_some() {
+            true => self.counters.catalogued.load(Ordering::Acquire),
+            false => u64::MAX,
+        };
+        let sealed = self.segments.sealed(catalogued.min(self.counters.published.load(Ordering::Acquire)));
+        let (after, most) = (self.options.cluster_after.max(1), self.options.cluster_after.max(1) * 2);
+        let clusters = self.clusters.all();
+        match choice {
+            Choice::Segments => (!sealed.is_empty()).then_some(Input::Segments(sealed)),
+            Choice::Merge => (!clusters.is_empty()).then_some(Input::Clusters(clusters)),
+            Choice::Worth if self.options.cluster_after == 0 => None,
+            Choice::Worth if sealed.len() >= after => Some(Input::Segments(sealed.into_iter().take(most).collect())),
+            Choice::Worth => {
+                let looked = Looked {
+                    clusterings: self.counters.clusterings.load(Ordering::Relaxed),
+                    gone_below: self.durable.start_position(),
+                };
+                if clustering.looked_at == Some(looked) {
+                    return None;
+                }
+                clustering.looked_at = Some(looked);
+                self.worth_merging(clusters, rules).map(Input::Clusters)
+            }
+        }
+    }
+
+    fn worth_merging(&self, clusters: Vec<Arc<Cluster>>, rules: &dyn Retention) -> Option<Vec<Arc<Cluster>>> {
+        if let Some(wasteful) = clusters.iter().find(|cluster| self.waste(cluster, rules) * 2 > cluster.file.len) {
+            return Some(vec![wasteful.clone()]);
+        }
+        let mut folded: Vec<Arc<Cluster>> = clusters.into_iter().filter(|cluster| cluster.file.folded).collect();
+        let (mut younger, mut best) = (0, 0);
+        for (nth, cluster) in folded.iter().rev().enumerate() {
+            if nth > 0 && cluster.file.len <= younger {
+                best = nth + 1;
+            }
+            younger += cluster.file.len;
+        }
+        (best > 1).then(|| folded.split_off(folded.len() - best))
+    }
+
+    /// Bytes of a cluster that nobody needs, or that belong with the streams that may lose something.
+    fn waste(&self, cluster: &Cluster, rules: &dyn Retention) -> u64 {
+        let is_wasted = |group: &&Group| {
+            let lives = !group.ended && self.durable.is_live(group.stream);
+            let misplaced = || {
+                !cluster.file.folded
+                    && self.durable.load(group.stream).is_some_and(|state| rules.horizons(&state).is_some())
+            };
+            !lives || misplaced()
+        };
+        cluster.groups().iter().filter(is_wasted).map(|group| group.len).sum()
+    }
+
+    /// Puts what was written in the place of what it was made of. Goes on where it failed.
+    fn put_in_place(&self, pending: &mut Pending) -> io::Result<()> {
+        if !pending.named {
+            self.name(pending);
+            pending.named = true;
+        }
+        self.registry.store(&*self.disk)?;
+        die::at(Point::AfterClusterIsNamed);
+        if !pending.open {
+            pending.written.clusters.iter().for_each(|cluster| self.clusters.push(cluster.clone()));
+            pending.open = true;
+        }
+        self.tell_catalogue(pending).map_err(|fault| io::Error::other(fault.to_string()))?;
+        die::at(Point::AfterClusterIsCatalogued);
+        self.counters.clusterings.fetch_add(1, Ordering::Release);
+        self.retire(&pending.input);
+        Ok(())
+    }
+
+    fn name(&self, pending: &Pending) {
+        let floor = Floor {
+            next_id: self.durable.ids_given(),
+            start: self.durable.start_position(),
+            last_time: self.last_time(),
+        };
+        self.registry.change(|manifest| {
+            manifest.raise_floor(floor);
+            match &pending.input {
+                Input::Segments(segments) => {
+                    for segment in segments {
+                        manifest.give_up(segment.number, segment.base..segment.end(), floor);
+                        manifest.clustered.through = manifest.clustered.through.max(segment.end());
+                    }
+                }
+                Input::Clusters(clusters) => {
+                    let replaced: Vec<u64> = clusters.iter().map(|cluster| cluster.file.number).collect();
+                    manifest.clusters.retain(|cluster| !replaced.contains(&cluster.number));
+                }
+            }
+            manifest.clustered.count += 1;
+            pending.written.clusters.iter().for_each(|cluster| manifest.add_cluster(cluster.file));
+        });
+    }
+
+    /// Says to the catalogue, or to the memory where there is none, where records lie now.
+    fn tell_catalogue(&self, pending: &Pending) -> Result<(), CatalogueFault> {
+        let catalogue = self.catalogue.read().clone();
+        for cluster in &pending.written.clusters {
+            for groups in cluster.groups().chunks(TOGETHER) {
+                let moved = groups.iter().map(|group| moved(cluster, group)).collect::<Result<Vec<_>, _>>();
+                let moved = moved.map_err(io::Error::from)?;
+                if let Some(catalogue) = &catalogue {
+                    let known: Vec<Moved> =
+                        moved.iter().filter(|moved| !moved.ended).map(Moved::without_living).collect();
+                    catalogue.take_moved(&known, None)?;
+                }
+                for moved in moved {
+                    let postings = catalogue.is_none().then_some(moved.postings);
+                    self.durable.move_records(moved.stream, &moved.covers, postings, moved.kept);
+                }
+            }
+        }
+        if let Some(catalogue) = &catalogue {
+            let facts = Facts { clusterings: self.counters.clusterings.load(Ordering::Relaxed) + 1, ..self.facts() };
+            catalogue.take_moved(&[], Some(facts))?;
+        }
+        Ok(())
+    }
+
+    fn retire(&self, input: &Input) {
+        let mut reclaim = self.reclaim.lock();
+        match input {
+            Input::Segments(segments) => segments.iter().for_each(|segment| self.segments.remove(segment)),
+            Input::Clusters(clusters) => {
+                clusters.iter().for_each(|cluster| self.clusters.remove(cluster.file.number));
+            }
+        }
+        reclaim.retire(input.files());
+    }
+}
+
+impl Moved {
+    fn without_living(&self) -> Self {
+        let Self { stream, covers, postings, kept, ended, .. } = self;
+        Self {
+            stream: *stream,
+            covers: covers.clone(),
+            postings: postings.clone(),
+            kept: *kept,
+            living: None,
+            ended: *ended,
+        }
+    }
+}
+
+/// What a group says of its stream, and where its records lie.
+pub(in crate::storage::journal) fn moved(cluster: &Cluster, group: &Group) -> Result<Moved, ReadError> {
+    let stream = group.stream;
+    let Told::Lives(told) = cluster.told(group)? else {
+        return Ok(Moved::ended(stream));
+    };
+    let mut postings = Vec::new();
+    cluster.segment.each_record(group.at, group.end(), |header, _| {
+        if header.kind == Kind::Append {
+            let count = u32::try_from(header.count).unwrap_or(u32::MAX);
+            let (len, at) = (header.len as u32, header.placement.position);
+            postings.push(Posting { first: header.first, count, len, at });
+        }
+    })?;
+    let living = Some(Living { state: told.state, created_at: told.created_at, kept: told.kept });
+    Ok(Moved { stream, covers: told.covers, postings, kept: told.kept, living, ended: false })
+}
+
+/// Streams that clusters say have ended.
+pub(in crate::storage::journal) fn ended(clusters: &[Arc<Cluster>]) -> HashSet<StreamId> {
+    let groups = clusters.iter().flat_map(|cluster| cluster.groups());
+    groups.filter(|group| group.ended).map(|group| group.stream).collect()
+}
