@@ -79,6 +79,8 @@ impl World {
     pub async fn bound(settings: Value) -> Self {
         let world = Self::start(SimDisk::new());
         world.ok("POST", "/v1/schemas/people/versions", first_version()).await;
+        // A break is what a migration is for.
+        world.ok("PUT", "/v1/schemas/people/config", json!({"compatibility": "NONE"})).await;
         world.ok("POST", "/v1/schemas/people/versions", second_version()).await;
         let mut binding = json!({"pattern": "t/**", "subject": "people", "version": 1});
         binding.as_object_mut().unwrap().extend(settings.as_object().unwrap().clone());
