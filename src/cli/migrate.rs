@@ -1,6 +1,6 @@
 //! `keyfold migrate`: carries a stream's entities over to another version of its schema, and shows how far that is.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -42,6 +42,8 @@ pub struct MigrateArgs {
 
 /// How often the server is asked how far it is.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(200);
+/// How long it may be away.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 pub async fn run(Remote { args, connection }: Remote<MigrateArgs>) -> Result<(), Failure> {
     let (stream, mut out) = (connection.client()?.stream(&args.stream), connection.out());
@@ -88,11 +90,22 @@ async fn follow(stream: &StreamHandle, out: &mut Out, mut found: MigrationBody) 
     if let Ok(style) = ProgressStyle::with_template("{bar:32} {percent} %, {msg}") {
         bar.set_style(style);
     }
+    let mut silent_since = None::<Instant>;
     while found.state == StateText::Running {
         bar.set_position((found.progress * 1_000.0) as u64);
         bar.set_message(format!("{} of {} rewritten", found.entities.rewritten, found.entities.total));
         tokio::time::sleep(BETWEEN_LOOKS).await;
-        found = stream.migration(found.id).await?;
+        match stream.migration(found.id).await {
+            Ok(now) => (found, silent_since) = (now, None),
+            // It goes on where it was once the server is back.
+            Err(error) if error.is_transient() => {
+                let since = *silent_since.get_or_insert_with(Instant::now);
+                if since.elapsed() > PATIENCE {
+                    return Err(error.into());
+                }
+            }
+            Err(error) => return Err(error.into()),
+        }
     }
     bar.finish_and_clear();
     if out.is_json() {

@@ -176,6 +176,10 @@ impl Engine {
     pub(super) fn history(&self, stream: &PublishedStream) -> Result<History, Fault> {
         let mut held = Vec::new();
         self.add_history(&stream.creation, 0, &mut held)?;
+        if held.last().is_none_or(|(_, last)| *last != stream.schema) {
+            // Bound elsewhere before that was noted: where, nobody knows any more.
+            held.push((stream.tail, stream.schema.clone()));
+        }
         Ok(History(held))
     }
 

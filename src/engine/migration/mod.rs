@@ -208,15 +208,15 @@ impl Engine {
         let steps = Arc::new(ask.steps.clone());
         for _ in 0..ATTEMPTS {
             self.ensure_fold(&handle).await?;
-            let Some(pending) = self.stage_start(&handle, &stream, &kept, (&from, &to), &steps)? else {
+            let Some((position, pending)) = self.stage_start(&handle, &stream, &kept, (&from, &to), &steps)? else {
                 handle.quiet().await;
                 continue;
             };
             // From here on it is made, also where nobody waits for it any more.
+            *hosted.plan.lock() = Some((position, plan));
             self.migrations.keep(name, &hosted);
             kept.settled(pending).await?;
             let migration = kept.ledger().open().cloned().ok_or(Fault::Contended)?;
-            *hosted.plan.lock() = Some((migration.position, plan));
             return Ok(Migrated { migration, start: stream.creation.start });
         }
         Err(Fault::Contended)
@@ -230,7 +230,7 @@ impl Engine {
         kept: &Kept,
         (from, to): (&SchemaRef, &SchemaRef),
         steps: &Arc<Steps>,
-    ) -> Result<Option<Pending>, Fault> {
+    ) -> Result<Option<(Position, Pending)>, Fault> {
         let mut core = self.locked(handle, stream)?;
         let Some(state) = &core.state else { return Ok(None) };
         if state.closed.is_some() {
@@ -243,17 +243,19 @@ impl Engine {
             return Ok(None);
         }
         super::registry::check_pin(&self.registry.current(), to)?;
+        let position = state.tail;
         let started = Event::Started {
             id: kept.ledger().next_id(),
             from: from.clone(),
             to: to.clone(),
             steps: steps.clone(),
-            position: state.tail,
+            position,
             start: state.creation.start,
             total: super::judge::live_count(&core),
             at: self.now(),
         };
-        self.stage_rebind(handle, &mut core, kept, to, started).map(Some)
+        let pending = self.stage_rebind(handle, &mut core, kept, to, started)?;
+        Ok(Some((position, pending)))
     }
 
     /// Stages that a stream is bound to another version, with an event of its migration.
