@@ -88,7 +88,8 @@ fn a_map_stays_open() {
 
 #[test]
 fn collections_come_and_go() {
-    let one = |name: &str, entity_type: &str, key: &str| (name.to_owned(), collection(entity_type, key, json!({}), &[]));
+    let one =
+        |name: &str, entity_type: &str, key: &str| (name.to_owned(), collection(entity_type, key, json!({}), &[]));
     let document = |list: &[(String, Value)]| document(Value::Object(list.iter().cloned().collect()));
     let old = document(&[one("orders", "order", "id"), one("users", "user", "id")]);
     let fewer = document(&[one("orders", "order", "id")]);
@@ -145,8 +146,10 @@ fn recursion_is_decided() {
         node["properties"].as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         json!({"$ref": "#/$defs/node", "$defs": {"node": node}})
     };
-    let decide = |inner: &Value, outer: &Value| contained(inner, outer, ContentModel::OptionalFriendly, &Bounds::default());
-    let (narrow, wide) = (tree(json!({"type": "integer"}), json!({})), tree(json!({"type": "number"}), json!({"w": {}})));
+    let decide =
+        |inner: &Value, outer: &Value| contained(inner, outer, ContentModel::OptionalFriendly, &Bounds::default());
+    let (narrow, wide) =
+        (tree(json!({"type": "integer"}), json!({})), tree(json!({"type": "number"}), json!({"w": {}})));
     assert_eq!(decide(&narrow, &wide), Containment::Contained);
     assert!(matches!(decide(&wide, &narrow), Containment::Refuted(_)));
     // Two ways of writing the same list, and a list that never ends and so has no instance at all.

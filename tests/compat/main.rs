@@ -2,6 +2,7 @@
 
 mod corpus;
 mod evolution;
+mod history;
 mod property;
 mod random;
 mod time;

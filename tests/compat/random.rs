@@ -44,9 +44,8 @@ pub fn instance() -> impl Strategy<Value = Value> {
 
 /// A schema with the definitions `d` and `e`, which may refer to each other and themselves.
 pub fn schema() -> impl Strategy<Value = Value> {
-    (subschema(), subschema(), subschema()).prop_map(|(root, d, e)| {
-        json!({"$defs": {"d": guarded(d), "e": guarded(e)}, "allOf": [root]})
-    })
+    (subschema(), subschema(), subschema())
+        .prop_map(|(root, d, e)| json!({"$defs": {"d": guarded(d), "e": guarded(e)}, "allOf": [root]}))
 }
 
 /// A definition that reaches itself only through members and items.

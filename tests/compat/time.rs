@@ -12,7 +12,9 @@ fn wide(properties: usize, version: usize) -> Value {
         1 => json!({"type": "integer", "minimum": 0, "maximum": 1000 + version}),
         2 => json!({"enum": ["a", "b", "c", "d"]}),
         3 => json!({"type": "array", "items": {"$ref": "#/$defs/item"}, "maxItems": 50, "uniqueItems": true}),
-        4 => json!({"type": "object", "properties": {"x": {"type": "number"}, "y": {"$ref": "#/$defs/item"}}, "required": ["x"]}),
+        4 => {
+            json!({"type": "object", "properties": {"x": {"type": "number"}, "y": {"$ref": "#/$defs/item"}}, "required": ["x"]})
+        }
         5 => json!({"type": "string", "pattern": "^[A-Z]{2}-[0-9]{4}$"}),
         6 => json!({"anyOf": [{"type": "null"}, {"type": "string", "format": "date-time"}]}),
         _ => json!({"oneOf": [
@@ -40,16 +42,23 @@ fn nasty() -> Vec<(&'static str, Value, Value)> {
         json!({"allOf": (0..40).map(list).collect::<Vec<_>>()})
     };
     let patterns = |extra: &str| {
-        let map: Map<String, Value> =
-            (0..60).map(|index| (format!("^[a-z]*{index}[a-z]{{0,20}}{extra}$"), json!({"type": "string", "minLength": index}))).collect();
+        let map: Map<String, Value> = (0..60)
+            .map(|index| {
+                (format!("^[a-z]*{index}[a-z]{{0,20}}{extra}$"), json!({"type": "string", "minLength": index}))
+            })
+            .collect();
         json!({"type": "object", "patternProperties": map, "additionalProperties": false, "minProperties": 3})
     };
-    let counted = |least: u64| json!({"type": "array", "minItems": 20, "uniqueItems": true, "contains": {"minimum": 3},
-        "minContains": least, "maxContains": 15, "items": {"type": "integer", "minimum": 0, "maximum": 25}});
+    let counted = |least: u64| {
+        json!({"type": "array", "minItems": 20, "uniqueItems": true, "contains": {"minimum": 3},
+        "minContains": least, "maxContains": 15, "items": {"type": "integer", "minimum": 0, "maximum": 25}})
+    };
     let large = |last: &str| json!({"enum": (0..20_000).map(|n| format!("value-{n}")).chain([last.to_owned()]).collect::<Vec<_>>()});
     let text = |pattern: &str| json!({"type": "string", "pattern": pattern, "minLength": 500});
-    let one_of = |from: u64| json!({"oneOf": (0..120).map(|index| json!({"type": "object",
-        "properties": {format!("a{index}"): {"minimum": from}, "b": {"multipleOf": index + 1}}})).collect::<Vec<_>>()});
+    let one_of = |from: u64| {
+        json!({"oneOf": (0..120).map(|index| json!({"type": "object",
+        "properties": {format!("a{index}"): {"minimum": from}, "b": {"multipleOf": index + 1}}})).collect::<Vec<_>>()})
+    };
     vec![
         ("4,000 properties", wide(4_000, 1), wide(4_000, 0)),
         ("40 unions of 12", unions(0), unions(1)),

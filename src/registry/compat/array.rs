@@ -127,7 +127,8 @@ impl Search<'_> {
         let mut unknown = None;
         let mut tried_free = false;
         for place in 0..places.len() {
-            let taken = used.iter().enumerate().any(|(index, at)| *at == place && asked.some[index].group == demand.group);
+            let taken =
+                used.iter().enumerate().any(|(index, at)| *at == place && asked.some[index].group == demand.group);
             if (place as u64) < demand.from || taken {
                 continue;
             }

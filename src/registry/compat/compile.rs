@@ -134,7 +134,13 @@ impl<'a> Compiler<'a> {
         Scope { base: base.unwrap_or_else(|| scope.base.clone()), draft, ..scope.clone() }
     }
 
-    fn keywords(&mut self, members: &'a Map<String, Value>, schema: &'a Value, scope: &Scope, at: Option<&str>) -> Id {
+    fn keywords(
+        &mut self,
+        members: &'a Map<String, Value>,
+        schema: &'a Value,
+        scope: &Scope,
+        at: Option<&str>,
+    ) -> Id {
         let mut parts = Vec::new();
         if let Some(Value::String(target)) = members.get("$ref") {
             parts.push(self.reference(target, scope));
@@ -155,7 +161,9 @@ impl<'a> Compiler<'a> {
                 ("type", value) => self.kinds(value, scope),
                 ("enum", Value::Array(values)) => self.arena.values(values.iter().cloned()),
                 ("const", value) if since(Draft::Draft6) => self.arena.values([value.clone()]),
-                ("allOf" | "anyOf" | "oneOf", Value::Array(branches)) => self.branches(name, branches, scope, at.as_deref()),
+                ("allOf" | "anyOf" | "oneOf", Value::Array(branches)) => {
+                    self.branches(name, branches, scope, at.as_deref())
+                }
                 ("not", value) => {
                     let inner = self.subschema(value, &unclosed(scope), at.clone());
                     self.arena.not(inner)
@@ -179,12 +187,10 @@ impl<'a> Compiler<'a> {
                     self.items(items, scope, at.as_deref())
                 }
                 ("items", value) => self.items_keyword(value, members, scope, at.clone()),
-                ("additionalItems", value) if scope.draft < Draft::Draft202012 => {
-                    match members.get("items") {
-                        Some(Value::Array(items)) => self.rest(items.len(), value, scope, at.clone()),
-                        _ => continue,
-                    }
-                }
+                ("additionalItems", value) if scope.draft < Draft::Draft202012 => match members.get("items") {
+                    Some(Value::Array(items)) => self.rest(items.len(), value, scope, at.clone()),
+                    _ => continue,
+                },
                 ("contains", value) if since(Draft::Draft6) => self.contains(value, members, scope, at.clone()),
                 ("required", Value::Array(names)) => {
                     let names: Vec<_> = names.iter().filter_map(Value::as_str).map(|name| self.has(name)).collect();
@@ -334,14 +340,7 @@ impl<'a> Compiler<'a> {
         if count == 0 && name.starts_with("min") { TRUE } else { self.arena.add(node) }
     }
 
-    fn opaque(
-        &mut self,
-        name: &str,
-        value: &Value,
-        members: &Map<String, Value>,
-        scope: &Scope,
-        kinds: Kinds,
-    ) -> Id {
+    fn opaque(&mut self, name: &str, value: &Value, members: &Map<String, Value>, scope: &Scope, kinds: Kinds) -> Id {
         let dialect = match scope.draft {
             Draft::Draft4 => Dialect::Draft4,
             Draft::Draft6 => Dialect::Draft6,
@@ -562,5 +561,7 @@ fn undeclared(members: &Map<String, Value>) -> Names {
 /// A count, which may be written `2.0`.
 fn counted(value: &Value) -> Option<u64> {
     let number = value.as_number()?;
-    number.as_u64().or_else(|| number.as_f64().filter(|n| n.fract() == 0.0 && (0.0..9.0e15).contains(n)).map(|n| n as u64))
+    number
+        .as_u64()
+        .or_else(|| number.as_f64().filter(|n| n.fract() == 0.0 && (0.0..9.0e15).contains(n)).map(|n| n as u64))
 }

@@ -89,7 +89,8 @@ impl Declared {
                 return;
             }
         }
-        if let Some(target) = members.get("$dynamicRef").and_then(Value::as_str).filter(|_| since(Draft::Draft202012)) {
+        if let Some(target) = members.get("$dynamicRef").and_then(Value::as_str).filter(|_| since(Draft::Draft202012))
+        {
             let found = compiler.dynamic_lookup(target, scope);
             self.follow(compiler, found, when);
         }
@@ -142,7 +143,8 @@ impl Declared {
         }
         for keyword in ["dependentSchemas", "dependencies"] {
             let known = keyword == "dependencies" || since(Draft::Draft201909);
-            for (name, branch) in members.get(keyword).filter(|_| known).and_then(Value::as_object).into_iter().flatten()
+            for (name, branch) in
+                members.get(keyword).filter(|_| known).and_then(Value::as_object).into_iter().flatten()
             {
                 let (has, object) = (compiler.has(name), compiler.arena.kinds(OBJECT));
                 let holds = compiler.arena.and([has, object]);
@@ -198,8 +200,7 @@ impl Declared {
             let when = compiler.arena.and(part.when.iter().copied());
             part.patterns.iter().for_each(|pattern| patterns_when.entry(pattern).or_default().push(when));
         }
-        let (free, bound): (Vec<_>, Vec<_>) =
-            patterns_when.into_iter().partition(|(_, whens)| whens.contains(&TRUE));
+        let (free, bound): (Vec<_>, Vec<_>) = patterns_when.into_iter().partition(|(_, whens)| whens.contains(&TRUE));
         let free: Vec<Name> = free.into_iter().map(|(pattern, _)| pattern.clone()).collect();
         if bound.len() > PATTERNS_MAX {
             return compiler.arena.add(Node::Unknown("what a schema declares depends on too many patterns"));
@@ -209,7 +210,9 @@ impl Declared {
             let mut either = all_when.clone();
             either.extend(own);
             let mut covered = false;
-            for (pattern, whens) in free.iter().map(|pattern| (pattern, None)).chain(bound.iter().map(|(p, w)| (*p, Some(w)))) {
+            for (pattern, whens) in
+                free.iter().map(|pattern| (pattern, None)).chain(bound.iter().map(|(p, w)| (*p, Some(w))))
+            {
                 match (compiler.automata.is_match(pattern, name), whens) {
                     (Some(true), Some(whens)) => either.extend(whens),
                     (Some(true), None) => covered = true,

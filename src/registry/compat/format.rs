@@ -36,7 +36,9 @@ pub(super) fn samples(format: &str) -> &'static [&'static str] {
         "hostname" => &["a", "example.com", "a-long-label.sub.example.org"],
         "ipv4" => &["1.2.3.4", "192.168.100.200", "127.0.0.1"],
         "ipv6" => &["::", "::1", "2001:db8:85a3:1:2:8a2e:370:7334"],
-        "uri" | "iri" => &["a:b", "http://example.com", "https://example.com/a/b?c=d#e", "urn:example:a", "ftp://a.b/c"],
+        "uri" | "iri" => {
+            &["a:b", "http://example.com", "https://example.com/a/b?c=d#e", "urn:example:a", "ftp://a.b/c"]
+        }
         "uri-reference" | "iri-reference" => &["", "a", "/a/b", "//example.com/a", "#a", "https://example.com/a"],
         "uri-template" => &["", "a", "/a/{b}", "http://example.com/{id}"],
         "json-pointer" => &["", "/a", "/a/0/b~1c"],
@@ -65,5 +67,8 @@ pub(super) fn shape(format: &str) -> Option<&'static str> {
 
 /// Formats whose texts all have another format as well.
 pub(super) fn implies(format: &str, other: &str) -> bool {
-    matches!((format, other), ("uri", "uri-reference" | "iri" | "iri-reference") | ("iri" | "uri-reference", "iri-reference"))
+    matches!(
+        (format, other),
+        ("uri", "uri-reference" | "iri" | "iri-reference") | ("iri" | "uri-reference", "iri-reference")
+    )
 }

@@ -199,7 +199,8 @@ fn contained_where(
     if inner == outer {
         return Containment::Contained;
     }
-    let undecided = || Containment::Undecided { reason: "a schema that is not sound".to_owned(), path: String::new() };
+    let undecided =
+        || Containment::Undecided { reason: "a schema that is not sound".to_owned(), path: String::new() };
     question::ask(inner, Some(outer), given, model, bounds, |question| question.contained()).unwrap_or_else(undecided)
 }
 

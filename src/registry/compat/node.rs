@@ -131,7 +131,6 @@ impl Arena {
         &self.nodes[id as usize]
     }
 
-
     pub fn add(&mut self, node: Node) -> Id {
         if let Some(id) = self.ids.get(&node) {
             return *id;

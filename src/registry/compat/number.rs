@@ -62,7 +62,6 @@ impl Decimal {
         (Self::of(&number) == Some(self)).then_some(Value::Number(number))
     }
 
-
     pub fn is_zero(self) -> bool {
         self.mantissa == 0
     }

@@ -56,7 +56,9 @@ const MEMBERS_MAX: u64 = 2_000;
 impl Search<'_> {
     pub(super) fn object(&mut self, state: &State, goal: &Goal) -> Answer {
         let asked = self.asked_of_object(state);
-        if asked.max.is_some_and(|max| max < asked.min) || asked.required.iter().any(|name| asked.forbidden.contains(name)) {
+        if asked.max.is_some_and(|max| max < asked.min)
+            || asked.required.iter().any(|name| asked.forbidden.contains(name))
+        {
             return Answer::Nothing;
         }
         let mut unknown = None;
@@ -377,7 +379,12 @@ impl Search<'_> {
     }
 
     /// Gives one member its name and value.
-    fn settle(&mut self, entry: &Entry, object: &mut Map<String, Value>, taken: &mut Vec<Value>) -> Result<(), Answer> {
+    fn settle(
+        &mut self,
+        entry: &Entry,
+        object: &mut Map<String, Value>,
+        taken: &mut Vec<Value>,
+    ) -> Result<(), Answer> {
         let value = match self.solve(entry.value.iter().copied()) {
             Answer::Found(value) => value,
             other => return Err(other),

@@ -209,8 +209,8 @@ impl Question<'_> {
     }
 
     fn is_verified(&mut self, value: &Value) -> bool {
-        let refused = !self.refuses.is_valid(value)
-            || (self.closed && self.search.admits(self.outer, value) == Some(false));
+        let refused =
+            !self.refuses.is_valid(value) || (self.closed && self.search.admits(self.outer, value) == Some(false));
         refused && self.accepts.is_valid(value) && self.search.admits(self.inner, value) != Some(false)
     }
 

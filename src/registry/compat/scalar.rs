@@ -22,8 +22,13 @@ const GRID_MAX: i128 = 5_000;
 
 impl Search<'_> {
     pub(super) fn text(&mut self, state: &State, goal: &Goal) -> Answer {
-        let mut wanted =
-            Wanted { matching: Vec::new(), missing: Vec::new(), excluded: Vec::new(), length_min: 0, length_max: None };
+        let mut wanted = Wanted {
+            matching: Vec::new(),
+            missing: Vec::new(),
+            excluded: Vec::new(),
+            length_min: 0,
+            length_max: None,
+        };
         let mut formats = Vec::new();
         let mut unknown = state.unknown;
         let mut judged = false;
@@ -224,7 +229,9 @@ impl Search<'_> {
         };
         for places in 1..8 {
             for part in [5, 3, 1, 7, 9, 37, 71] {
-                let offset = width.and_then(|width| width.times(part)).and_then(|width| width.shrunk(places + u32::from(part > 9)));
+                let offset = width
+                    .and_then(|width| width.times(part))
+                    .and_then(|width| width.shrunk(places + u32::from(part > 9)));
                 if let Some(number) = offset.and_then(|offset| start.add(offset))
                     && let Ok(value) = self.try_number(number, goal)
                 {

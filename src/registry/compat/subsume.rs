@@ -129,7 +129,12 @@ impl Search<'_> {
             Node::Has(name) => facts.has.contains(name),
             Node::MinMembers(min) if facts.has.len() as u64 >= *min => true,
             _ => facts.parts.iter().any(|part| {
-                *part == outer || if *part == inner { self.is_atom_contained(&from, &to) } else { self.is_contained(*part, outer) }
+                *part == outer
+                    || if *part == inner {
+                        self.is_atom_contained(&from, &to)
+                    } else {
+                        self.is_contained(*part, outer)
+                    }
             }),
         }
     }
@@ -219,7 +224,8 @@ impl Search<'_> {
                     && (from..own_from).all(|index| self.is_item_contained(facts, index, part))
             }
             Node::MaxItems(max) => {
-                max <= from || (max - from < 64 && (from..max).all(|index| self.is_item_contained(facts, index, part)))
+                max <= from
+                    || (max - from < 64 && (from..max).all(|index| self.is_item_contained(facts, index, part)))
             }
             _ => false,
         })
