@@ -151,7 +151,7 @@ impl Engine {
             return self.raw_page(stream, from).await;
         };
         let up_to_date = next == stream.tail;
-        let (ranges, closed) = (Vec::from([from..next]), up_to_date && stream.closed);
+        let (ranges, closed) = (std::iter::once(from..next).collect(), up_to_date && stream.closed);
         Ok(RawPage { payload, from, next, ranges, up_to_date, closed, event: Some(event) })
     }
 

@@ -122,7 +122,7 @@ impl Search<'_> {
             return Answer::Unknown(TIRED);
         }
         let Some(demand) = asked.some.get(used.len()).copied() else {
-            return self.restrict(asked, places, 0, &asked.most.clone(), goal);
+            return self.restrict(asked, places, 0, &asked.most.clone());
         };
         let mut unknown = None;
         let mut tried_free = false;
@@ -160,7 +160,6 @@ impl Search<'_> {
         places: &mut Vec<Vec<Literal>>,
         place: usize,
         left: &[(u64, Id)],
-        goal: &Goal,
     ) -> Answer {
         if !self.step(1) {
             return Answer::Unknown(TIRED);
@@ -189,7 +188,7 @@ impl Search<'_> {
             let answer = match self.solve(places[place].iter().copied()) {
                 Answer::Found(_) => {
                     self.nesting += 1;
-                    let answer = self.restrict(asked, places, place + 1, &rest, goal);
+                    let answer = self.restrict(asked, places, place + 1, &rest);
                     self.nesting -= 1;
                     answer
                 }

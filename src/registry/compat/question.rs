@@ -113,6 +113,9 @@ fn mentions_one_of(schema: &Value) -> bool {
 /// How deep the outer schema is taken apart.
 const PARTS_DEPTH: usize = 12;
 
+/// Errors of one value that are looked through.
+const ERRORS_MAX: usize = 50;
+
 impl Question<'_> {
     pub fn instance(&mut self) -> Option<Value> {
         match self.search.solve([yes(self.inner)]) {
@@ -212,23 +215,26 @@ impl Question<'_> {
     }
 
     fn tell(&mut self, value: Value, place: String) {
-        let difference = match self.refuses.validate(&value) {
-            Err(error) => {
-                let path = error.schema_path().as_str().to_owned();
-                let (kind, message) = (self.kind_of(&error), message_of(&error));
-                Difference { kind, path, message, counterexample: Some(value) }
-            }
-            Ok(()) => Difference {
-                kind: "property_removed",
-                path: place,
-                message: "a member that the other side declares is not declared here".to_owned(),
-                counterexample: Some(value),
-            },
-        };
-        let is_same = |known: &Difference| known.kind == difference.kind && known.path == difference.path;
-        if !self.differences.iter().any(is_same) {
-            self.differences.push(difference);
+        let mut told: Vec<(&'static str, String, String)> = self
+            .refuses
+            .iter_errors(&value)
+            .take(ERRORS_MAX)
+            .map(|error| (self.kind_of(&error), error.schema_path().as_str().to_owned(), message_of(&error)))
+            .collect();
+        if told.is_empty() {
+            let message = "a member that the other side declares is not declared here".to_owned();
+            told.push(("property_removed", place.clone(), message));
         }
+        // A value can miss more than what it was searched for; that is told with a value of its own.
+        let is_known = |(kind, path, _): &(&str, String, String)| {
+            self.differences.iter().any(|known| known.kind == *kind && known.path == *path)
+        };
+        told.sort_by_key(|one| (is_known(one), !one.1.starts_with(&place)));
+        if is_known(&told[0]) {
+            return;
+        }
+        let (kind, path, message) = told.swap_remove(0);
+        self.differences.push(Difference { kind, path, message, counterexample: Some(value) });
     }
 
     fn kind_of(&self, error: &ValidationError<'_>) -> &'static str {

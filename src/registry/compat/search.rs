@@ -367,6 +367,7 @@ impl<'a> Search<'a> {
         if literal.admitted && self.facts(literal.node).kinds & state.kinds == 0 {
             return true;
         }
+        self.step(state.literals.len() as u64 / 16);
         state.literals.iter().any(|held| match (held.admitted, literal.admitted) {
             (true, false) => self.is_contained(held.node, literal.node),
             (false, true) => self.is_contained(literal.node, held.node),
@@ -412,7 +413,7 @@ impl<'a> Search<'a> {
 
     fn branch(&mut self, mut state: State, goal: &Goal) -> Answer {
         loop {
-            if !self.step(1) {
+            if !self.step(1 + state.size() / 8) {
                 return Answer::Unknown(TIRED);
             }
             if let Some(values) = state.values.clone() {
@@ -452,6 +453,7 @@ impl<'a> Search<'a> {
         let mut unknown = None;
         self.nesting += 1;
         for way in &choice.ways {
+            self.step(state.size() / 8);
             let mut inside = state.clone();
             if !way.iter().all(|literal| self.assert(&mut inside, *literal)) {
                 continue;
@@ -602,6 +604,12 @@ impl State {
             values: None,
             unknown: None,
         }
+    }
+
+    /// About how much there is to look through.
+    fn size(&self) -> u64 {
+        let ways: usize = self.choices.iter().map(|choice| choice.ways.len()).sum();
+        (self.literals.len() + ways) as u64
     }
 
     fn choose(&mut self, from: Literal, ways: impl Iterator<Item = Vec<Literal>>) {

@@ -188,10 +188,10 @@ impl Walk<'_> {
         let mut layer = 0..1;
         let mut seen: HashSet<Product> = HashSet::new();
         for length in 0.. {
-            if length >= self.wanted.length_min {
-                if let Some(end) = layer.clone().find(|place| self.is_accepted(&places[*place].state)) {
-                    return Found::Text(text_of(&places, end, length));
-                }
+            if length >= self.wanted.length_min
+                && let Some(end) = layer.clone().find(|place| self.is_accepted(&places[*place].state))
+            {
+                return Found::Text(text_of(&places, end, length));
             }
             if layer.is_empty() || self.wanted.length_max == Some(length) {
                 return Found::Nothing;

@@ -59,7 +59,9 @@ enum Need {
 impl Reclaim {
     /// Takes files that are no longer part of the journal.
     pub fn retire(&mut self, files: Vec<Arc<Segment>>) {
-        files.iter().for_each(|file| drop(self.looked.remove(&file.base)));
+        for file in &files {
+            self.looked.remove(&file.base);
+        }
         self.retired.extend(files);
     }
 }

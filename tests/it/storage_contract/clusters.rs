@@ -127,8 +127,11 @@ struct Counts {
 impl World {
     fn new(seed: u64, catalogue: bool) -> Self {
         let clock = Clock::manual(Timestamp::from_millis(1_000_000));
-        let rules =
-            Rules { clock: clock.clone(), history: AtomicU64::new(0), deletes: AtomicBool::new(seed % 3 == 0) };
+        let rules = Rules {
+            clock: clock.clone(),
+            history: AtomicU64::new(0),
+            deletes: AtomicBool::new(seed.is_multiple_of(3)),
+        };
         let mut world = Self {
             rng: fastrand::Rng::with_seed(seed),
             rules: Arc::new(rules),

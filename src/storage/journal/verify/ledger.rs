@@ -149,14 +149,15 @@ impl Ledger {
                 postings.extend(cluster::moved(cluster, group)?.postings);
                 if let cluster::Told::Lives(told) = cluster.told(group)? {
                     kept = kept.and(told.kept);
-                    newest = newest.filter(|newest: &Box<StateRecord>| newest.as_of > told.as_of).or(Some(told));
+                    let is_newer = newest.as_ref().is_none_or(|newest: &StateRecord| newest.as_of <= told.as_of);
+                    newest = if is_newer { Some(*told) } else { newest };
                 }
             }
             postings.sort_unstable_by_key(|posting| posting.first);
             let mut digest = Digest::default();
             postings.into_iter().for_each(|posting| digest.add(posting));
             if let Some(newest) = newest {
-                let StateRecord { state, created_at, .. } = *newest;
+                let StateRecord { state, created_at, .. } = newest;
                 self.streams.insert(id, Told { state, created_at, postings: digest, kept, fault: None });
             }
         }
