@@ -58,7 +58,7 @@ impl Search<'_> {
         let longest = if demands == 0 { asked.min } else { longest.min(LENGTH_MAX) };
         for length in asked.min..=longest {
             let mut places: Vec<Vec<Literal>> = (0..length).map(|place| asked.base(place)).collect();
-            let answer = self.place_items(&asked, &mut places, &mut Vec::new(), goal);
+            let answer = self.place_items(&asked, &mut places, &mut Vec::new());
             match (answer, state.unknown) {
                 (Answer::Found(_), Some(reason)) => unknown = Some(reason),
                 (Answer::Found(value), None) => match self.satisfies(&value, goal) {
@@ -111,13 +111,7 @@ impl Search<'_> {
     }
 
     /// Places the demands one after the other; `used` are the places of those placed.
-    fn place_items(
-        &mut self,
-        asked: &Asked,
-        places: &mut Vec<Vec<Literal>>,
-        used: &mut Vec<usize>,
-        goal: &Goal,
-    ) -> Answer {
+    fn place_items(&mut self, asked: &Asked, places: &mut Vec<Vec<Literal>>, used: &mut Vec<usize>) -> Answer {
         if !self.step(1) {
             return Answer::Unknown(TIRED);
         }
@@ -139,7 +133,7 @@ impl Search<'_> {
             places[place].push(demand.item);
             used.push(place);
             let answer = match self.solve(places[place].iter().copied()) {
-                Answer::Found(_) => self.place_items(asked, places, used, goal),
+                Answer::Found(_) => self.place_items(asked, places, used),
                 other => other,
             };
             used.pop();
