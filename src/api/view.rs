@@ -9,7 +9,7 @@ use crate::engine::{Engine, Fault, Filler, Handle, PublishedStream, Reading, Sel
 use crate::model::{Offset, Position, ReadFrom};
 use crate::protocol::change::StoredChange;
 use crate::protocol::control::Control;
-use crate::registry::Reads;
+use crate::registry::{Binding, Reads};
 
 use super::extract::malformed_query;
 use super::problem::Problem;
@@ -76,7 +76,11 @@ impl View {
         };
         let begins = stream.map_or(0, |stream| stream.creation.start);
         let from_tail = from == Some(ReadFrom::Tail);
-        let by_binding = typed && binding.is_some_and(|binding| binding.reads == Reads::Folded);
+        // Where deletions go in time, only a folded walk from the beginning is whole however long it takes: change by change,
+        // a reader would be told of what is deleted and, by the time it comes there, not of the deleting.
+        let folds = |binding: &Arc<Binding>| binding.reads == Reads::Folded || binding.tombstone_horizon_s.is_some();
+        let has_forgotten = || stream.is_some_and(|stream| engine.kept_of(stream).deletes_from > 0);
+        let by_binding = typed && (binding.as_ref().is_some_and(folds) || has_forgotten());
         let fresh = !from_tail && (offset.walk_mark != 0 || offset.position <= begins);
         if !(fold || by_binding && fresh) {
             return Ok(Self::Raw { position: offset.position });

@@ -153,10 +153,16 @@ impl Engine {
         let mut changes = Vec::new();
         if next < stream.tail {
             let history = self.history(&stream)?;
-            let to = stream.tail.min(next.saturating_add(limit as u64));
-            for run in self.read_runs(&stream, next, to).await? {
+            let runs = self.read_runs(&stream, next, stream.tail).await?;
+            // Where nothing was found, nothing is left up to the tail.
+            next = runs.last().map_or(stream.tail, |run| run.first + run.count);
+            'page: for run in runs {
                 let mut at = 0;
                 for (position, length) in (run.first..).zip(run.lengths.iter()) {
+                    if changes.len() >= limit {
+                        next = position;
+                        break 'page;
+                    }
                     let bytes = run.payload.get(at..at + length as usize).unwrap_or_default();
                     at += length as usize + 1;
                     // Which version is the record's to say; of which subject, only the history knows.
@@ -166,7 +172,6 @@ impl Engine {
                     let change = serde_json::from_slice(bytes).map_err(|e| Fault::Storage(e.to_string()))?;
                     changes.push(Logged { offset: Offset::at(position + 1), at: run.at, schema, change });
                 }
-                next = run.first + run.count;
             }
         }
         Ok(LogPage { changes, next: Offset::at(next), up_to_date: next == stream.tail })

@@ -137,6 +137,10 @@ impl Engine {
         loop {
             self.check_kept(stream, Offset { position: at.position, walk_mark: at.walk_mark.unwrap_or(0) })?;
             if let Some(page) = self.try_folded_page(handle, stream, at, selection, pinned).await? {
+                // What was read may have been let go since it was asked for.
+                let reached = page.next.walk_mark.or(at.walk_mark).filter(|mark| *mark > 0);
+                let walk_mark = reached.or_else(|| at.walk_mark.map(|_| stream.tail)).unwrap_or(0);
+                self.check_kept(stream, Offset { position: at.position, walk_mark })?;
                 return Ok(page);
             }
             if pinned.is_some() {

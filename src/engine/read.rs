@@ -123,13 +123,16 @@ impl Engine {
     /// One page from `from`, of whole batches where they fit. Never more than what is durable.
     pub async fn raw_page(&self, stream: &PublishedStream, from: Position) -> Result<RawPage, Fault> {
         let from = from.clamp(stream.creation.start, stream.tail);
-        self.check_kept(stream, Offset::at(from))?;
+        let reached = Offset::at(from);
+        self.check_kept(stream, reached)?;
         if from == stream.tail {
             let payload = Bytes::from_static(if stream.creation.content_type.is_json() { b"[]" } else { b"" });
             let (ranges, closed) = (Vec::new(), stream.closed);
             return Ok(RawPage { payload, from, next: from, ranges, up_to_date: true, closed, event: None });
         }
         let runs = self.read_runs(stream, from, stream.tail).await?;
+        // Some of it may have been let go since it was asked for.
+        self.check_kept(stream, reached)?;
         // Where nothing was found, nothing is left up to the tail.
         let next = runs.last().map_or(stream.tail, |run| run.first + run.count);
         let json = stream.creation.content_type.is_json();

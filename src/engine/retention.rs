@@ -45,8 +45,8 @@ struct Newest {
     seen: Vec<Position>,
     /// The first change that is not old enough for a deletion to go.
     deletes_stay_from: Option<Position>,
-    /// Of deleted entities whose type has versions: the change that their deletion replaced, which says the version.
-    versions: HashMap<(String, String), Position>,
+    /// Of deletions of entities whose type has versions: the change that each replaced, which says the version.
+    versions: HashMap<Position, Position>,
 }
 
 impl Newest {
@@ -77,7 +77,7 @@ impl Newest {
     }
 
     /// Deletions of which nothing is left that they deleted.
-    fn forgotten(&self, newest: &[WalkItem], pinned: &[WalkItem]) -> HashSet<Position> {
+    fn forgotten(&self, newest: &[WalkItem], pinned: &HashSet<EntityId>) -> HashSet<Position> {
         let Some(below) = self
             .task
             .deletes
@@ -86,8 +86,7 @@ impl Newest {
         else {
             return HashSet::new();
         };
-        let needed: HashSet<EntityId> = pinned.iter().map(|item| item.entity).collect();
-        let forgotten = |item: &&WalkItem| item.deletes && item.position < below && !needed.contains(&item.entity);
+        let forgotten = |item: &&WalkItem| item.deletes && item.position < below && !pinned.contains(&item.entity);
         newest.iter().filter(forgotten).map(|item| item.position).collect()
     }
 }
@@ -98,14 +97,14 @@ impl Sieve for Newest {
         if self.task.deletes.is_some_and(|horizon| at >= horizon) {
             self.deletes_stay_from.get_or_insert(position);
         }
-        if self.has_versions(&change.entity_type) {
-            let name = (change.entity_type.to_string(), change.key.to_string());
-            let replaced = self.fold.latest(&name.0, &name.1).filter(|latest| !latest.seen.deletes);
-            match (change.deletes, replaced) {
-                (true, Some(replaced)) => drop(self.versions.insert(name, replaced.seen.position)),
-                (true, None) => {}
-                (false, _) => drop(self.versions.remove(&name)),
-            }
+        if change.deletes
+            && self.has_versions(&change.entity_type)
+            && let Some(replaced) = self.fold.latest(&change.entity_type, &change.key)
+        {
+            // A deletion of what is deleted already goes on saying the version.
+            let said = if replaced.seen.deletes { None } else { Some(replaced.seen.position) };
+            let said = said.or_else(|| self.versions.get(&replaced.seen.position).copied());
+            said.map(|said| self.versions.insert(position, said));
         }
         self.seen.push(position);
         self.fold.apply(ChangeFacts {
@@ -124,18 +123,22 @@ impl Sieve for Newest {
     }
 
     fn finish(self: Box<Self>) -> LeftOut {
+        let mut stays: BTreeSet<Position> = BTreeSet::new();
+        let mut pinned: HashSet<EntityId> = HashSet::new();
+        for pin in self.task.pins.iter().filter(|pin| **pin < self.task.history_from) {
+            for item in self.newest_at(*pin) {
+                stays.insert(item.position);
+                pinned.insert(item.entity);
+            }
+        }
         let newest = self.newest_at(self.task.history_from);
-        let pins = self.task.pins.iter().filter(|pin| **pin < self.task.history_from);
-        let pinned: Vec<WalkItem> = pins.flat_map(|pin| self.newest_at(*pin)).collect();
         let forgotten = self.forgotten(&newest, &pinned);
         let deletes_from = forgotten.iter().max().map_or(0, |position| position + 1);
-        let mut stays: BTreeSet<Position> = pinned.iter().map(|item| item.position).collect();
-        for item in newest.iter().filter(|item| !forgotten.contains(&item.position)) {
-            stays.insert(item.position);
-            let name = (self.fold.entity_type(item.entity).to_owned(), self.fold.key(item.entity).to_owned());
-            // Without it an older version, come late, would be news again.
-            stays.extend(item.deletes.then(|| self.versions.get(&name)).flatten());
-        }
+        stays.extend(newest.iter().map(|item| item.position).filter(|position| !forgotten.contains(position)));
+        // Without what a deletion replaced an older version, come late, would be news again.
+        let replaced: Vec<Position> =
+            stays.iter().filter_map(|position| self.versions.get(position)).copied().collect();
+        stays.extend(replaced);
         let positions = self.seen.iter().copied().filter(|position| !stays.contains(position)).collect();
         LeftOut { positions, deletes_from }
     }

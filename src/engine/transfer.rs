@@ -288,7 +288,8 @@ fn each_record(
     mut take: impl FnMut(Vec<Staged>) -> Result<(), TransferError>,
 ) -> Result<Transferred, TransferError> {
     let (streams, lifts, done) = (HashMap::new(), Vec::new(), Transferred::default());
-    let mut reader = Reader { give, streams, lifts, kept: Kept::default(), open: None, done, ended: false };
+    let mut reader =
+        Reader { give, streams, lifts, kept: Kept::default(), lacking: Vec::new(), open: None, done, ended: false };
     for text in lines.lines() {
         reader.done.lines += 1;
         let number = reader.done.lines;
@@ -308,8 +309,9 @@ struct Reader<G> {
     streams: HashMap<StreamName, StreamState>,
     /// Positions that streams may skip to.
     lifts: Vec<Position>,
-    /// What the open stream lacks.
+    /// What the open stream lacks, and what others do.
     kept: Kept,
+    lacking: Vec<(StreamName, Kept)>,
     /// The stream that the lines are of.
     open: Option<StreamName>,
     done: Transferred,
@@ -353,7 +355,13 @@ impl<G: FnMut() -> StreamId> Reader<G> {
             (Line::State(line), _) => self.state(*line),
             (Line::End { lines }, number) if lines == number && self.open.is_none() => {
                 self.ended = true;
-                Ok(Vec::new())
+                // Last of all: a fork that was there may begin where no other could any more.
+                let lacking = std::mem::take(&mut self.lacking).into_iter();
+                let forget = |(name, kept)| {
+                    let state = self.streams.get_mut(&name)?;
+                    Some(moved(state, forgets(kept, state.id, state.tail)))
+                };
+                Ok(lacking.filter_map(forget).collect())
             }
             (Line::End { lines }, _) => Err(format!("{lines} lines were written, or a stream has no end")),
         }
@@ -415,14 +423,11 @@ impl<G: FnMut() -> StreamId> Reader<G> {
         };
         let own_start = creation.own_start();
         let record = Record { body: Body::Create(creation), ..Record::plain(id, own_start, Timestamp::default()) };
-        let mut state = StreamState::create(&record).ok_or("it creates no stream")?;
+        let state = StreamState::create(&record).ok_or("it creates no stream")?;
         staged.push(Staged { record, decided_on: StreamVersion(0) });
         self.kept = line
             .kept_from
             .map_or(Kept::default(), |(history_from, deletes_from)| Kept { history_from, deletes_from });
-        if self.kept != Kept::default() {
-            staged.push(moved(&mut state, forgets(self.kept, id, own_start)));
-        }
         self.streams.insert(name.clone(), state);
         self.open = Some(name);
         self.done.streams += 1;
@@ -487,7 +492,10 @@ impl<G: FnMut() -> StreamId> Reader<G> {
         let mut staged = Vec::new();
         if line.tail > state.tail && line.tail <= self.kept.history_from {
             // What was newest was let go as well.
-            staged.push(moved(state, forgets(self.kept, state.id, line.tail)));
+            staged.push(moved(state, forgets(Kept::default(), state.id, line.tail)));
+        }
+        if self.kept != Kept::default() {
+            self.lacking.push((name, self.kept));
         }
         if line.tail != state.tail {
             return Err(format!("the stream ends at {}, not at {}", line.tail, state.tail));

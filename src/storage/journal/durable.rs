@@ -362,6 +362,13 @@ impl Durable {
         }
     }
 
+    /// From now on less of a stream may be there.
+    pub fn raise_kept(&self, id: StreamId, kept: Kept) {
+        if let Some(mut entry) = self.streams.get_mut(&id) {
+            entry.kept = entry.kept.and(kept);
+        }
+    }
+
     /// A stream's records of `covers` lie elsewhere now: where `postings` say, unless the catalogue knows.
     pub fn move_records(&self, id: StreamId, covers: &[Range<Position>], postings: Option<Vec<Posting>>, kept: Kept) {
         let Some(mut entry) = self.streams.get_mut(&id) else { return };

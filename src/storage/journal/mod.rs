@@ -432,15 +432,15 @@ impl Shared {
         if self.options.by_hand {
             let mut committer = self.committer.lock();
             let entries = std::mem::take(&mut self.queue.lock().entries);
-            committer.step(self, entries, self.options.clock.now());
-            return Ok(());
+            let durable = committer.step(self, entries, self.options.clock.now());
+            return if durable { Ok(()) } else { Err(std::io::Error::other("a barrier failed")) };
         }
         let (tell, told) = std::sync::mpsc::channel();
         let done: Completion = Box::new(move |_| {
             let _ = tell.send(());
         });
         let mut queue = self.queue.lock();
-        if queue.phase != Phase::Open {
+        if queue.phase != Phase::Open || queue.ended {
             return Err(std::io::Error::other("the store is closed"));
         }
         queue.entries.push(Entry { what: What::Refuse(AppendError::Closed), done });
@@ -449,7 +449,12 @@ impl Shared {
         if wake {
             self.work.notify_all();
         }
-        told.recv().map_err(|_| std::io::Error::other("the store is closed"))
+        told.recv().map_err(|_| std::io::Error::other("the store is closed"))?;
+        // A barrier that failed has told everyone, too.
+        match self.queue.lock().phase {
+            Phase::Open => Ok(()),
+            _ => Err(std::io::Error::other("the store is closed")),
+        }
     }
 
     fn last_time(&self) -> Timestamp {

@@ -106,7 +106,10 @@ impl Shared {
         let until = to.min(known.catalogued_to);
         let catalogue = self.catalogue.read().clone();
         let catalogue = catalogue.ok_or_else(|| std::io::Error::other("the store is closed"))?;
-        match catalogue.postings(stream, from, until, room) {
+        let found = catalogue.postings(stream, from, until, room);
+        // A clustering says what may be missing before it is missing.
+        let known = Known { kept: self.durable.kept(stream), ..known };
+        match found {
             Ok(found) if !found.is_empty() => match self.hole(&known, &found, from) {
                 None => Ok(found),
                 Some(at) => Err(self.catalogue_is_damaged(format!("it misses position {at} of stream {stream}"))),

@@ -36,6 +36,8 @@ pub(super) struct Reclaim {
     retired: Vec<Arc<Segment>>,
     /// The manifest on disk may still name them.
     unsaved: bool,
+    /// The manifest names clusters that nobody reads yet: what is needed cannot be told.
+    paused: bool,
 }
 
 /// How far a segment was looked through.
@@ -63,6 +65,12 @@ impl Reclaim {
             self.looked.remove(&file.base);
         }
         self.retired.extend(files);
+        self.paused = false;
+    }
+
+    /// Until [`Reclaim::retire`], nothing is given up.
+    pub fn pause(&mut self) {
+        self.paused = true;
     }
 }
 
@@ -73,8 +81,12 @@ impl Shared {
             return;
         }
         let mut reclaim = self.reclaim.lock();
+        let sealed = match reclaim.paused {
+            true => Vec::new(),
+            false => self.segments.sealed(self.counters.published.load(Ordering::Acquire)),
+        };
         // Oldest first: with a creation goes the need for the end.
-        for segment in self.segments.sealed(self.counters.published.load(Ordering::Acquire)) {
+        for segment in sealed {
             let begin = Looked { at: segment.base, need: None };
             let looked = reclaim.looked.entry(segment.base).or_insert(begin);
             if !self.is_needed(&segment, looked) {

@@ -554,3 +554,68 @@ fn readers_find_everything_while_records_move() {
     read_all();
     assert!(journal.stats().clusterings > 20, "{:?}", journal.stats());
 }
+
+/// An end is kept while another cluster holds the stream, and is no reason to write a file again.
+#[test]
+fn what_must_be_kept_is_not_written_again_for_ever() {
+    let mut world = World::new(5, true);
+    let make = |world: &mut World, name: &str| {
+        let id = world.journal().next_id();
+        let call = create(id, name, world.journal().start_position());
+        world.tell(vec![call]);
+        id
+    };
+    let text = format!("\"k=\\u0041{}\"", "v".repeat(400));
+    let say_often = |world: &mut World, id: StreamId, times: usize| {
+        for _ in 0..times {
+            let call = say(&world.streams[&id].state, &[&text]);
+            world.tell(vec![call]);
+        }
+    };
+    let stays = make(&mut world, "whole/stays");
+    let short: Vec<StreamId> = (0..20).map(|nth| make(&mut world, &format!("whole/{nth}"))).collect();
+    say_often(&mut world, stays, 40);
+    short.iter().for_each(|id| say_often(&mut world, *id, 1));
+    world.clustering(Choice::Segments);
+    for id in short {
+        let call = staged(&world.streams[&id].state, Body::Delete);
+        world.tell(vec![call]);
+    }
+    let passing = make(&mut world, "whole/passing");
+    say_often(&mut world, passing, 20);
+    let call = staged(&world.streams[&passing].state, Body::Delete);
+    world.tell(vec![call]);
+    let filler = make(&mut world, "whole/filler");
+    say_often(&mut world, filler, 10);
+    world.clustering(Choice::Segments);
+    let written = (0..50).take_while(|_| world.journal().cluster(Choice::Worth)).count();
+    assert!(written < 10, "{written} clusterings of the same");
+    world.check("clustered as often as it is worth it");
+    world.reopen();
+    world.check("opened again");
+}
+
+/// A clustering that cannot be put in its place keeps what it was made of, whatever goes meanwhile.
+#[test]
+fn a_full_disk_in_the_middle_of_a_clustering_loses_nothing() {
+    for room in (0..40).map(|nth| nth * 1_500) {
+        let mut world = World::new(9, false);
+        (0..200).for_each(|_| assert!(world.step()));
+        world.disk.set_capacity(Some(world.disk.used() + room));
+        world.journal().cluster(Choice::Segments);
+        while let Some(id) = world.some_stream().filter(|_| world.streams.len() > 2) {
+            if !world.streams[&id].state.pins.is_empty() || !world.end() {
+                break;
+            }
+        }
+        world.journal().step();
+        world.journal().cluster(Choice::Segments);
+        world.disk.set_capacity(None);
+        world.check(&format!("room for {room}"));
+        world.journal().step();
+        world.journal().cluster(Choice::Segments);
+        world.check(&format!("room for {room}, and then for all"));
+        world.reopen();
+        world.check(&format!("room for {room}, opened again"));
+    }
+}

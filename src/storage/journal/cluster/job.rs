@@ -20,6 +20,7 @@ use crate::storage::retention::{Kept, LeftOut, Retention, Task};
 use crate::stream::{Body, Lengths, Record, StreamState};
 
 use super::super::manifest::{ClusterFile, cluster_name, sync_dir};
+use super::super::queue::Phase;
 use super::super::segment::{Segment, Spare};
 use super::super::{PAGE, Shared};
 use super::format::{StateRecord, encode_directory, encode_state_record};
@@ -28,6 +29,8 @@ use super::{CLUSTERED, Cluster, Group, Told};
 
 /// Bytes written with one call.
 const BUFFER: usize = 1 << 20;
+/// A cluster that has so many gets no further stream: it is verified as a whole before it is read.
+const CLUSTER_BYTES: u64 = 512 << 20;
 /// Addresses set aside for a cluster, beyond twice what it is made of.
 const ADDRESSES: u64 = 1 << 32;
 
@@ -40,7 +43,8 @@ pub(super) struct Written {
 pub(super) fn write(shared: &Shared, rules: &dyn Retention, input: &Input) -> io::Result<Written> {
     let index = Index::of(input, &shared.durable, rules)?;
     let held: Vec<StreamId> = hold_forks(shared, &index);
-    let mut job = Job { shared, rules, input, index, outputs: [None, None], others: others(shared, input) };
+    let (outputs, full) = ([None, None], Vec::new());
+    let mut job = Job { shared, rules, input, index, outputs, full, others: others(shared, input) };
     let written = shared.fence().and_then(|()| job.streams()).and_then(|()| job.finish());
     if written.is_err() {
         held.into_iter().for_each(|stream| shared.durable.hold_forks(stream, 0));
@@ -70,6 +74,8 @@ struct Job<'a> {
     index: Index,
     /// Of streams that keep everything, and of others.
     outputs: [Option<Output>; 2],
+    /// Those that are large enough, and whether they hold the others.
+    full: Vec<(Output, bool)>,
     /// Clusters that stay as they are.
     others: Vec<Arc<Cluster>>,
 }
@@ -77,6 +83,9 @@ struct Job<'a> {
 impl Job<'_> {
     fn streams(&mut self) -> io::Result<()> {
         for id in self.index.ids() {
+            if self.shared.queue.lock().phase != Phase::Open {
+                return Err(io::Error::other("the store is closed"));
+            }
             let seen = self.index.streams.remove(&id).unwrap_or_default();
             match seen.lives {
                 true => self.stream(id, &seen)?,
@@ -113,7 +122,7 @@ impl Job<'_> {
     }
 
     fn stream(&mut self, id: StreamId, seen: &Seen) -> io::Result<()> {
-        let items = self.index.of_stream(id).to_vec();
+        let items = self.index.of_stream(id)?;
         // Gone meanwhile: its end is in the journal, and keeps it from coming back.
         let Some(now) = self.shared.durable.load(id) else { return Ok(()) };
         let mut told = self.amounts_to(id, seen, &items)?;
@@ -252,6 +261,9 @@ impl Job<'_> {
 
     fn output(&mut self, folded: bool) -> io::Result<&mut Output> {
         let slot = &mut self.outputs[usize::from(folded)];
+        if let Some(full) = slot.take_if(|output| output.at - output.base >= CLUSTER_BYTES) {
+            self.full.push((full, folded));
+        }
         match slot {
             Some(output) => Ok(output),
             None => Ok(slot.insert(Output::begin(self.shared, self.input.bytes())?)),
@@ -261,6 +273,9 @@ impl Job<'_> {
     /// Makes what was written durable.
     fn finish(&mut self) -> io::Result<Written> {
         let mut clusters = Vec::new();
+        for (output, folded) in &mut self.full {
+            clusters.push(Arc::new(output.finish(self.shared, *folded)?));
+        }
         for (at, output) in self.outputs.iter_mut().enumerate() {
             let Some(output) = output else { continue };
             clusters.push(Arc::new(output.finish(self.shared, at == 1)?));
@@ -273,7 +288,7 @@ impl Job<'_> {
     }
 
     fn discard(&self) {
-        for output in self.outputs.iter().flatten() {
+        for output in self.full.iter().map(|(output, _)| output).chain(self.outputs.iter().flatten()) {
             // What cannot be removed now is a stray, which the next start removes.
             let _ = self.shared.disk.unlink(&cluster_name(output.number));
         }

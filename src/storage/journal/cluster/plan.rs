@@ -11,7 +11,7 @@
 //!    the next start, from the clusters of the clusterings that it has not heard of.
 //! 4. The old files are not part of the journal any more, and go once nobody reads them.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use crate::model::StreamId;
 use crate::storage::ReadError;
-use crate::storage::catalogue::{CatalogueFault, Facts, Moved};
+use crate::storage::catalogue::{Catalogue, CatalogueFault, Facts, Moved};
 use crate::storage::codec::Kind;
 use crate::storage::die::{self, Point};
 use crate::storage::retention::Retention;
@@ -36,6 +36,8 @@ use super::{Cluster, Group, Told};
 const RETRY: Duration = Duration::from_secs(30);
 /// Streams that the catalogue hears of at once.
 const TOGETHER: usize = 512;
+/// Or so many of their records, unless one stream has more.
+const POSTINGS_TOGETHER: usize = 64 << 10;
 
 /// What is going on.
 #[derive(Default)]
@@ -137,21 +139,31 @@ impl Shared {
         if let Some(wasteful) = clusters.iter().find(|cluster| self.waste(cluster, rules) * 2 > cluster.file.len) {
             return Some(vec![wasteful.clone()]);
         }
-        let mut folded: Vec<Arc<Cluster>> = clusters.into_iter().filter(|cluster| cluster.file.folded).collect();
+        // What one clustering wrote, in however many files, counts as one.
+        let mut units: BTreeMap<u64, Vec<Arc<Cluster>>> = BTreeMap::new();
+        for cluster in clusters.into_iter().filter(|cluster| cluster.file.folded) {
+            units.entry(cluster.file.clustering).or_default().push(cluster);
+        }
+        let units: Vec<Vec<Arc<Cluster>>> = units.into_values().collect();
         let (mut younger, mut best) = (0, 0);
-        for (nth, cluster) in folded.iter().rev().enumerate() {
-            if nth > 0 && cluster.file.len <= younger {
+        for (nth, unit) in units.iter().rev().enumerate() {
+            let len: u64 = unit.iter().map(|cluster| cluster.file.len).sum();
+            if nth > 0 && len <= younger {
                 best = nth + 1;
             }
-            younger += cluster.file.len;
+            younger += len;
         }
-        (best > 1).then(|| folded.split_off(folded.len() - best))
+        (best > 1).then(|| units.into_iter().rev().take(best).flatten().collect())
     }
 
     /// Bytes of a cluster that nobody needs, or that belong with the streams that may lose something.
     fn waste(&self, cluster: &Cluster, rules: &dyn Retention) -> u64 {
         let is_wasted = |group: &&Group| {
-            let lives = !group.ended && self.durable.is_live(group.stream);
+            // An end is needed while another cluster holds the stream.
+            let lives = match group.ended {
+                true => self.clusters.hold(group.stream),
+                false => self.durable.is_live(group.stream),
+            };
             let misplaced = || {
                 !cluster.file.folded
                     && self.durable.load(group.stream).is_some_and(|state| rules.horizons(&state).is_some())
@@ -164,6 +176,7 @@ impl Shared {
     /// Puts what was written in the place of what it was made of. Goes on where it failed.
     fn put_in_place(&self, pending: &mut Pending) -> io::Result<()> {
         if !pending.named {
+            self.reclaim.lock().pause();
             self.name(pending);
             pending.named = true;
         }
@@ -209,23 +222,32 @@ impl Shared {
     fn tell_catalogue(&self, pending: &Pending) -> Result<(), CatalogueFault> {
         let catalogue = self.catalogue.read().clone();
         for cluster in &pending.written.clusters {
-            for groups in cluster.groups().chunks(TOGETHER) {
-                let moved = groups.iter().map(|group| moved(cluster, group)).collect::<Result<Vec<_>, _>>();
-                let moved = moved.map_err(io::Error::from)?;
-                if let Some(catalogue) = &catalogue {
-                    let known: Vec<Moved> =
-                        moved.iter().filter(|moved| !moved.ended).map(Moved::without_living).collect();
-                    catalogue.take_moved(&known, None)?;
-                }
-                for moved in moved {
-                    let postings = catalogue.is_none().then_some(moved.postings);
-                    self.durable.move_records(moved.stream, &moved.covers, postings, moved.kept);
+            let mut together: Vec<Moved> = Vec::new();
+            for group in cluster.groups().iter().filter(|group| !group.ended) {
+                together.push(Moved { living: None, ..moved(cluster, group).map_err(io::Error::from)? });
+                let postings: usize = together.iter().map(|moved| moved.postings.len()).sum();
+                if together.len() >= TOGETHER || postings >= POSTINGS_TOGETHER {
+                    self.tell_moved(catalogue.as_deref(), std::mem::take(&mut together))?;
                 }
             }
+            self.tell_moved(catalogue.as_deref(), together)?;
         }
         if let Some(catalogue) = &catalogue {
             let facts = Facts { clusterings: self.counters.clusterings.load(Ordering::Relaxed) + 1, ..self.facts() };
             catalogue.take_moved(&[], Some(facts))?;
+        }
+        Ok(())
+    }
+
+    fn tell_moved(&self, catalogue: Option<&Catalogue>, together: Vec<Moved>) -> Result<(), CatalogueFault> {
+        // Before anyone can miss something, it is said that it may be missing.
+        together.iter().for_each(|moved| self.durable.raise_kept(moved.stream, moved.kept));
+        if let Some(catalogue) = catalogue {
+            catalogue.take_moved(&together, None)?;
+        }
+        for moved in together {
+            let postings = catalogue.is_none().then_some(moved.postings);
+            self.durable.move_records(moved.stream, &moved.covers, postings, moved.kept);
         }
         Ok(())
     }
@@ -239,20 +261,6 @@ impl Shared {
             }
         }
         reclaim.retire(input.files());
-    }
-}
-
-impl Moved {
-    fn without_living(&self) -> Self {
-        let Self { stream, covers, postings, kept, ended, .. } = self;
-        Self {
-            stream: *stream,
-            covers: covers.clone(),
-            postings: postings.clone(),
-            kept: *kept,
-            living: None,
-            ended: *ended,
-        }
     }
 }
 

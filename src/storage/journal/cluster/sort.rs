@@ -71,8 +71,9 @@ pub(super) struct Seen {
 
 /// The input, sorted.
 pub(super) struct Index {
-    /// Without state records and the records of streams that are gone.
-    pub items: Vec<Item>,
+    /// Of segments, without the records of streams that are gone. In clusters they lie in order.
+    items: Vec<Item>,
+    clusters: Vec<Arc<Cluster>>,
     pub streams: HashMap<StreamId, Seen>,
     files: Vec<Arc<Segment>>,
 }
@@ -81,14 +82,17 @@ impl Index {
     /// Reads every record of the files, and verifies it.
     pub fn of(input: &Input, durable: &Durable, rules: &dyn Retention) -> io::Result<Self> {
         let files = input.files();
-        let mut index = Self { items: Vec::new(), streams: HashMap::new(), files: Vec::new() };
-        let by_position = matches!(input, Input::Clusters(_));
+        let clusters = match input {
+            Input::Segments(_) => Vec::new(),
+            Input::Clusters(clusters) => clusters.clone(),
+        };
+        let in_order = !clusters.is_empty();
+        let mut index = Self { items: Vec::new(), clusters, streams: HashMap::new(), files: Vec::new() };
         for file in &files {
             file.each_record(file.base, file.end(), |header, _| {
                 let seen = index.streams.entry(header.stream).or_insert_with(|| seen(header.stream, durable, rules));
                 let at = header.placement.position;
-                let key = if by_position { header.first } else { at };
-                let item = Item { stream: header.stream, key, at, len: header.len as u32 };
+                let item = Item { stream: header.stream, key: at, at, len: header.len as u32 };
                 match header.kind {
                     Kind::Mark | Kind::Directory => {}
                     Kind::Delete | Kind::Expire => seen.end = Some(item),
@@ -100,7 +104,9 @@ impl Index {
                         {
                             seen.history_from = seen.history_from.max(header.first + header.count);
                         }
-                        index.items.push(item);
+                        if !in_order {
+                            index.items.push(item);
+                        }
                     }
                 }
             })?;
@@ -119,10 +125,24 @@ impl Index {
     }
 
     /// The items of a stream, in the order in which it was written.
-    pub fn of_stream(&self, stream: StreamId) -> &[Item] {
-        let begin = self.items.partition_point(|item| item.stream < stream);
-        let end = self.items.partition_point(|item| item.stream <= stream);
-        &self.items[begin..end]
+    pub fn of_stream(&self, stream: StreamId) -> io::Result<Vec<Item>> {
+        if self.clusters.is_empty() {
+            let begin = self.items.partition_point(|item| item.stream < stream);
+            let end = self.items.partition_point(|item| item.stream <= stream);
+            return Ok(self.items[begin..end].to_vec());
+        }
+        let mut items = Vec::new();
+        for cluster in &self.clusters {
+            let Some(group) = cluster.group(stream) else { continue };
+            cluster.segment.each_record(group.at, group.end(), |header, _| {
+                if header.kind == Kind::Append {
+                    let (at, len) = (header.placement.position, header.len as u32);
+                    items.push(Item { stream, key: header.first, at, len });
+                }
+            })?;
+        }
+        items.sort_unstable_by_key(|item| item.key);
+        Ok(items)
     }
 
     /// Reads records, few calls for many where they lie close together.

@@ -46,8 +46,16 @@ pub(super) struct Told {
     pub created_at: u64,
     pub postings: Digest,
     pub kept: Kept,
+    holes: Holes,
     /// Counts if the stream lives: of one that is gone, parts may have been freed.
     fault: Option<Difference>,
+}
+
+/// Positions that records jump over.
+#[derive(Clone, Copy, Default)]
+struct Holes {
+    skipped: u64,
+    end: Position,
 }
 
 /// Stands for a sequence of postings.
@@ -158,7 +166,10 @@ impl Ledger {
             postings.into_iter().for_each(|posting| digest.add(posting));
             if let Some(newest) = newest {
                 let StateRecord { state, created_at, .. } = newest;
-                self.streams.insert(id, Told { state, created_at, postings: digest, kept, fault: None });
+                self.streams.insert(
+                    id,
+                    Told { state, created_at, postings: digest, kept, holes: Holes::default(), fault: None },
+                );
             }
         }
         self.records += clusters.iter().flat_map(|cluster| cluster.groups()).count() as u64;
@@ -227,7 +238,7 @@ impl Ledger {
         if let Some(state) = StreamState::create(record) {
             let postings = Digest::default();
             let (created_at, kept) = (spot.position, Kept::default());
-            self.streams.insert(id, Told { state, created_at, postings, kept, fault: None });
+            self.streams.insert(id, Told { state, created_at, postings, kept, holes: Holes::default(), fault: None });
             return;
         }
         let ends = matches!(record.body, Body::Delete | Body::Expire);
@@ -243,6 +254,11 @@ impl Ledger {
         };
         // A restore passes over what it cut off may have given out.
         told.kept = told.kept.and(Kept::said_by(&record.body));
+        if told.holes.end <= told.kept.history_from {
+            // Of an import, which says last of all what is missing.
+            told.state.skipped += std::mem::take(&mut told.holes).skipped;
+            told.fault = told.fault.take().filter(|fault| fault.at.is_none_or(|at| at > told.kept.history_from));
+        }
         let forgets = matches!(record.body, Body::Forget { .. }) || record.first <= told.kept.history_from;
         let skips = record.count > 0 && self.lifts.contains(&record.first) || forgets;
         let lifted = record.first > told.state.tail && skips;
@@ -260,6 +276,10 @@ impl Ledger {
             false if record.first.checked_add(record.count).is_some() => {
                 if !lifted {
                     // Where a part is missing, the rest is where it says.
+                    if record.count > 0 && record.first > told.state.tail {
+                        told.holes.skipped += record.first - told.state.tail;
+                        told.holes.end = record.first;
+                    }
                     told.state.tail = record.first;
                 }
                 told.state.apply(record);
