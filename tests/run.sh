@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Builds Keyfold and runs every test there is. Needs Rust, Node and Python; installs nothing outside the working copy.
+# Builds Keyfold and runs every test there is. Needs Rust, Node and Python with their package registries; installs nothing
+# outside the working copy and temporary directories.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -31,6 +32,9 @@ bash tests/node.sh
 
 step "the published Confluent client"
 bash tests/confluent/run.sh
+
+step "counterexamples, held against a second validator"
+bash tests/compat.sh
 
 # Last, because it builds the program with the bugs in it (off, unless a test turns one on).
 step "deliberate bugs: the tests must catch each"

@@ -52,7 +52,10 @@ pub enum EvolutionFault {
     #[error("the stream has no migration {0}")]
     Unknown(MigrationId),
     /// Entities that the steps cannot carry over; succeeds once they are repaired, or with other steps. 409.
-    #[error("{} entities cannot be carried over", .0.failing)]
+    #[error(
+        "{} entities cannot be carried over: add steps for them, change or delete them, or begin with check=false",
+        .0.failing
+    )]
     Fails(Box<Tried>),
 }
 

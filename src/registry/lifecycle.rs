@@ -61,7 +61,7 @@ pub enum DeleteFault {
     #[error("version {by_version} of {by} refers to version {version}")]
     Referenced { version: u32, by: SubjectName, by_version: u32 },
     /// 409.
-    #[error("binding {binding} gives version {version} to new streams, and would be left with none")]
+    #[error("binding {binding} gives version {version} to new streams; bind it to another first")]
     Bound { version: u32, binding: BindingName },
     /// Streams are pinned to it, or hold changes that were checked against it. 409.
     #[error("stream {stream} is pinned to version {version}, or holds changes that were checked against it")]

@@ -14,7 +14,7 @@
 //! (`date-time`, `uuid` and the others that the drafts define; unknown formats are annotations), because an entity
 //! whose `updatedAt` is not a date is of no use to the reader that sorts by it. Regular expressions run on a
 //! linear-time engine, so look-around and back-references are refused at registration. Nothing is ever fetched: a
-//! reference stays inside its schema, or leads to a version of another subject that the document lists ([`reference`]).
+//! reference stays inside its schema, or leads to a version of another subject that the document lists ([`mod@reference`]).
 //!
 //! Invariant: the content of a registered version never changes, and is compiled; what it refers to is there; applying
 //! the same entries in the same order gives the same registry.
