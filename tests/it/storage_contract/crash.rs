@@ -947,6 +947,7 @@ fn every_mutant_is_caught() {
         assert!(String::from_utf8_lossy(&output.stdout).contains("running 1 test"), "there is no test {test}");
         output.status.success()
     };
+    const CLUSTERS: &str = "storage_contract::clusters::streams_are_what_they_were_however_they_are_clustered";
     for (mutant, test) in [
         (Mutant::AckBeforeBarrier, "storage_contract::crash::nothing_is_visible_before_the_barrier"),
         (Mutant::AckBeforeBarrier, "storage_contract::crash::power_loss_at_any_step_keeps_what_was_acknowledged"),
@@ -964,6 +965,9 @@ fn every_mutant_is_caught() {
         (Mutant::BackupAhead, "backup::what_is_not_durable_is_in_no_backup"),
         (Mutant::RestoreFreed, "backup::what_is_added_step_by_step_is_what_is_copied_at_once"),
         (Mutant::RestoreInPlace, "backup::no_offset_is_given_out_twice_after_a_restore_to_the_past"),
+        (Mutant::ClusterWithoutProducers, CLUSTERS),
+        (Mutant::ForgetDeletesEarly, CLUSTERS),
+        (Mutant::LoseForkPin, CLUSTERS),
         (Mutant::LoseForkPin, "http::a_deleted_source_is_kept_for_its_forks_and_for_nobody_else"),
     ] {
         assert!(run(test, None), "{test} fails without a mutant");
