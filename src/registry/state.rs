@@ -797,10 +797,14 @@ mod tests {
         assert_eq!(bind(&ahead), Err(BindFault::UnknownVersion { subject: subject("s"), version: 2, latest: 1 }));
         assert_eq!(bind(&binding("c", "c")), Err(BindFault::TooManyBindings { max: 1 }));
         assert_eq!(bind(&Binding { version: VersionChoice::Number(1), ..binding("b", "b2") }), Ok(()));
-        let horizon = Binding { tombstone_horizon_s: Some(60), ..binding("b", "b") };
+        let horizon = Binding { history_s: Some(60), tombstone_horizon_s: Some(60), ..binding("b", "b") };
         assert_eq!(bind(&horizon), Ok(()));
         assert_eq!(bind(&Binding { reads: Reads::Folded, ..horizon.clone() }), Err(BindFault::Horizon));
-        assert_eq!(bind(&Binding { egress: Egress::SseV1, ..horizon }), Err(BindFault::Horizon));
+        assert_eq!(bind(&Binding { egress: Egress::SseV1, ..horizon.clone() }), Err(BindFault::Horizon));
+        for history_s in [None, Some(61)] {
+            let within = Binding { history_s, ..horizon.clone() };
+            assert_eq!(bind(&within), Err(BindFault::HorizonWithinHistory), "what it deleted would be kept longer");
+        }
     }
 
     #[test]
