@@ -18,7 +18,7 @@ pub use super::judge::Condition;
 use super::typed::Writer;
 use super::{Appended, Engine, Fault};
 use crate::model::Producer;
-use crate::stream::Refusal;
+use crate::stream::{Refusal, SchemaRef};
 
 /// A live entity.
 #[derive(Clone, Debug)]
@@ -89,6 +89,7 @@ impl Engine {
         }
         let mut turn = None;
         for _ in 0..MERGE_ATTEMPTS {
+            let schema = self.schema_of(&handle).ok();
             let current = self.entity(name).await;
             let entity = match (current, condition) {
                 (Ok(entity), Some(condition)) if !condition.holds(Some(entity.offset)) => {
@@ -111,6 +112,11 @@ impl Engine {
                     if turn.is_none() {
                         turn = Some(handle.merging.lock().await);
                     }
+                    handle.quiet().await;
+                }
+                // What was merged into, or what it is checked under, was another by the time it was checked: a migration
+                // has come by. What does not fit otherwise is the patch's fault.
+                Err(Fault::Invalid { .. }) if self.has_moved(&handle, name, schema.as_ref(), entity.offset).await => {
                     handle.quiet().await;
                 }
                 outcome => return outcome,
@@ -227,6 +233,19 @@ impl Engine {
                 outcome => return outcome.map(drop),
             }
         }
+    }
+
+    /// Whether an entity is another than it was at an offset, or its stream is checked under another version.
+    async fn has_moved(
+        &self,
+        handle: &Arc<Handle>,
+        name: &EntityName,
+        schema: Option<&SchemaRef>,
+        offset: Offset,
+    ) -> bool {
+        let same_schema = self.schema_of(handle).ok().as_ref() == schema;
+        let same_entity = self.entity(name).await.is_ok_and(|now| now.offset == offset);
+        !(same_schema && same_entity)
     }
 
     pub(super) fn check_collection(&self, handle: &Handle, entity_type: &EntityType) -> Result<(), Fault> {

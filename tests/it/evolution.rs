@@ -26,6 +26,7 @@ pub struct World {
     pub engine: Engine,
     pub router: Router,
     migrator: tokio::task::JoinHandle<()>,
+    running: std::sync::Weak<Journal>,
 }
 
 #[derive(Debug)]
@@ -68,11 +69,12 @@ impl World {
         let clock = Clock::system();
         let options = JournalOptions { segment_bytes: 64 << 10, ..JournalOptions::new(clock.clone()) };
         let store = Journal::open(Arc::new(disk.clone()), options).unwrap();
+        let running = Arc::downgrade(&store);
         let engine = Engine::start(store, clock, Settings::default()).unwrap();
         let api = Api::new(ApiSettings::default());
         api.serve_from(engine.clone());
         let migrator = tokio::spawn(engine.clone().migrate());
-        Self { disk, engine, router: router(api), migrator }
+        Self { disk, engine, router: router(api), migrator, running }
     }
 
     /// With both versions of `people` registered, and `t/**` bound to the first.
@@ -89,8 +91,13 @@ impl World {
     /// The power goes; what was not synced may be gone.
     pub async fn crashed(self, seed: u64) -> Self {
         let disk = self.disk.clone();
+        let running = self.running.clone();
         self.stop().await;
         disk.cut_power_after(0);
+        // What still runs of the process must not reach the disk of the next one.
+        while running.strong_count() > 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
         disk.power_loss(seed);
         Self::start(disk)
     }
