@@ -12,7 +12,7 @@ use crate::protocol::json::{self, Duplicates, JsonFault};
 use crate::registry::CompiledCollection;
 use crate::storage::{Place, Wanted};
 
-use super::folded::{Selection, Start};
+use super::folded::{ROUNDS, Selection, Start, again_later};
 use super::handle::Handle;
 pub use super::judge::Condition;
 use super::typed::Writer;
@@ -256,16 +256,16 @@ impl Engine {
     }
 
     async fn live_entity(&self, handle: &Arc<Handle>, name: &EntityName) -> Result<Option<Entity>, Fault> {
-        let (seen, stored) = loop {
+        for _ in 0..ROUNDS {
             let seen = self.entity_at(handle, name.entity_type.as_str(), name.key.as_str()).await?;
             let Some((seen, place)) = seen.and_then(|seen| Some((seen, seen.place?))) else { return Ok(None) };
             let wanted = Wanted { position: seen.position, place: Place(place), length: seen.length };
             if let Some(stored) = self.fetch(handle, vec![wanted]).await? {
-                break (seen, stored);
+                let value = stored.first().and_then(value_of).ok_or_else(|| Fault::Storage("not a change".into()))?;
+                return Ok(Some(Entity { key: name.key.to_string(), offset: Offset::at(seen.position + 1), value }));
             }
-        };
-        let value = stored.first().and_then(value_of).ok_or_else(|| Fault::Storage("not a change".into()))?;
-        Ok(Some(Entity { key: name.key.to_string(), offset: Offset::at(seen.position + 1), value }))
+        }
+        Err(again_later())
     }
 
     fn one_value<'b>(&self, body: &'b [u8]) -> Result<&'b str, Fault> {

@@ -101,6 +101,14 @@ impl CollectionSchema {
 /// Most entities of one page: bounds what is remembered of each while their bytes are fetched.
 const ITEMS_MAX: usize = 65_536;
 
+/// Times that a reader begins again because something came in between, before it is told to come back: whatever happens
+/// under it, no request goes round for ever.
+pub(super) const ROUNDS: usize = 64;
+
+pub(super) fn again_later() -> Fault {
+    Fault::Busy { retry_after: Duration::from_secs(1) }
+}
+
 impl Start {
     /// Reads an offset that a folded reader gave. `start` is where the stream's positions begin.
     pub fn from_offset(offset: Offset, start: Position) -> Self {
@@ -134,7 +142,7 @@ impl Engine {
         selection: &Selection,
         pinned: Option<&Pin>,
     ) -> Result<FoldedPage, Fault> {
-        loop {
+        for _ in 0..ROUNDS {
             self.check_kept(stream, Offset { position: at.position, walk_mark: at.walk_mark.unwrap_or(0) })?;
             if let Some(page) = self.try_folded_page(handle, stream, at, selection, pinned).await? {
                 // What was read may have been let go since it was asked for.
@@ -147,6 +155,7 @@ impl Engine {
                 return Err(Fault::Contended);
             }
         }
+        Err(again_later())
     }
 
     /// As [`Engine::folded_page`]; `None` where a change that was to be told of is not kept any more.
@@ -162,6 +171,7 @@ impl Engine {
         let (mut found, mut bytes) = (Vec::new(), 0);
         let bytes_max = self.limits().page_bytes_max as u64;
         let items_max = selection.limit.unwrap_or(ITEMS_MAX).clamp(1, ITEMS_MAX);
+        let mut rounds = 0;
         let done = loop {
             self.ensure_fold(handle).await?;
             let walked = {
@@ -188,6 +198,10 @@ impl Engine {
             let Some((next, done)) = walked else {
                 // Staged to be deleted: once that is durable the stream is gone for readers too.
                 handle.quiet().await;
+                rounds += 1;
+                if rounds > ROUNDS {
+                    return Err(again_later());
+                }
                 continue;
             };
             at.position = next;
@@ -219,7 +233,7 @@ impl Engine {
 
     /// Holds the durable tail of now, for a read of several walks that must agree.
     pub async fn pin(&self, handle: &Arc<Handle>) -> Result<Option<Pin>, Fault> {
-        loop {
+        for _ in 0..ROUNDS {
             self.ensure_fold(handle).await?;
             {
                 let mut core = handle.lock();
@@ -232,6 +246,7 @@ impl Engine {
             }
             handle.quiet().await;
         }
+        Err(again_later())
     }
 
     /// Collections of a typed stream: name and entity type, by name.
@@ -311,7 +326,7 @@ impl Engine {
         entity_type: &str,
         key: &str,
     ) -> Result<Option<Seen>, Fault> {
-        loop {
+        for _ in 0..ROUNDS {
             self.ensure_fold(handle).await?;
             {
                 let core = handle.lock();
@@ -322,12 +337,13 @@ impl Engine {
             }
             handle.quiet().await;
         }
+        Err(again_later())
     }
 
     /// Reads the fold from the log if nobody has yet. Typed writers wait for it, so none is missed.
     pub(super) async fn ensure_fold(&self, handle: &Arc<Handle>) -> Result<(), Fault> {
         let deadline = tokio::time::Instant::now() + self.settings.fold_patience;
-        loop {
+        for _ in 0..ROUNDS {
             if has_fold(handle, self)? {
                 return Ok(());
             }
@@ -354,6 +370,7 @@ impl Engine {
                 core.set_fold(Some(fold));
             }
         }
+        Err(again_later())
     }
 
     /// A place among those who read newest changes from the log. Busy where none is free in time.
