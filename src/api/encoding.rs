@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::extract::Request;
+use axum::http::Request;
 use axum::http::{Extensions, HeaderMap, HeaderValue, Method, StatusCode, Version, header};
 use axum::response::Response;
 use http_body::{Frame, SizeHint};
@@ -51,7 +51,7 @@ pub struct Asked {
 }
 
 impl Asked {
-    pub fn by(request: &Request) -> Self {
+    pub fn by<B>(request: &Request<B>) -> Self {
         let asks = || names::lists(request.headers(), &header::ACCEPT_ENCODING, "gzip");
         Self {
             head: request.method() == Method::HEAD && asks(),

@@ -1,8 +1,10 @@
 //! Paths, queries and bodies, read once and strictly.
 
+use std::borrow::Cow;
+use std::fmt::Display;
 use std::time::Duration;
 
-use axum::body::{Body, Bytes};
+use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::Uri;
 use axum::http::request::Parts;
@@ -24,7 +26,7 @@ pub fn rest_of<'u>(uri: &'u Uri, prefix: &str) -> &'u str {
 /// A stream's name from its percent-encoded path. A `%2F` is refused: it would name another stream than it looks.
 pub fn stream_name(raw: &str) -> Result<StreamName, Problem> {
     let malformed = |reason: &str| Problem::new(ProblemType::MalformedName, reason.to_owned());
-    if raw.to_ascii_lowercase().contains("%2f") {
+    if raw.contains("%2F") || raw.contains("%2f") {
         return Err(malformed("a stream path holds no %2F; write / where a segment ends"));
     }
     let decoded = decode(raw)?;
@@ -35,21 +37,25 @@ pub fn stream_name(raw: &str) -> Result<StreamName, Problem> {
     StreamName::parse(&decoded).map_err(|fault| malformed(&fault.to_string()))
 }
 
-pub fn decode(raw: &str) -> Result<String, Problem> {
+pub fn decode(raw: &str) -> Result<Cow<'_, str>, Problem> {
     let decoded = percent_encoding::percent_decode_str(raw).decode_utf8();
-    decoded
-        .map(|text| text.into_owned())
-        .map_err(|_| Problem::new(ProblemType::MalformedName, "the path is not UTF-8 once percent-decoded"))
+    decoded.map_err(|_| Problem::new(ProblemType::MalformedName, "the path is not UTF-8 once percent-decoded"))
 }
 
 /// `/v1/stream/{path}`
 pub struct StreamPath(pub StreamName);
 
+impl StreamPath {
+    pub fn of(uri: &Uri) -> Result<Self, Problem> {
+        stream_name(rest_of(uri, "/v1/stream/")).map(Self)
+    }
+}
+
 impl FromRequestParts<Api> for StreamPath {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &Api) -> Result<Self, Problem> {
-        stream_name(rest_of(&parts.uri, "/v1/stream/")).map(Self)
+        Self::of(&parts.uri)
     }
 }
 
@@ -257,9 +263,17 @@ impl FromRequest<Api> for WholeBody {
     type Rejection = Problem;
 
     async fn from_request(request: Request, api: &Api) -> Result<Self, Problem> {
+        Self::collect(request.into_body(), api).await
+    }
+}
+
+impl WholeBody {
+    pub async fn collect<B>(mut body: B, api: &Api) -> Result<Self, Problem>
+    where
+        B: http_body::Body<Data = Bytes, Error: Display> + Unpin,
+    {
         let max = api.engine().map_or(0, |engine: &Engine| engine.limits().request_bytes_max);
         let too_large = || Problem::new(ProblemType::TooLarge, format!("the body has more than {max} bytes"));
-        let mut body: Body = request.into_body();
         if http_body::Body::size_hint(&body).lower() > max as u64 {
             return Err(too_large());
         }
@@ -292,12 +306,15 @@ impl FromRequest<Api> for WholeBody {
 
 /// The next part of a body of which `received` bytes have come since `began`. One that stalls gives its share and its
 /// place back: others wait for them.
-async fn next_frame(
-    body: &mut Body,
+async fn next_frame<B>(
+    body: &mut B,
     patience: Duration,
     began: Instant,
     received: usize,
-) -> Result<Option<Result<http_body::Frame<Bytes>, axum::Error>>, Problem> {
+) -> Result<Option<Result<http_body::Frame<Bytes>, B::Error>>, Problem>
+where
+    B: http_body::Body<Data = Bytes> + Unpin,
+{
     let whole = began + patience + Duration::from_secs((received / SLOWEST) as u64);
     tokio::time::timeout_at(whole.min(Instant::now() + patience), body.frame())
         .await

@@ -85,7 +85,7 @@ fn is_health(path: &str) -> bool {
     path == "/health" || path.starts_with("/health/")
 }
 
-pub(super) fn is_live(request: &Request) -> bool {
+pub(super) fn is_live<B>(request: &axum::http::Request<B>) -> bool {
     request.method() == Method::GET
         && request.uri().query().is_some_and(|query| query.split('&').any(|part| part.starts_with("live=")))
 }
@@ -98,7 +98,7 @@ async fn authorise(State(api): State<Api>, request: Request, next: Next) -> Resp
 }
 
 /// Why a request without the token is not answered.
-pub(super) fn refusal(api: &Api, request: &Request) -> Option<Problem> {
+pub(super) fn refusal<B>(api: &Api, request: &axum::http::Request<B>) -> Option<Problem> {
     let token = api.settings().token.as_deref()?;
     let path = request.uri().path();
     if is_health(path) || subscriptions::has_its_own_guard(request.method(), path) {

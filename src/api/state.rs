@@ -135,6 +135,13 @@ impl Api {
     pub fn engine(&self) -> Option<&Engine> {
         self.0.engine.get()
     }
+
+    /// The engine; refused until it has recovered.
+    pub fn recovered(&self) -> Result<&Engine, Problem> {
+        self.engine().ok_or_else(|| {
+            Problem::new(ProblemType::Recovering, "the log is being recovered").retry_after(Duration::from_secs(1))
+        })
+    }
 }
 
 impl FromRequestParts<Api> for Engine {
@@ -145,9 +152,7 @@ impl FromRequestParts<Api> for Engine {
         if wants_events(parts) {
             let _ = api.0.ready.subscribe().wait_for(|ready| *ready).await;
         }
-        api.engine().cloned().ok_or_else(|| {
-            Problem::new(ProblemType::Recovering, "the log is being recovered").retry_after(Duration::from_secs(1))
-        })
+        api.recovered().cloned()
     }
 }
 

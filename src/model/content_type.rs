@@ -1,7 +1,10 @@
 //! The media type of a stream, and what it means for message boundaries.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
+
+/// What nearly everybody sends; held once.
+const JSON: &str = "application/json";
 
 /// A stream's media type: kept as given, compared by type and subtype only, without case.
 #[derive(Clone, Debug)]
@@ -12,6 +15,9 @@ impl ContentType {
 
     /// `None` where the text is not `type/subtype[; parameters]` in visible ASCII.
     pub fn parse(text: &str) -> Option<Self> {
+        if text == JSON {
+            return Some(Self::json());
+        }
         let text = text.trim();
         let token = |t: &str| {
             !t.is_empty() && t.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$&-^_.+*'%`|~".contains(&b))
@@ -26,12 +32,13 @@ impl ContentType {
     }
 
     pub fn json() -> Self {
-        Self("application/json".into())
+        static SHARED: LazyLock<ContentType> = LazyLock::new(|| ContentType(JSON.into()));
+        SHARED.clone()
     }
 
     /// JSON streams keep message boundaries; positions count messages. Source: PROTOCOL.md §9.1.
     pub fn is_json(&self) -> bool {
-        essence(&self.0).eq_ignore_ascii_case("application/json")
+        *self.0 == *JSON || essence(&self.0).eq_ignore_ascii_case(JSON)
     }
 
     /// Whether SSE carries the bytes as text rather than base64. Source: PROTOCOL.md §5.8.
@@ -40,7 +47,7 @@ impl ContentType {
     }
 
     pub fn matches(&self, other: &Self) -> bool {
-        essence(&self.0).eq_ignore_ascii_case(essence(&other.0))
+        Arc::ptr_eq(&self.0, &other.0) || essence(&self.0).eq_ignore_ascii_case(essence(&other.0))
     }
 
     pub fn as_str(&self) -> &str {

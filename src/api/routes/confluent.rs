@@ -4,6 +4,7 @@
 //! that names no collections is kept as a bare one. Only JSON schemas are kept. Refusals are `{"error_code", "message"}`
 //! with that API's codes. Source: Confluent's API reference, and what its published clients send.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -66,7 +67,8 @@ async fn route(api: &Api, request: Request) -> Answer {
     let engine = Engine::from_request_parts(&mut parts, api).await?;
     let path = parts.uri.path();
     let path = path.strip_prefix(PREFIX).unwrap_or(path).trim_matches('/').to_owned();
-    let segments: Vec<String> = path.split('/').map(decode).collect::<Result<_, _>>()?;
+    let segments: Vec<String> =
+        path.split('/').map(|part| decode(part).map(Cow::into_owned)).collect::<Result<_, _>>()?;
     let query = Query::parse(parts.uri.query());
     let method = if parts.method == Method::HEAD { Method::GET } else { parts.method.clone() };
     let body = match method {

@@ -72,7 +72,7 @@ pub(super) fn mounted_at(api: &Api, url_path: &str) -> Result<Option<StreamName>
     let Some((prefix, raw)) = mount else { return Ok(None) };
     let first = raw.split('/').next().unwrap_or_default();
     // As the name will be read, so that no spelling of a reserved name gets past.
-    if RESERVED.contains(&extract::decode(first)?.as_str()) {
+    if RESERVED.contains(&&*extract::decode(first)?) {
         return Ok(None);
     }
     let path = extract::stream_name(raw)?;

@@ -61,7 +61,7 @@ impl Resource {
             Some(rest) => {
                 // Here a slash may be written either way: the path goes on to the end. Source: PROTOCOL.md §6.4.
                 let path = rest.strip_prefix("streams/").ok_or_else(nothing)?;
-                Self::Stream(id, decode(path)?)
+                Self::Stream(id, decode(path)?.into_owned())
             }
         })
     }

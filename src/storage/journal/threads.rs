@@ -5,16 +5,19 @@ use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 
 use super::Shared;
 use super::cluster::Choice;
-use super::queue::Phase;
+use super::queue::{Phase, Queue};
 
 /// How often a spare is tried again that could not be made.
 const RETRY: Duration = Duration::from_secs(1);
 /// How often the catalogue is tried again that could not be written, and segments are that could not be given back.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Times that a group waits for others that are about to join it.
+const YIELDS_MAX: usize = 4;
 
 const COMMITTER: &str = "committer";
 
@@ -47,6 +50,7 @@ fn commit(shared: &Shared) {
                 queue = shared.queue.lock();
             }
         }
+        let mut queue = gathered(queue, shared);
         let entries = std::mem::take(&mut queue.entries);
         let (phase, ended) = (queue.phase, queue.ended);
         drop(queue);
@@ -60,6 +64,22 @@ fn commit(shared: &Shared) {
             return;
         }
     }
+}
+
+/// Lets whoever is about to stage something do so first, where they wait for this processor: one barrier is theirs too.
+/// There is no timer in it: where processors are idle, this is over at once.
+fn gathered<'q>(queue: MutexGuard<'q, Queue>, shared: &'q Shared) -> MutexGuard<'q, Queue> {
+    let mut queue = queue;
+    for _ in 0..YIELDS_MAX {
+        let staged = queue.entries.len();
+        drop(queue);
+        std::thread::yield_now();
+        queue = shared.queue.lock();
+        if queue.entries.len() == staged {
+            break;
+        }
+    }
+    queue
 }
 
 fn prepare(shared: &Shared) {
