@@ -150,16 +150,17 @@ impl Finish {
 }
 
 async fn append(api: Api, request: Request<Incoming>) -> Response {
-    let answer = async {
-        let _place = api.place()?;
-        security::refusal(&api, &request).map_or(Ok(()), Err)?;
-        let engine = api.recovered()?.clone();
-        let (parts, body) = request.into_parts();
-        let path = StreamPath::of(&parts.uri)?;
-        let body = WholeBody::collect(body, &api).await?;
-        stream::append(engine, path, parts.headers, body).await
-    };
-    answer.await.unwrap_or_else(Problem::into_response)
+    appended(api, request).await.unwrap_or_else(Problem::into_response)
+}
+
+async fn appended(api: Api, request: Request<Incoming>) -> Result<Response, Problem> {
+    let _place = api.place()?;
+    security::refusal(&api, &request).map_or(Ok(()), Err)?;
+    let engine = api.recovered()?.clone();
+    let (parts, body) = request.into_parts();
+    let path = StreamPath::of(&parts.uri)?;
+    let body = WholeBody::collect(body, &api).await?;
+    stream::append(engine, path, parts.headers, body).await
 }
 
 async fn read(api: Api, request: Request) -> Response {

@@ -342,6 +342,14 @@ impl Engine {
 
     /// Reads the fold from the log if nobody has yet. Typed writers wait for it, so none is missed.
     pub(super) async fn ensure_fold(&self, handle: &Arc<Handle>) -> Result<(), Fault> {
+        match has_fold(handle, self)? {
+            true => Ok(()),
+            // Boxed, since it is seldom: every typed write would carry its room along.
+            false => Box::pin(self.load_fold(handle)).await,
+        }
+    }
+
+    async fn load_fold(&self, handle: &Arc<Handle>) -> Result<(), Fault> {
         let deadline = tokio::time::Instant::now() + self.settings.fold_patience;
         for _ in 0..ROUNDS {
             if has_fold(handle, self)? {

@@ -21,6 +21,15 @@ impl Engine {
     /// Looks at the durable stream, and ends it first if its lifetime is over; then it is gone, durably, for whoever
     /// asked. Refuses one that is kept only for its forks.
     pub(super) async fn expire_if_over(&self, handle: &Arc<Handle>) -> Result<Option<PublishedStream>, Fault> {
+        let stream = handle.stream();
+        // Boxed, since it is seldom: whoever asks would carry its room along.
+        match stream.as_ref().is_some_and(|stream| stream.creation.lifetime == Lifetime::Unlimited) {
+            true => Ok(stream),
+            false => Box::pin(self.expire_or_refuse(handle)).await,
+        }
+    }
+
+    async fn expire_or_refuse(&self, handle: &Arc<Handle>) -> Result<Option<PublishedStream>, Fault> {
         self.end_if_over(handle).await?;
         let stream = handle.stream();
         if stream.is_none() {

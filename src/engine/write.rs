@@ -287,7 +287,7 @@ impl Engine {
             return Err(Fault::EmptyBody);
         }
         if typed {
-            return self.append_typed(&handle, request).await;
+            return Box::pin(self.append_typed(&handle, request)).await;
         }
         let Some(stream) = stream else { return Err(Fault::NoStream(name.clone())) };
         let json = stream.creation.content_type.is_json();
