@@ -504,10 +504,6 @@ impl Recovery<'_> {
     /// Makes the end one that the journal can go on from.
     fn finish(mut self, tail: Tail) -> Result<Recovered, OpenError> {
         self.manifest.term += 1;
-        // By now, those whose end is still there have ended by it.
-        self.durable.forget_created_in(&self.manifest.freed, |id| {
-            self.clusters.iter().any(|cluster| cluster.group(id).is_some_and(|group| !group.ended))
-        });
         let found = End {
             file: tail.live.file,
             proven: tail.proven,
@@ -524,6 +520,11 @@ impl Recovery<'_> {
             true => self.go_on_in_place(tail)?,
             false => self.move_on(tail, &mut spares)?,
         };
+        // By now, those whose end is still there have ended by it, in flight or not: only an end knows what its stream
+        // was called, and so which positions the name has given out.
+        self.durable.forget_created_in(&self.manifest.freed, |id| {
+            self.clusters.iter().any(|cluster| cluster.group(id).is_some_and(|group| !group.ended))
+        });
         self.manifest.live = self.live.clone();
         self.manifest.ready = spares.iter().map(|s| Ready { file: s.number, life: s.life, size: s.size }).collect();
         die::at(Point::RecoveredBeforeManifest);
