@@ -48,16 +48,38 @@ impl Engine {
         {
             return Err(Fault::TypedContentType { received: given.to_string() });
         }
-        let messages = match request.body.is_empty() {
-            true => Vec::new(),
-            false => json::messages(&request.body, self.limits().batch_messages_max)?,
-        };
-        if messages.is_empty() && !request.body.is_empty() {
+        let AppendRequest { producer, stream_seq, closes, body, .. } = request;
+        let writer = Writer { producer, stream_seq, closes, ..Writer::default() };
+        match body.is_empty() {
+            true => self.write_typed(handle, &[], writer, None).await,
+            false => self.write_body(handle, &body, writer).await,
+        }
+    }
+
+    /// Checks and commits a body of one change or more.
+    pub(super) async fn write_body(
+        &self,
+        handle: &Arc<Handle>,
+        body: &[u8],
+        writer: Writer,
+    ) -> Result<Appended, Fault> {
+        if let Some((batch, birth)) = self.plain_batch(handle, body)
+            && let Some(appended) = self.commit_typed(handle, batch, writer.clone(), Some(birth)).await?
+        {
+            return Ok(appended);
+        }
+        let messages = json::messages(body, self.limits().batch_messages_max)?;
+        if messages.is_empty() {
             return Err(json::JsonFault::EmptyArray.into());
         }
-        let AppendRequest { producer, stream_seq, closes, .. } = request;
-        let writer = Writer { producer, stream_seq, closes, ..Writer::default() };
         self.write_typed(handle, &messages, writer, None).await
+    }
+
+    /// A body of nothing but plain changes, checked, and how the stream comes to be with it.
+    pub(super) fn plain_batch(&self, handle: &Handle, body: &[u8]) -> Option<(Batch, Birth)> {
+        let schema = self.schema_of(handle).ok()?;
+        let batch = self.prepare_plain(handle, &schema, body)?;
+        Some((batch, Birth { lifetime: Lifetime::Unlimited, schema, only: false, fork: None }))
     }
 
     /// Checks and commits; again where the stream moved to another schema version in between.
