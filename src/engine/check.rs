@@ -49,6 +49,7 @@ pub(super) struct Name {
 }
 
 impl Names {
+    #[inline]
     pub fn add(&mut self, entity_type: &EntityType, key: &str) -> Name {
         // Few, and mostly the one before.
         let known = self.types.iter().rposition(|known| known == entity_type);
@@ -62,6 +63,7 @@ impl Names {
     }
 
     /// Type and key.
+    #[inline]
     pub fn of(&self, name: Name) -> (&str, &str) {
         (self.types[name.entity_type].as_str(), &self.keys[name.key..name.key + name.key_length])
     }
@@ -113,7 +115,7 @@ impl Engine {
                 return None;
             }
             let start = stored.len();
-            change.store(&stamp, &mut stored);
+            reader.store(&change, &stamp, &mut stored);
             let span = start..stored.len();
             stored.push(b',');
             txid = txid.or_else(|| change.txid.map(Arc::from));

@@ -73,6 +73,7 @@ impl Entities {
         TypeId(id)
     }
 
+    #[inline]
     pub fn find(&self, kind: TypeId, key: &str) -> Option<EntityId> {
         let same = |&id: &u32| {
             let entity = self.entities.get(id);
@@ -95,6 +96,7 @@ impl Entities {
         EntityId(id)
     }
 
+    #[inline]
     fn hash(&self, kind: TypeId, key: &str) -> u64 {
         self.hasher.hash_one((kind.0, key))
     }
@@ -107,10 +109,12 @@ impl Entities {
         &self.collections[self.entities.get(entity.0).kind.0 as usize].name
     }
 
+    #[inline]
     pub fn newest(&self, entity: EntityId) -> u32 {
         self.entities.get(entity.0).newest
     }
 
+    #[inline]
     pub fn set_newest(&mut self, entity: EntityId, slot: u32) {
         self.entities.get_mut(entity.0).newest = slot;
     }
@@ -176,6 +180,7 @@ impl Keys {
         (index as u32, start as u32)
     }
 
+    #[inline]
     fn get(&self, entity: &Entity) -> &str {
         let start = entity.start as usize;
         &self.chunks[entity.chunk as usize][start..start + entity.length as usize]

@@ -10,7 +10,7 @@ use crate::model::{EntityKey, EntityType, Limits, Operation, Timestamp, is_rfc_3
 use crate::registry::plan::{Facts, Room};
 use crate::registry::{Compiled, CompiledCollection};
 
-/// Reads changes under one schema version.
+/// Reads changes under one schema version, one after another.
 #[derive(Debug)]
 pub struct PlainReader<'a, 'c> {
     compiled: &'c Compiled,
@@ -20,6 +20,9 @@ pub struct PlainReader<'a, 'c> {
     last: Option<(&'a str, &'c CompiledCollection)>,
     room: Room<'a>,
     names: Vec<&'a str>,
+    /// Of the change that was read last: what it is stored from.
+    members: Vec<Member<'a>>,
+    headers: Vec<Member<'a>>,
 }
 
 /// A change, borrowed from the body it came in.
@@ -32,36 +35,22 @@ pub struct PlainChange<'a, 'c> {
     pub version: Option<i128>,
     pub txid: Option<&'a str>,
     source: &'a str,
-    members: Members<'a>,
-    headers: Headers<'a>,
+    /// Whether it says when it was made.
+    stamped: bool,
+    /// Whether a time can be added to it as it is written: nothing but members in it, the headers last.
+    open_ended: bool,
     strip_value: bool,
 }
+
+/// A member: the name with its quotes, and the value, as they are written.
+type Member<'a> = (&'a str, &'a str);
 
 /// Most members of a change, and of its headers; those with more are left to the parser.
 const MEMBERS_MAX: usize = 8;
 
-/// Members in order: the name with its quotes, and the value, as they are written.
-#[derive(Clone, Copy, Debug, Default)]
-struct Members<'a> {
-    list: [(&'a str, &'a str); MEMBERS_MAX],
-    count: usize,
-}
-
-impl<'a> Members<'a> {
-    fn push(&mut self, name: &'a str, value: &'a str) -> Option<()> {
-        *self.list.get_mut(self.count)? = (name, value);
-        self.count += 1;
-        Some(())
-    }
-
-    /// Bytes of an object of them with nothing else in it.
-    fn tight_length(&self) -> usize {
-        self.iter().map(|(name, value)| name.len() + value.len() + 2).sum::<usize>() + 1
-    }
-
-    fn iter(&self) -> impl Iterator<Item = (&'a str, &'a str)> {
-        self.list[..self.count].iter().copied()
-    }
+/// Bytes of an object of these members with nothing else in it.
+fn tight_length(members: &[Member<'_>]) -> usize {
+    members.iter().map(|(name, value)| name.len() + value.len() + 2).sum::<usize>() + 1
 }
 
 /// What is added to stored changes, written once for a batch.
@@ -83,6 +72,8 @@ impl<'a, 'c> PlainReader<'a, 'c> {
             last: None,
             room: Default::default(),
             names: Vec::new(),
+            members: Vec::with_capacity(MEMBERS_MAX),
+            headers: Vec::with_capacity(MEMBERS_MAX),
         }
     }
 
@@ -91,7 +82,8 @@ impl<'a, 'c> PlainReader<'a, 'c> {
         scan.peek()?;
         let start = scan.at();
         self.names.clear();
-        let (mut members, mut headers) = (Members::default(), None);
+        self.members.clear();
+        let mut headers = None;
         let (mut collection, mut key, mut value, mut facts) = (None, None, None, None);
         scan.eat(b'{')?;
         loop {
@@ -116,20 +108,23 @@ impl<'a, 'c> PlainReader<'a, 'c> {
                     }
                     value = Some(scan.since(from));
                 }
-                "headers" if headers.is_none() => headers = Some(read_headers(scan, &mut self.names)?),
+                "headers" if headers.is_none() => headers = Some(self.headers(scan)?),
                 "type" | "key" | "value" | "headers" => return None,
                 other => {
                     self.names.push(other);
                     scan.skip(DEPTH_MAX, Strictness::Loose, &mut self.names)?;
                 }
             }
-            members.push(quoted, scan.since(from))?;
+            self.members.push((quoted, scan.since(from)));
+            if self.members.len() > MEMBERS_MAX {
+                return None;
+            }
             if !scan.goes_on(b'}')? {
                 break;
             }
         }
         distinct(&mut self.names)?;
-        let (collection, key, headers): (_, _, Headers<'a>) = (collection?, key?, headers?);
+        let (collection, key, headers) = (collection?, key?, headers?);
         let operation = headers.operation?;
         let mut version = None;
         match (operation, value) {
@@ -149,15 +144,17 @@ impl<'a, 'c> PlainReader<'a, 'c> {
                 };
             }
         }
+        let source = scan.since(start);
+        let headers_last = self.members.last().is_some_and(|(name, _)| *name == HEADERS);
         Some(PlainChange {
             collection,
             key,
             operation,
             version,
             txid: headers.txid,
-            source: scan.since(start),
-            members,
-            headers,
+            source,
+            stamped: headers.stamped,
+            open_ended: headers_last && headers.is_tight && tight_length(&self.members) == source.len(),
             strip_value: operation == Operation::Delete && value.is_some(),
         })
     }
@@ -176,33 +173,62 @@ impl<'a, 'c> PlainReader<'a, 'c> {
     fn value(&mut self, collection: &CompiledCollection, scan: &mut Scan<'a>) -> Option<Facts<'a>> {
         collection.plan()?.read(scan, self.depth_max, &mut self.room)
     }
-}
 
-impl PlainChange<'_, '_> {
-    /// Appends the stored form to `out`.
-    pub fn store(&self, stamp: &Stamp, out: &mut Vec<u8>) {
-        if self.headers.stamped && !self.strip_value {
-            out.extend_from_slice(self.source.as_bytes());
+    fn headers(&mut self, scan: &mut Scan<'a>) -> Option<Headers<'a>> {
+        scan.peek()?;
+        let (start, before) = (scan.at(), self.names.len());
+        let mut headers = Headers::default();
+        self.headers.clear();
+        scan.eat(b'{')?;
+        loop {
+            let (name, quoted) = name(scan)?;
+            scan.peek()?;
+            let from = scan.at();
+            match name {
+                "operation" => headers.operation = Some(Operation::parse(scan.string()?.plain()?)?),
+                "txid" => headers.txid = Some(scan.string()?.plain().filter(|txid| !txid.is_empty())?),
+                "timestamp" => headers.stamped = is_rfc_3339(scan.string()?.plain()?).then_some(true)?,
+                "control" => return None,
+                _ => scan.skip(DEPTH_MAX, Strictness::Loose, &mut self.names)?,
+            }
+            self.names.push(name);
+            self.headers.push((quoted, scan.since(from)));
+            if self.headers.len() > MEMBERS_MAX {
+                return None;
+            }
+            if !scan.goes_on(b'}')? {
+                break;
+            }
+        }
+        distinct(&mut self.names[before..])?;
+        self.names.truncate(before);
+        headers.is_tight = tight_length(&self.headers) == scan.at() - start;
+        Some(headers)
+    }
+
+    /// Appends the stored form of the change that was read last to `out`.
+    pub fn store(&self, change: &PlainChange<'_, '_>, stamp: &Stamp, out: &mut Vec<u8>) {
+        let source = change.source.as_bytes();
+        if change.stamped && !change.strip_value {
+            out.extend_from_slice(source);
             return;
         }
-        let end = if self.headers.stamped { "}}" } else { &stamp.0 };
-        let headers_last = self.members.iter().last().is_some_and(|(name, _)| name == HEADERS);
-        let tight = self.members.tight_length() == self.source.len();
-        if headers_last && tight && !self.strip_value && self.headers.is_tight {
-            out.extend_from_slice(&self.source.as_bytes()[..self.source.len() - 2]);
+        let end = if change.stamped { "}}" } else { &stamp.0 };
+        if change.open_ended && !change.strip_value {
+            out.extend_from_slice(&source[..source.len() - 2]);
             out.extend_from_slice(end.as_bytes());
             return;
         }
         out.push(b'{');
-        for (name, value) in self.members.iter() {
-            if name != HEADERS && !(self.strip_value && name == "\"value\"") {
+        for (name, value) in &self.members {
+            if *name != HEADERS && !(change.strip_value && *name == "\"value\"") {
                 write_member(out, name, value);
                 out.push(b',');
             }
         }
         out.extend_from_slice(HEADERS.as_bytes());
         out.extend_from_slice(b":{");
-        for (nth, (name, value)) in self.headers.members.iter().enumerate() {
+        for (nth, (name, value)) in self.headers.iter().enumerate() {
             if nth > 0 {
                 out.push(b',');
             }
@@ -226,37 +252,8 @@ struct Headers<'a> {
     operation: Option<Operation>,
     txid: Option<&'a str>,
     stamped: bool,
-    members: Members<'a>,
     /// Whether nothing but its members, colons and commas stands in it.
     is_tight: bool,
-}
-
-fn read_headers<'a>(scan: &mut Scan<'a>, names: &mut Vec<&'a str>) -> Option<Headers<'a>> {
-    scan.peek()?;
-    let (start, before) = (scan.at(), names.len());
-    let mut headers = Headers::default();
-    scan.eat(b'{')?;
-    loop {
-        let (name, quoted) = name(scan)?;
-        scan.peek()?;
-        let from = scan.at();
-        match name {
-            "operation" => headers.operation = Some(Operation::parse(scan.string()?.plain()?)?),
-            "txid" => headers.txid = Some(scan.string()?.plain().filter(|txid| !txid.is_empty())?),
-            "timestamp" => headers.stamped = is_rfc_3339(scan.string()?.plain()?).then_some(true)?,
-            "control" => return None,
-            _ => scan.skip(DEPTH_MAX, Strictness::Loose, names)?,
-        }
-        names.push(name);
-        headers.members.push(quoted, scan.since(from))?;
-        if !scan.goes_on(b'}')? {
-            break;
-        }
-    }
-    distinct(&mut names[before..])?;
-    names.truncate(before);
-    headers.is_tight = headers.members.tight_length() == scan.at() - start;
-    Some(headers)
 }
 
 /// A name, and how it is written; the colon behind it is taken as well.
@@ -326,7 +323,7 @@ mod tests {
         assert_eq!(change.txid.as_deref(), plain.txid, "{message}");
         let (mut expected, mut stored) = (Vec::new(), Vec::new());
         change.store(Enrichment { now, trace: false }, &mut expected);
-        plain.store(&Stamp::new(now), &mut stored);
+        reader.store(&plain, &Stamp::new(now), &mut stored);
         assert_eq!(String::from_utf8(stored).unwrap(), String::from_utf8(expected).unwrap(), "{message}");
         let Some(text) = change.value else { return plain.version.is_none() };
         assert!(text.len() <= limits.value_bytes_max, "{message}");
