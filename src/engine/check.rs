@@ -49,6 +49,10 @@ pub(super) struct Name {
 }
 
 impl Names {
+    fn with_room(names: usize) -> Self {
+        Self { types: Vec::with_capacity(1), keys: String::with_capacity(names * 20) }
+    }
+
     #[inline]
     pub fn add(&mut self, entity_type: &EntityType, key: &str) -> Name {
         // Few, and mostly the one before.
@@ -69,6 +73,8 @@ impl Names {
     }
 }
 
+/// Bytes of a small change: a body is taken to hold one for each.
+const SMALL: usize = 160;
 /// Faults kept with a change that is set aside.
 const FAULTS_KEPT: usize = 8;
 
@@ -97,8 +103,12 @@ impl Engine {
     /// Checks a body of which every change is plain and belongs to its collection: read once, from its bytes to its stored
     /// form. `None` where that cannot be said of all of it, whatever the reason; then [`Engine::prepare`] decides, and
     /// words what is wrong.
-    pub(super) fn prepare_plain(&self, handle: &Handle, schema: &SchemaRef, body: &[u8]) -> Option<Batch> {
-        let binding = self.binding(handle);
+    pub(super) fn prepare_plain(
+        &self,
+        schema: &SchemaRef,
+        binding: Option<Arc<Binding>>,
+        body: &[u8],
+    ) -> Option<Batch> {
         if binding.as_deref().is_some_and(|b| b.egress == Egress::SseV1) {
             return None;
         }
@@ -109,7 +119,8 @@ impl Engine {
         let messages_max = self.limits().batch_messages_max;
         // Room for a time in each of what are mostly messages of a few hundred bytes.
         let mut stored = Vec::with_capacity(body.len() + body.len() / 4 + 64);
-        let (mut changes, mut names, mut txid) = (Vec::new(), Names::default(), None);
+        let about = (body.len() / SMALL).min(messages_max) + 1;
+        let (mut changes, mut names, mut txid) = (Vec::with_capacity(about), Names::with_room(about), None);
         while let Some(change) = elements.next(|scan| reader.read(scan))? {
             if changes.len() == messages_max {
                 return None;

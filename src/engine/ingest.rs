@@ -35,8 +35,8 @@ impl Ingest {
     /// a refusal is known at once or, where it rests on what is not durable yet, from the acknowledgement.
     pub async fn line(&self, line: &[u8], producer: Option<Producer>) -> Result<Acknowledgement, Fault> {
         let writer = Writer { producer, ..Writer::default() };
-        if let Some((batch, birth)) = self.engine.plain_batch(&self.handle, line)
-            && let Some(decided) = self.engine.decide_typed(&self.handle, batch, writer.clone(), Some(birth)).await?
+        if let Some(plain) = self.engine.plain_batch(&self.handle, line)
+            && let Some(decided) = self.engine.decide_plain(&self.handle, plain, writer.clone()).await?
         {
             return Ok(self.acknowledgement(decided));
         }

@@ -273,10 +273,9 @@ impl Engine {
                 handle.stream()
             }
         };
-        let binding = self.binding(&handle);
         let typed = match &stream {
             Some(stream) => stream.schema.is_some(),
-            None if binding.is_some() => true,
+            None if self.binding(&handle).is_some() => true,
             None => return Err(self.no_stream(handle)),
         };
         if request.body.is_empty() && !request.closes {
