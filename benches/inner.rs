@@ -8,9 +8,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use keyfold::fold::{ChangeFacts, Fold, Placing};
-use keyfold::model::{Offset, StreamId, Timestamp};
+use keyfold::model::{Limits, Offset, StreamId, Timestamp};
 use keyfold::protocol::change::{Change, Enrichment, StoredChange};
-use keyfold::protocol::json::{self, Duplicates};
+use keyfold::protocol::json::{self, Duplicates, Elements};
+use keyfold::protocol::plain::{PlainReader, Stamp};
 use keyfold::protocol::sse;
 use keyfold::registry::{Document, DocumentLimits};
 use keyfold::storage::codec::{Encoded, Header, Placement};
@@ -74,6 +75,26 @@ fn validation(c: &mut Criterion) {
     });
     group.bench_function("check", |b| b.iter(|| collection.check(black_box(&parsed), 8).len()));
     group.bench_function("key", |b| b.iter(|| collection.key_of(black_box(&parsed)).unwrap().len()));
+    group.finish();
+
+    // All of it at once, as nearly every change is written: envelope, value, key and stored form.
+    let batch = format!("[{}]", (0..100).map(change).collect::<Vec<_>>().join(","));
+    let mut group = c.benchmark_group("batch of 100");
+    group.throughput(Throughput::Elements(100));
+    let (mut out, limits) = (Vec::with_capacity(batch.len() * 2), Limits::default());
+    let stamp = Stamp::new(Timestamp::from_millis(1_700_000_000_000));
+    group.bench_function("read in one pass", |b| {
+        b.iter(|| {
+            out.clear();
+            let mut reader = PlainReader::new(document.compiled(), &limits);
+            let mut elements = Elements::of(black_box(&batch));
+            while let Some(change) = elements.next(|scan| reader.read(scan)).expect("it is plain") {
+                reader.store(&change, &stamp, &mut out);
+            }
+            out.len()
+        });
+    });
+    group.bench_function("split", |b| b.iter(|| json::messages(black_box(batch.as_bytes()), 100).unwrap().len()));
     group.finish();
 }
 

@@ -5,6 +5,7 @@
 //! those before it, and a connection that does not read for too long is closed.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::time::Duration;
 
 use axum::body::{Body, BodyDataStream, Bytes};
@@ -28,6 +29,8 @@ use super::state::Api;
 const IN_FLIGHT_MAX: usize = 4_096;
 /// Lines up to this long are not counted against what bodies may hold.
 const SHORT_LINE: usize = 64 << 10;
+/// Room for lines that is kept from one to the next.
+const BUFFER_KEPT: usize = 256 << 10;
 /// Acknowledgements waiting to be read, in bytes.
 const UNREAD_BYTES_MAX: usize = 4 << 20;
 
@@ -111,6 +114,7 @@ pub async fn respond(
         lines: Lines {
             body: body.into_data_stream(),
             buffer: Vec::new(),
+            taken: 0,
             scanned: 0,
             line_max,
             ended: false,
@@ -156,7 +160,8 @@ enum Event {
     Readable(mpsc::OwnedPermit<Bytes>),
     /// The connection is gone, or has not read for too long.
     Unread,
-    Line(Result<Option<Vec<u8>>, Problem>),
+    /// Where it lies in what was received.
+    Line(Result<Option<Range<usize>>, Problem>),
 }
 
 impl Session {
@@ -210,7 +215,10 @@ impl Session {
                 Event::Unread | Event::Line(Ok(None)) => return None,
                 Event::Line(Err(problem)) => return Some((self.numbering.next, problem)),
                 Event::Line(Ok(Some(line))) => {
-                    if let Err(refused) = self.write_line(&line).await {
+                    let received = std::mem::take(&mut self.lines.buffer);
+                    let written = self.write_line(&received[line]).await;
+                    self.lines.buffer = received;
+                    if let Err(refused) = written {
                         return Some(refused);
                     }
                 }
@@ -299,8 +307,11 @@ fn numbered(
 /// A body's lines, none longer than a request may be.
 struct Lines {
     body: BodyDataStream,
+    /// What was received and not given up yet.
     buffer: Vec<u8>,
-    /// How much of the buffer holds no line break.
+    /// How much of it was given out as lines.
+    taken: usize,
+    /// Up to where behind that there is no line break.
     scanned: usize,
     line_max: usize,
     ended: bool,
@@ -310,31 +321,36 @@ struct Lines {
 }
 
 impl Lines {
-    /// Cancel-safe: what was received stays in the buffer.
-    async fn next(&mut self) -> Result<Option<Vec<u8>>, Problem> {
+    /// Where in the buffer the next line lies, for as long as no other is asked for. Cancel-safe: what was received stays
+    /// in the buffer.
+    async fn next(&mut self) -> Result<Option<Range<usize>>, Problem> {
         loop {
-            if let Some(end) = self.buffer[self.scanned..].iter().position(|b| *b == b'\n') {
-                let rest = self.buffer.split_off(self.scanned + end + 1);
-                let mut line = std::mem::replace(&mut self.buffer, rest);
-                self.scanned = 0;
-                if self.buffer.len() <= SHORT_LINE {
+            if let Some(length) = line_break(&self.buffer[self.scanned..]) {
+                let line = self.taken..self.scanned + length;
+                (self.taken, self.scanned) = (line.end + 1, line.end + 1);
+                if self.buffer.len() - self.taken <= SHORT_LINE {
                     self.held = Share::default();
                 }
-                line.pop();
                 return Ok(Some(line));
             }
             self.scanned = self.buffer.len();
-            if self.scanned > self.line_max {
+            if self.scanned - self.taken > self.line_max {
                 let detail = format!("a line has more than {} bytes", self.line_max);
                 return Err(Problem::new(ProblemType::TooLarge, detail));
             }
             if self.ended {
-                self.scanned = 0;
-                let last = std::mem::take(&mut self.buffer);
+                let last = self.taken..self.buffer.len();
+                self.taken = self.buffer.len();
                 return Ok((!last.is_empty()).then_some(last));
             }
             match self.body.next().await {
                 Some(Ok(bytes)) => {
+                    // What is left is less than a line.
+                    self.buffer.drain(..self.taken);
+                    (self.scanned, self.taken) = (self.scanned - self.taken, 0);
+                    if self.buffer.is_empty() {
+                        self.buffer.shrink_to(BUFFER_KEPT);
+                    }
                     self.buffer.extend_from_slice(&bytes);
                     if self.buffer.len() > SHORT_LINE {
                         self.room.grow(&mut self.held, self.buffer.len())?;
@@ -343,10 +359,34 @@ impl Lines {
                 // Cut off: the unfinished line was not meant to be written.
                 Some(Err(_)) => {
                     self.buffer.clear();
-                    (self.scanned, self.ended) = (0, true);
+                    (self.taken, self.scanned, self.ended) = (0, 0, true);
                 }
                 None => self.ended = true,
             }
+        }
+    }
+}
+
+/// Where the first line ends.
+fn line_break(bytes: &[u8]) -> Option<usize> {
+    /// Looked through without a branch for each, so that the processor takes many at a time.
+    const BLOCK: usize = 64;
+    let holds = |block: &[u8]| block.iter().fold(false, |found, byte| found | (*byte == b'\n'));
+    let before = bytes.chunks_exact(BLOCK).take_while(|block| !holds(block)).count() * BLOCK;
+    bytes[before..].iter().position(|byte| *byte == b'\n').map(|at| before + at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::line_break;
+
+    #[test]
+    fn a_line_ends_at_the_first_break() {
+        for length in [0, 1, 63, 64, 65, 200] {
+            let mut bytes = vec![b'x'; length];
+            assert_eq!(line_break(&bytes), None);
+            bytes.extend_from_slice(b"\nxxx\n");
+            assert_eq!(line_break(&bytes), Some(length));
         }
     }
 }

@@ -8,9 +8,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::model::{EntityKey, EntityType, Operation};
+use crate::model::{EntityType, Operation};
 use crate::protocol::change::{CONTROL, Change, Enrichment, MALFORMED};
-use crate::protocol::json::{self, Duplicates};
+use crate::protocol::json::{self, Duplicates, Elements};
+use crate::protocol::plain::{PlainReader, Stamp};
 use crate::registry::{Binding, Compiled, CompiledCollection, Egress, Validation, VersionState};
 use crate::stream::SchemaRef;
 
@@ -22,8 +23,8 @@ use super::{ChangeFault, Counters, Engine, Fault};
 /// One checked change of a batch.
 pub(super) struct Prepared {
     pub index: usize,
-    pub entity_type: EntityType,
-    pub key: EntityKey,
+    /// Its entity in [`Batch::names`].
+    pub name: Name,
     pub operation: Operation,
     pub version: Option<i128>,
     pub strict: bool,
@@ -32,6 +33,48 @@ pub(super) struct Prepared {
     pub span: Range<usize>,
 }
 
+/// The entities that a batch names, in one piece of memory.
+#[derive(Default)]
+pub(super) struct Names {
+    types: Vec<EntityType>,
+    keys: String,
+}
+
+/// One of [`Names`].
+#[derive(Clone, Copy)]
+pub(super) struct Name {
+    entity_type: usize,
+    key: usize,
+    key_length: usize,
+}
+
+impl Names {
+    fn with_room(names: usize) -> Self {
+        Self { types: Vec::with_capacity(1), keys: String::with_capacity(names * 20) }
+    }
+
+    #[inline]
+    pub fn add(&mut self, entity_type: &EntityType, key: &str) -> Name {
+        // Few, and mostly the one before.
+        let known = self.types.iter().rposition(|known| known == entity_type);
+        let entity_type = known.unwrap_or_else(|| {
+            self.types.push(entity_type.clone());
+            self.types.len() - 1
+        });
+        let name = Name { entity_type, key: self.keys.len(), key_length: key.len() };
+        self.keys.push_str(key);
+        name
+    }
+
+    /// Type and key.
+    #[inline]
+    pub fn of(&self, name: Name) -> (&str, &str) {
+        (self.types[name.entity_type].as_str(), &self.keys[name.key..name.key + name.key_length])
+    }
+}
+
+/// Bytes of a small change: a body is taken to hold one for each.
+const SMALL: usize = 160;
 /// Faults kept with a change that is set aside.
 const FAULTS_KEPT: usize = 8;
 
@@ -45,6 +88,7 @@ pub(super) struct SetAside {
 pub(super) struct Batch {
     pub schema: SchemaRef,
     pub changes: Vec<Prepared>,
+    pub names: Names,
     /// Stored forms, each followed by a comma: the payload, unless a change is dropped.
     pub stored: Bytes,
     pub set_aside: Vec<SetAside>,
@@ -54,7 +98,55 @@ pub(super) struct Batch {
     pub binding: Option<Arc<Binding>>,
     pub txid: Option<Arc<str>>,
 }
+
 impl Engine {
+    /// Checks a body of which every change is plain and belongs to its collection: read once, from its bytes to its stored
+    /// form. `None` where that cannot be said of all of it, whatever the reason; then [`Engine::prepare`] decides, and
+    /// words what is wrong.
+    pub(super) fn prepare_plain(
+        &self,
+        schema: &SchemaRef,
+        binding: Option<Arc<Binding>>,
+        body: &[u8],
+    ) -> Option<Batch> {
+        if binding.as_deref().is_some_and(|b| b.egress == Egress::SseV1) {
+            return None;
+        }
+        let compiled = self.writable(schema).ok()?;
+        let text = std::str::from_utf8(body).ok()?;
+        let (mut reader, mut elements) = (PlainReader::new(&compiled, self.limits()), Elements::of(text));
+        let stamp = Stamp::new(self.now());
+        let messages_max = self.limits().batch_messages_max;
+        // Room for a time in each of what are mostly messages of a few hundred bytes.
+        let mut stored = Vec::with_capacity(body.len() + body.len() / 4 + 64);
+        let about = (body.len() / SMALL).min(messages_max) + 1;
+        let (mut changes, mut names, mut txid) = (Vec::with_capacity(about), Names::with_room(about), None);
+        while let Some(change) = elements.next(|scan| reader.read(scan))? {
+            if changes.len() == messages_max {
+                return None;
+            }
+            let start = stored.len();
+            reader.store(&change, &stamp, &mut stored);
+            let span = start..stored.len();
+            stored.push(b',');
+            txid = txid.or_else(|| change.txid.map(Arc::from));
+            changes.push(Prepared {
+                index: changes.len(),
+                name: names.add(&change.collection.entity_type, change.key),
+                operation: change.operation,
+                version: change.version,
+                strict: change.collection.strict,
+                condition: None,
+                span,
+            });
+        }
+        if changes.is_empty() {
+            return None;
+        }
+        let (schema, received, stored) = (schema.clone(), changes.len(), stored.into());
+        Some(Batch { schema, changes, names, stored, set_aside: Vec::new(), received, binding, txid })
+    }
+
     /// Checks messages against a schema version; refuses the batch, or sets aside what the binding says.
     pub(super) fn prepare(&self, handle: &Handle, schema: &SchemaRef, messages: &[&str]) -> Result<Batch, Fault> {
         let binding = self.binding(handle);
@@ -65,7 +157,7 @@ impl Engine {
         let enrichment = Enrichment { now: self.now(), trace };
         let mut stored = Vec::with_capacity(messages.iter().map(|m| m.len() + 64).sum());
         let (mut changes, mut set_aside, mut faults) = (Vec::with_capacity(messages.len()), Vec::new(), Vec::new());
-        let (mut txid, mut more, mut aside_bytes) = (None, 0, 0);
+        let (mut txid, mut more, mut aside_bytes, mut names) = (None, 0, 0, Names::default());
         for (index, message) in messages.iter().enumerate() {
             match checker.check(index, message) {
                 Ok((change, collection, version)) => {
@@ -76,8 +168,7 @@ impl Engine {
                     txid = txid.or(change.txid.as_deref().map(Arc::from));
                     changes.push(Prepared {
                         index,
-                        entity_type: change.entity_type,
-                        key: change.key,
+                        name: names.add(&change.entity_type, change.key.as_str()),
                         operation: change.operation,
                         version,
                         strict: collection.strict,
@@ -112,7 +203,16 @@ impl Engine {
             return Err(Fault::Invalid { faults, more });
         }
         let received = messages.len();
-        Ok(Batch { schema: schema.clone(), changes, stored: stored.into(), set_aside, received, binding, txid })
+        Ok(Batch {
+            schema: schema.clone(),
+            changes,
+            names,
+            stored: stored.into(),
+            set_aside,
+            received,
+            binding,
+            txid,
+        })
     }
 
     /// What a write is checked against.

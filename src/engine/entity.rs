@@ -162,11 +162,7 @@ impl Engine {
         producer: Option<Producer>,
     ) -> Result<Appended, Fault> {
         let (handle, _) = self.peek(name).await?;
-        let messages = json::messages(body, self.limits().batch_messages_max)?;
-        if messages.is_empty() {
-            return Err(JsonFault::EmptyArray.into());
-        }
-        self.write_typed(&handle, &messages, Writer { producer, ..Writer::default() }, None).await
+        self.write_body(&handle, body, Writer { producer, ..Writer::default() }).await
     }
 
     /// Up to `limit` live entities of a collection, from `cursor` on.

@@ -501,10 +501,6 @@ fn fold_run(fold: &mut Fold, run: &Run, shift: u64, versions: &VersionFields) {
         let bytes = run.payload.get(at..at + length as usize).unwrap_or_default();
         let change = std::str::from_utf8(bytes).ok().and_then(StoredChange::parse);
         if let Some(change) = change {
-            // A deletion keeps the version it deletes, as when it was written.
-            let version = versions
-                .of(&change)
-                .or_else(|| fold.latest(&change.entity_type, &change.key).and_then(|latest| latest.version));
             fold.apply(ChangeFacts {
                 position: run.first + nth as u64 + shift,
                 batch: run.record.start + shift,
@@ -513,7 +509,7 @@ fn fold_run(fold: &mut Fold, run: &Run, shift: u64, versions: &VersionFields) {
                 deletes: change.deletes,
                 placing: Placing::At(run.place.0 + at as u64),
                 length,
-                version,
+                version: versions.of(&change),
             });
         }
         at += length as usize + 1;

@@ -8,7 +8,7 @@ use crate::model::{Producer, StreamName};
 use crate::protocol::json::{self, JsonFault};
 
 use super::handle::Handle;
-use super::typed::{Birth, Writer};
+use super::typed::{Birth, DecidedTyped, Writer};
 use super::{Appended, Engine, Fault};
 use crate::stream::Lifetime;
 
@@ -34,11 +34,16 @@ impl Ingest {
     /// Decides on one line: a change, or an array of changes that is written whole. Lines are decided in call order;
     /// a refusal is known at once or, where it rests on what is not durable yet, from the acknowledgement.
     pub async fn line(&self, line: &[u8], producer: Option<Producer>) -> Result<Acknowledgement, Fault> {
+        let writer = Writer { producer, ..Writer::default() };
+        if let Some(plain) = self.engine.plain_batch(&self.handle, line)
+            && let Some(decided) = self.engine.decide_plain(&self.handle, plain, writer.clone()).await?
+        {
+            return Ok(self.acknowledgement(decided));
+        }
         let messages = json::messages(line, self.engine.limits().batch_messages_max)?;
         if messages.is_empty() {
             return Err(JsonFault::EmptyArray.into());
         }
-        let writer = Writer { producer, ..Writer::default() };
         loop {
             let schema = self.engine.schema_of(&self.handle)?;
             let batch = match self.engine.prepare(&self.handle, &schema, &messages) {
@@ -52,9 +57,13 @@ impl Ingest {
             };
             let birth = Birth { lifetime: Lifetime::Unlimited, schema, only: false, fork: None };
             if let Some(decided) = self.engine.decide_typed(&self.handle, batch, writer.clone(), Some(birth)).await? {
-                let (engine, handle) = (self.engine.clone(), self.handle.clone());
-                return Ok(Box::pin(async move { engine.conclude_typed(&handle, decided).await }));
+                return Ok(self.acknowledgement(decided));
             }
         }
+    }
+
+    fn acknowledgement(&self, decided: DecidedTyped) -> Acknowledgement {
+        let (engine, handle) = (self.engine.clone(), self.handle.clone());
+        Box::pin(async move { engine.conclude_typed(&handle, decided).await })
     }
 }

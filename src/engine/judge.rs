@@ -49,18 +49,16 @@ impl Outcome {
         let mut at = 0;
         for (nth, kept) in self.kept.iter().enumerate() {
             let change = &batch.changes[*kept];
+            let (entity_type, key) = batch.names.of(change.name);
             fold.apply(ChangeFacts {
                 position: self.first + nth as u64,
                 batch: self.first,
-                entity_type: change.entity_type.as_str(),
-                key: change.key.as_str(),
+                entity_type,
+                key,
                 deletes: change.operation == Operation::Delete,
                 placing: Placing::InBatch(at),
                 length: change.span.len() as u32,
-                // A deletion keeps the version it deletes: an older one that arrives late stays old.
-                version: change.version.or_else(|| {
-                    fold.latest(change.entity_type.as_str(), change.key.as_str()).and_then(|latest| latest.version)
-                }),
+                version: change.version,
             });
             at += change.span.len() as u64 + 1;
         }
@@ -83,7 +81,7 @@ pub(super) fn judge(core: &Core, batch: &Batch, tail: Position) -> Result<Outcom
     let mut outcome = Outcome { first: tail, kept: Vec::with_capacity(batch.changes.len()) };
     for (nth, change) in batch.changes.iter().enumerate() {
         let guarded = change.strict || change.version.is_some() || change.condition.is_some();
-        let name = (change.entity_type.as_str(), change.key.as_str());
+        let name = batch.names.of(change.name);
         if guarded {
             let known = seen.get(&name).copied().unwrap_or_else(|| {
                 let latest = core.fold().and_then(|fold| fold.latest(name.0, name.1));
@@ -115,7 +113,8 @@ pub(super) fn judge(core: &Core, batch: &Batch, tail: Position) -> Result<Outcom
 /// version that is older, does not matter: nothing came in between.
 pub(super) fn judge_replacing(core: &Core, batch: &Batch, tail: Position) -> Outcome {
     let replaces = |change: &super::check::Prepared| {
-        let latest = core.fold().and_then(|fold| fold.latest(change.entity_type.as_str(), change.key.as_str()));
+        let (entity_type, key) = batch.names.of(change.name);
+        let latest = core.fold().and_then(|fold| fold.latest(entity_type, key));
         let current = latest.filter(|latest| !latest.seen.deletes).map(|latest| Offset::at(latest.seen.position + 1));
         change.condition.is_some_and(|condition| condition.holds(current))
     };

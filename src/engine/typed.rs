@@ -31,6 +31,13 @@ pub(super) struct Writer {
     pub everything: bool,
 }
 
+/// A batch that was read in one pass.
+pub(super) struct PlainBatch {
+    batch: Batch,
+    /// Whether the newest change per key was in memory when its stream was looked at.
+    has_fold: bool,
+}
+
 /// How a stream comes to be with its first typed write.
 pub(super) struct Birth {
     pub lifetime: Lifetime,
@@ -48,16 +55,58 @@ impl Engine {
         {
             return Err(Fault::TypedContentType { received: given.to_string() });
         }
-        let messages = match request.body.is_empty() {
-            true => Vec::new(),
-            false => json::messages(&request.body, self.limits().batch_messages_max)?,
-        };
-        if messages.is_empty() && !request.body.is_empty() {
+        let AppendRequest { producer, stream_seq, closes, body, .. } = request;
+        let writer = Writer { producer, stream_seq, closes, ..Writer::default() };
+        match body.is_empty() {
+            true => self.write_typed(handle, &[], writer, None).await,
+            false => self.write_body(handle, &body, writer).await,
+        }
+    }
+
+    /// Checks and commits a body of one change or more.
+    pub(super) async fn write_body(
+        &self,
+        handle: &Arc<Handle>,
+        body: &[u8],
+        writer: Writer,
+    ) -> Result<Appended, Fault> {
+        if let Some(plain) = self.plain_batch(handle, body)
+            && let Some(decided) = self.decide_plain(handle, plain, writer.clone()).await?
+        {
+            return self.conclude_typed(handle, decided).await;
+        }
+        let messages = json::messages(body, self.limits().batch_messages_max)?;
+        if messages.is_empty() {
             return Err(json::JsonFault::EmptyArray.into());
         }
-        let AppendRequest { producer, stream_seq, closes, .. } = request;
-        let writer = Writer { producer, stream_seq, closes, ..Writer::default() };
         self.write_typed(handle, &messages, writer, None).await
+    }
+
+    /// A body of nothing but plain changes for a stream that is there, checked.
+    pub(super) fn plain_batch(&self, handle: &Handle, body: &[u8]) -> Option<PlainBatch> {
+        let (schema, binding, has_fold) = {
+            let mut core = handle.lock_fresh(&*self.store).ok()?;
+            let binding = self.binding_of(&handle.name, &mut core);
+            let state = core.state.as_ref().filter(|state| !state.soft_deleted)?;
+            (state.schema.clone()?, binding, core.fold().is_some())
+        };
+        let batch = self.prepare_plain(&schema, binding, body)?;
+        Some(PlainBatch { batch, has_fold })
+    }
+
+    /// As [`Engine::decide_typed`].
+    pub(super) async fn decide_plain(
+        &self,
+        handle: &Arc<Handle>,
+        plain: PlainBatch,
+        writer: Writer,
+    ) -> Result<Option<DecidedTyped>, Fault> {
+        if !plain.has_fold {
+            self.ensure_fold(handle).await?;
+        }
+        let schema = plain.batch.schema.clone();
+        let birth = Birth { lifetime: Lifetime::Unlimited, schema, only: false, fork: None };
+        self.decide_folded(handle, plain.batch, writer, Some(birth)).await
     }
 
     /// Checks and commits; again where the stream moved to another schema version in between.
@@ -195,6 +244,16 @@ impl Engine {
         birth: Option<Birth>,
     ) -> Result<Option<DecidedTyped>, Fault> {
         self.ensure_fold(handle).await?;
+        self.decide_folded(handle, batch, writer, birth).await
+    }
+
+    async fn decide_folded(
+        &self,
+        handle: &Arc<Handle>,
+        batch: Batch,
+        writer: Writer,
+        birth: Option<Birth>,
+    ) -> Result<Option<DecidedTyped>, Fault> {
         match self.decide_locked(handle, batch, writer, birth)? {
             Locked::Again => {
                 handle.quiet().await;
@@ -221,9 +280,11 @@ impl Engine {
         birth: Option<Birth>,
     ) -> Result<Locked, Fault> {
         let source = birth.as_ref().and_then(|birth| birth.fork.as_ref()).map(|plan| plan.source().clone());
-        let both: Vec<&Handle> = std::iter::once(&**handle).chain(source.as_deref()).collect();
-        let mut locked = lock_all(&both);
-        for (handle, core) in both.iter().zip(&mut locked) {
+        let mut locked = match source.as_deref() {
+            None => vec![handle.lock()],
+            Some(source) => lock_all(&[handle, source]),
+        };
+        for (handle, core) in std::iter::once(&**handle).chain(source.as_deref()).zip(&mut locked) {
             handle.freshen(core, &*self.store)?;
         }
         let mut source_core = source.as_ref().and_then(|_| locked.pop());

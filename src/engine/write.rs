@@ -83,11 +83,7 @@ impl Content {
         if !json {
             return Ok(Self { count: body.len() as u64, payload: body, lengths: Lengths::default() });
         }
-        let messages = json::messages(&body, limits.batch_messages_max)?;
-        for (index, message) in messages.iter().enumerate() {
-            json::check_depth(message, limits.json_depth_max)
-                .map_err(|e| json::JsonFault::Message { index, reason: e.to_string() })?;
-        }
+        let messages = json::messages_within(&body, limits.batch_messages_max, limits.json_depth_max)?;
         Ok(Self::of_messages(messages.iter().map(|m| m.as_bytes())))
     }
 
@@ -277,10 +273,9 @@ impl Engine {
                 handle.stream()
             }
         };
-        let binding = self.binding(&handle);
         let typed = match &stream {
             Some(stream) => stream.schema.is_some(),
-            None if binding.is_some() => true,
+            None if self.binding(&handle).is_some() => true,
             None => return Err(self.no_stream(handle)),
         };
         if request.body.is_empty() && !request.closes {

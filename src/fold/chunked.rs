@@ -18,10 +18,12 @@ impl<T, const N: usize> Default for Chunked<T, N> {
 }
 
 impl<T, const N: usize> Chunked<T, N> {
+    #[inline]
     pub fn len(&self) -> usize {
         self.len
     }
 
+    #[inline]
     pub fn push(&mut self, item: T) {
         if self.len.is_multiple_of(N) {
             self.chunks.push(if self.len == 0 { Vec::new() } else { Vec::with_capacity(N) });
@@ -31,10 +33,12 @@ impl<T, const N: usize> Chunked<T, N> {
     }
 
     /// The item at `index`, which the caller got from this list.
+    #[inline]
     pub fn get(&self, index: u32) -> &T {
         &self.chunks[index as usize / N][index as usize % N]
     }
 
+    #[inline]
     pub fn get_mut(&mut self, index: u32) -> &mut T {
         &mut self.chunks[index as usize / N][index as usize % N]
     }

@@ -46,11 +46,18 @@ pub(super) struct Entities {
     versions: Chunked<i128>,
 }
 
+/// Most collections that are looked through for a name.
+const COMPARED_MAX: usize = 8;
 /// No version. JSON's integers are within 65 bits, so none is lost to it.
 const UNVERSIONED: i128 = i128::MIN;
 
 impl Entities {
     pub fn kind(&self, name: &str) -> Option<TypeId> {
+        // Few names are told apart sooner than one is hashed.
+        if self.collections.len() <= COMPARED_MAX {
+            let at = self.collections.iter().position(|collection| *collection.name == *name);
+            return at.map(|at| TypeId(at as u32));
+        }
         let same = |&id: &u32| *self.collections[id as usize].name == *name;
         self.by_name.find(self.hasher.hash_one(name), same).map(|&id| TypeId(id))
     }
@@ -66,6 +73,7 @@ impl Entities {
         TypeId(id)
     }
 
+    #[inline]
     pub fn find(&self, kind: TypeId, key: &str) -> Option<EntityId> {
         let same = |&id: &u32| {
             let entity = self.entities.get(id);
@@ -88,6 +96,7 @@ impl Entities {
         EntityId(id)
     }
 
+    #[inline]
     fn hash(&self, kind: TypeId, key: &str) -> u64 {
         self.hasher.hash_one((kind.0, key))
     }
@@ -100,10 +109,12 @@ impl Entities {
         &self.collections[self.entities.get(entity.0).kind.0 as usize].name
     }
 
+    #[inline]
     pub fn newest(&self, entity: EntityId) -> u32 {
         self.entities.get(entity.0).newest
     }
 
+    #[inline]
     pub fn set_newest(&mut self, entity: EntityId, slot: u32) {
         self.entities.get_mut(entity.0).newest = slot;
     }
@@ -113,15 +124,11 @@ impl Entities {
         known.then(|| *self.versions.get(entity.0)).filter(|&version| version != UNVERSIONED)
     }
 
-    pub fn set_version(&mut self, entity: EntityId, version: Option<i128>) {
-        let index = entity.0 as usize;
-        if version.is_none() && index >= self.versions.len() {
-            return;
-        }
-        while self.versions.len() <= index {
+    pub fn set_version(&mut self, entity: EntityId, version: i128) {
+        while self.versions.len() <= entity.0 as usize {
             self.versions.push(UNVERSIONED);
         }
-        *self.versions.get_mut(entity.0) = version.map_or(UNVERSIONED, |version| version.max(UNVERSIONED + 1));
+        *self.versions.get_mut(entity.0) = version.max(UNVERSIONED + 1);
     }
 
     /// Counts an entity of `kind` that came to life or was deleted.
@@ -173,6 +180,7 @@ impl Keys {
         (index as u32, start as u32)
     }
 
+    #[inline]
     fn get(&self, entity: &Entity) -> &str {
         let start = entity.start as usize;
         &self.chunks[entity.chunk as usize][start..start + entity.length as usize]

@@ -53,8 +53,8 @@ pub struct ChangeFacts<'a> {
     pub placing: Placing,
     /// Bytes of the change as stored.
     pub length: u32,
-    /// The value's `versionField`. A delete has no value: give it the version that it deletes, or older ones will be
-    /// news again.
+    /// The value's `versionField`. A change without one leaves the version that its entity has: were a deletion to
+    /// forget it, older changes would be news again.
     pub version: Option<i128>,
 }
 
@@ -125,7 +125,9 @@ impl Fold {
         }
         self.slots.push(slot);
         self.entities.set_newest(entity, index);
-        self.entities.set_version(entity, change.version);
+        if let Some(version) = change.version {
+            self.entities.set_version(entity, version);
+        }
         self.entities.count(kind, was_live, !change.deletes);
     }
 

@@ -30,19 +30,23 @@ const DELETES: u32 = 1 << 31;
 const UNPLACED: u32 = 1 << 30;
 
 impl Slot {
+    #[inline]
     pub fn new(position: u64, batch: u64, entity: EntityId, kind: TypeId) -> Self {
         let batch_back = u32::try_from(position.saturating_sub(batch)).unwrap_or(u32::MAX);
         Self { position, place: 0, length: 0, batch_back, entity, older: NONE, newer: NONE, kind: kind.0 }
     }
 
+    #[inline]
     pub fn batch(&self) -> u64 {
         self.position - u64::from(self.batch_back)
     }
 
+    #[inline]
     pub fn kind(&self) -> TypeId {
         TypeId(self.kind & !(DELETES | UNPLACED))
     }
 
+    #[inline]
     pub fn deletes(&self) -> bool {
         self.kind & DELETES != 0
     }
@@ -51,15 +55,18 @@ impl Slot {
         self.kind |= DELETES;
     }
 
+    #[inline]
     pub fn is_placed(&self) -> bool {
         self.kind & UNPLACED == 0
     }
 
+    #[inline]
     pub fn set_unplaced(&mut self, into_batch: u64) {
         self.kind |= UNPLACED;
         self.place = into_batch;
     }
 
+    #[inline]
     fn set_placed(&mut self, base: u64) {
         self.kind &= !UNPLACED;
         self.place += base;
@@ -82,16 +89,19 @@ impl Slots {
         self.superseded
     }
 
+    #[inline]
     pub fn get(&self, index: u32) -> &Slot {
         self.list.get(index)
     }
 
     /// Position of the newest change, which is always kept.
+    #[inline]
     pub fn newest_position(&self) -> Option<u64> {
         self.len().checked_sub(1).map(|last| self.list.get(last as u32).position)
     }
 
     /// Adds the newest change, which replaces `slot.older` if that is a slot.
+    #[inline]
     pub fn push(&mut self, slot: Slot) {
         if slot.older != NONE {
             self.list.get_mut(slot.older).newer = self.list.len() as u32;

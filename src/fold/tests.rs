@@ -73,7 +73,9 @@ impl World {
             };
             let version = (length % 3 == 0).then(|| i128::from(length) - 5);
             let entity = (TYPES[kind], KEYS[key]);
-            self.log.push(Logged { position, batch, entity, deletes, place: self.bytes, length, version });
+            let before = self.log.iter().rev().find(|change| change.entity == entity);
+            let left = version.or(before.and_then(|change| change.version));
+            self.log.push(Logged { position, batch, entity, deletes, place: self.bytes, length, version: left });
             self.fold.apply(ChangeFacts {
                 position,
                 batch,

@@ -9,6 +9,7 @@ pub mod limits;
 pub mod name;
 pub mod offset;
 pub mod producer;
+pub mod scan;
 pub mod timestamp;
 
 pub use change::{EntityKey, EntityType, Operation};

@@ -30,12 +30,49 @@ impl Timestamp {
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(text) = plain_text(self.0) {
+            return f.write_str(&text);
+        }
         let millis = i64::try_from(self.0).unwrap_or(i64::MAX);
         match jiff::Timestamp::from_millisecond(millis) {
             Ok(moment) => write!(f, "{moment:.3}"),
             Err(_) => write!(f, "{}", jiff::Timestamp::MAX),
         }
     }
+}
+
+/// The text of a moment up to the year 9999: every change is given one, and the general way costs ten times as much.
+fn plain_text(millis: u64) -> Option<String> {
+    const DAY: u64 = 86_400_000;
+    // Days since 0000-03-01, so that leap days come last; 400 years have 146,097. Source: Howard Hinnant, "chrono-Compatible
+    // Low-Level Date Algorithms", civil_from_days.
+    let days = millis / DAY + 719_468;
+    let (era, of_era) = (days / 146_097, days % 146_097);
+    let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    let year = era * 400 + year_of_era + u64::from(month <= 2);
+    if year > 9998 {
+        return None;
+    }
+    let time = millis % DAY;
+    let mut text = *b"0000-00-00T00:00:00.000Z";
+    let mut put = |at: usize, digits: usize, mut number: u64| {
+        for at in (at..at + digits).rev() {
+            text[at] = b'0' + (number % 10) as u8;
+            number /= 10;
+        }
+    };
+    put(0, 4, year);
+    put(5, 2, month);
+    put(8, 2, day);
+    put(11, 2, time / 3_600_000);
+    put(14, 2, time / 60_000 % 60);
+    put(17, 2, time / 1_000 % 60);
+    put(20, 3, time % 1_000);
+    std::str::from_utf8(&text).ok().map(str::to_owned)
 }
 
 /// A text that is not an RFC 3339 moment after 1970. Nothing was written.
@@ -103,6 +140,16 @@ mod tests {
         assert_eq!(moment.to_string(), "2026-01-31T12:00:00.250Z");
         for text in ["", "tomorrow", "2026-01-31", "1969-12-31T23:59:59Z", "2026-13-01T00:00:00Z"] {
             assert_eq!(text.parse::<Timestamp>(), Err(TimestampFault), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_moment_reads_the_same_as_in_the_general_way() {
+        let last = 253_370_764_800_000u64;
+        let steps = (0..200_000u64).map(|n| n * 1_266_853_823 + n % 1_000);
+        for millis in steps.chain([0, 951_782_399_999, 951_782_400_000, 951_868_800_000, last - 1, last]) {
+            let general = jiff::Timestamp::from_millisecond(millis as i64).unwrap();
+            assert_eq!(Timestamp(millis).to_string(), format!("{general:.3}"), "{millis}");
         }
     }
 

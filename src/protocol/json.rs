@@ -9,6 +9,8 @@ use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess
 use serde_json::value::RawValue;
 use serde_json::{Map, Number, Value};
 
+use crate::model::scan::{Scan, Strictness};
+
 /// Why a body is not acceptable JSON. Nothing was written; the same call cannot succeed. Wire: 400.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum JsonFault {
@@ -29,6 +31,9 @@ pub enum JsonFault {
 /// The messages of a body: an array's elements (one level, PROTOCOL.md §9.1.2), or the one value it is.
 pub fn messages(body: &[u8], messages_max: usize) -> Result<Vec<&str>, JsonFault> {
     let text = std::str::from_utf8(body).map_err(|_| JsonFault::NotUtf8)?;
+    if let Some(messages) = plain_messages(text, messages_max, usize::MAX) {
+        return Ok(messages);
+    }
     let syntax = |fault: serde_json::Error| JsonFault::Syntax(fault.to_string());
     if !text.trim_ascii_start().starts_with('[') {
         let message: &RawValue = serde_json::from_str(text).map_err(syntax)?;
@@ -38,6 +43,70 @@ pub fn messages(body: &[u8], messages_max: usize) -> Result<Vec<&str>, JsonFault
     let messages = parser.deserialize_seq(Split { messages_max }).map_err(syntax)?;
     parser.end().map_err(syntax)?;
     messages.ok_or(JsonFault::TooManyMessages { max: messages_max })
+}
+
+/// The messages of a body that is plainly sound and within its bounds; what is not is left to [`messages`].
+fn plain_messages(text: &str, messages_max: usize, depth_max: usize) -> Option<Vec<&str>> {
+    // Most bodies hold one message, or many of about the same size.
+    let (mut elements, mut names, mut found) = (Elements::of(text), Vec::new(), Vec::new());
+    while let Some(message) = elements.next(|scan| {
+        scan.peek()?;
+        let from = scan.at();
+        scan.skip(depth_max, Strictness::Loose, &mut names)?;
+        Some(scan.since(from))
+    })? {
+        if found.len() == messages_max {
+            return None;
+        }
+        found.push(message);
+    }
+    Some(found)
+}
+
+/// Goes over the messages of a body once, each read by whoever knows what it is.
+#[derive(Debug)]
+pub struct Elements<'a> {
+    scan: Scan<'a>,
+    place: Place,
+}
+
+/// Where in a body the next message is looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    Begin,
+    /// In the array, with a message to come.
+    Before,
+    End,
+}
+
+impl<'a> Elements<'a> {
+    pub fn of(text: &'a str) -> Self {
+        Self { scan: Scan::new(text), place: Place::Begin }
+    }
+
+    /// The next message as `read` takes it, `Some(None)` behind the last; `None` where the body is not plainly sound, or
+    /// `read` says so of the message.
+    pub fn next<T>(&mut self, read: impl FnOnce(&mut Scan<'a>) -> Option<T>) -> Option<Option<T>> {
+        if self.place == Place::Begin {
+            if self.scan.peek()? != b'[' {
+                let message = read(&mut self.scan)?;
+                self.place = Place::End;
+                return Some(Some(message));
+            }
+            self.scan.eat(b'[')?;
+            self.place = Place::Before;
+            if self.scan.peek()? == b']' {
+                self.scan.eat(b']')?;
+                self.place = Place::End;
+            }
+        }
+        if self.place == Place::End {
+            return self.scan.peek().is_none().then_some(None);
+        }
+        let message = read(&mut self.scan)?;
+        self.place = if self.scan.goes_on(b']')? { Place::Before } else { Place::End };
+        Some(Some(message))
+    }
 }
 
 /// The elements of an array; `None` where there are more than may be.
@@ -63,6 +132,20 @@ impl<'de> Visitor<'de> for Split {
         }
         Ok(Some(messages))
     }
+}
+
+/// As [`messages`], of which none is nested deeper than `depth_max`.
+pub fn messages_within(body: &[u8], messages_max: usize, depth_max: usize) -> Result<Vec<&str>, JsonFault> {
+    if let Ok(text) = std::str::from_utf8(body)
+        && let Some(messages) = plain_messages(text, messages_max, depth_max)
+    {
+        return Ok(messages);
+    }
+    let messages = messages(body, messages_max)?;
+    for (index, message) in messages.iter().enumerate() {
+        check_depth(message, depth_max).map_err(|e| JsonFault::Message { index, reason: e.to_string() })?;
+    }
+    Ok(messages)
 }
 
 /// Checks that a message that [`messages`] gave, well-formed therefore, is not nested deeper than `depth_max`.
@@ -272,6 +355,21 @@ mod tests {
             assert!(strict_value(text, 128, Duplicates::Refuse).is_err(), "{text}");
         }
         assert_eq!(strict_value("{\"a\":1,\"a\":2}", 8, Duplicates::Keep).unwrap()["a"], 2);
+    }
+
+    #[test]
+    fn plain_bodies_are_split_as_the_parser_splits_them() {
+        let parsed = |text: &'static str| -> Vec<&str> {
+            let raw: Vec<&RawValue> = serde_json::from_str(text).unwrap();
+            raw.into_iter().map(RawValue::get).collect()
+        };
+        for text in ["[]", " [ ] ", "[1]", "[ {\"a\" : [1, 2]} , \"],[\" ,null]\n", "[[],[[]],{}]"] {
+            assert_eq!(plain_messages(text, 9, 9).unwrap(), parsed(text), "{text}");
+        }
+        assert_eq!(plain_messages(" {\"a\": 1} ", 9, 9).unwrap(), ["{\"a\": 1}"]);
+        for text in ["", "[", "[1,]", "[1] 2", "[1,2,3]", "[[[[]]]]", "1 2", "[\"\\ud800\"]", "]"] {
+            assert_eq!(plain_messages(text, 2, 2), None, "{text}");
+        }
     }
 
     proptest! {

@@ -11,6 +11,7 @@ pub mod cursor;
 pub mod inspection;
 pub mod json;
 pub mod migration;
+pub mod plain;
 pub mod registry;
 pub mod schema;
 pub mod sse;

@@ -345,6 +345,7 @@ fn check_bare(schema: &Value, sources: Sources<'_>, findings: &mut Findings) -> 
             schema: whole,
             validator,
             defaults: OnceLock::new(),
+            plan: OnceLock::new(),
         };
         return (Shape::Bare, vec![collection]);
     };
@@ -462,6 +463,7 @@ fn check_collection(
         schema: whole?,
         validator: validator?,
         defaults: OnceLock::new(),
+        plan: OnceLock::new(),
     })
 }
 

@@ -14,7 +14,7 @@ use serde_json::{Number, Value};
 use crate::model::producer::INTEGER_MAX;
 use crate::model::{EntityKey, EntityType};
 
-use super::Defaults;
+use super::{Defaults, Plan};
 
 /// All collections of one registered version.
 #[derive(Debug)]
@@ -42,6 +42,8 @@ pub struct CompiledCollection {
     pub(super) validator: Validator,
     /// Made when they are first asked for.
     pub(super) defaults: OnceLock<Defaults>,
+    /// Made when it is first asked for; `None` where the schema has what plans do not know.
+    pub(super) plan: OnceLock<Option<Plan>>,
 }
 
 /// Why a value is not one of its collection.
@@ -102,6 +104,12 @@ impl CompiledCollection {
     /// The schema without what it refers to.
     pub(super) fn registered(&self) -> &Value {
         self.registered.as_ref().unwrap_or(&self.schema)
+    }
+
+    /// How values are checked while they are read, if the schema is one for that.
+    pub fn plan(&self) -> Option<&Plan> {
+        let make = || Plan::of(&self.schema, &self.primary_key, self.version_field.as_deref());
+        self.plan.get_or_init(make).as_ref()
     }
 
     pub fn is_valid(&self, value: &Value) -> bool {

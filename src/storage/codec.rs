@@ -317,12 +317,20 @@ pub struct Header<'a> {
 impl<'a> Header<'a> {
     /// Reads the header of the record that `bytes` begin with. Any bytes will do; none make it panic.
     pub fn parse(key: u32, bytes: &'a [u8]) -> Result<Self, Fault> {
+        match Self::parse_alone(key, bytes)? {
+            header if header.len <= bytes.len() => Ok(header),
+            _ => Err(Fault::Length),
+        }
+    }
+
+    /// As [`Header::parse`], where the record may be longer than `bytes`.
+    pub fn parse_alone(key: u32, bytes: &'a [u8]) -> Result<Self, Fault> {
         let prefix = bytes.get(..PREFIX).ok_or(Fault::Length)?;
         let word = |at: usize| u32::from_le_bytes([prefix[at], prefix[at + 1], prefix[at + 2], prefix[at + 3]]);
         let len = word(0) as usize;
         let header_len = usize::from(u16::from_le_bytes([prefix[14], prefix[15]]));
         let body_at = PREFIX + header_len;
-        if len > bytes.len() || body_at > len || !len.is_multiple_of(ALIGN) {
+        if body_at > len.min(bytes.len()) || !len.is_multiple_of(ALIGN) {
             return Err(Fault::Length);
         }
         if header_checksum(key, &bytes[..body_at]) != word(4) {

@@ -10,7 +10,7 @@ use crate::registry::migration::Plan;
 use crate::registry::{Egress, ValueFault};
 use crate::stream::{Body, Record, Refusal, SchemaRef};
 
-use super::super::check::{Batch, Prepared};
+use super::super::check::{Batch, Names, Prepared};
 use super::super::folded::{FoldedItem, FoldedPage, Selection, Start};
 use super::super::handle::{Core, Handle, PublishedStream};
 use super::super::judge::{Condition, judge_replacing};
@@ -216,6 +216,7 @@ impl Engine {
         let enrichment = Enrichment { now: self.now(), trace };
         let txid = migration.txid();
         let (mut stored, mut changes) = (Vec::new(), Vec::with_capacity(rewritten.len()));
+        let mut names = Names::default();
         for (index, Rewritten { entity_type, key, position, text, version }) in rewritten.into_iter().enumerate() {
             let message = store_update(&entity_type, &key, &text, &txid);
             let message = String::from_utf8(message).map_err(|e| Fault::Storage(e.to_string()))?;
@@ -226,8 +227,7 @@ impl Engine {
             stored.push(b',');
             changes.push(Prepared {
                 index,
-                entity_type,
-                key,
+                name: names.add(&entity_type, key.as_str()),
                 operation: Operation::Update,
                 version,
                 strict: false,
@@ -238,7 +238,8 @@ impl Engine {
         let received = changes.len();
         let schema: SchemaRef = migration.to.clone();
         let txid = Some(txid.into());
-        Ok(Batch { schema, changes, stored: stored.into(), set_aside: Vec::new(), received, binding, txid })
+        let (stored, set_aside) = (stored.into(), Vec::new());
+        Ok(Batch { schema, changes, names, stored, set_aside, received, binding, txid })
     }
 }
 

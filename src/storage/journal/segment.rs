@@ -20,6 +20,9 @@ use super::manifest::{cluster_name, segment_name};
 pub(super) const SLACK: u64 = 128;
 /// Zeros are written so many bytes at a time.
 const CHUNK: usize = 1 << 20;
+/// In the background so much is written between two barriers. Left to one barrier at the end, all of it would reach the disk
+/// at once, and the committer's next barrier wait behind it.
+pub(super) const SYNCED: u64 = 4 << 20;
 
 /// A file that holds a part of the journal, or a cluster.
 pub(super) struct Segment {
@@ -102,23 +105,29 @@ impl Segment {
         Ok(())
     }
 
-    /// Calls `each` with every record of `from..to`, verified.
-    pub fn each_record(&self, from: u64, to: u64, mut each: impl FnMut(&Header, &[u8])) -> Result<(), ReadError> {
-        let (mut at, mut window) = (from, VERIFY_BYTES);
+    /// Calls `each` with the header of every record of `from..to`, verified; the bodies are not looked at.
+    pub fn each_header(&self, from: u64, to: u64, mut each: impl FnMut(&Header)) -> Result<(), ReadError> {
+        let (mut at, mut window) = (from, WINDOW_MIN);
         while at < to {
             let bytes = self.read(at, to.min(at + window))?;
             let mut begin = 0;
-            while let Ok(header) = check(self.key, &bytes[begin..], at + begin as u64, self.life) {
-                each(&header, &bytes[begin..begin + header.len]);
+            while let Some(rest) = bytes.get(begin..)
+                && let Ok(header) = placed(Header::parse_alone(self.key, rest), at + begin as u64, self.life)
+            {
+                each(&header);
                 begin += header.len;
             }
-            // One record may be larger than the window.
+            if at + begin as u64 > to || (begin == 0 && (window >= HEADER_MAX || at + window >= to)) {
+                return Err(self.differs_at(at));
+            }
+            // Much at once where records are small; little more than the headers where they are large.
             window = match begin {
-                0 if at + window >= to => return Err(self.differs_at(at)),
-                0 => window * 4,
-                _ => VERIFY_BYTES,
+                0 => HEADER_MAX,
+                begin if begin > bytes.len() => WINDOW_MIN,
+                _ => (window * 4).min(WINDOW_MAX),
             };
             at += begin as u64;
+            breathe();
         }
         Ok(())
     }
@@ -133,6 +142,18 @@ impl Segment {
 
 /// How much of a segment is in memory while it is checked.
 const VERIFY_BYTES: u64 = 1 << 20;
+
+/// How much is read at once for headers.
+const WINDOW_MIN: u64 = 4 << 10;
+const WINDOW_MAX: u64 = 256 << 10;
+/// No header is longer.
+const HEADER_MAX: u64 = 128 << 10;
+
+/// Lets others have the processor. A thread of the background that ran on for as long as it is let would keep the
+/// committer, and so every writer, waiting for milliseconds at a time.
+pub(super) fn breathe() {
+    std::thread::sleep(std::time::Duration::from_micros(20));
+}
 
 /// A segment that holds nothing yet.
 pub(super) struct Spare {
@@ -168,6 +189,10 @@ fn fill(disk: &dyn Disk, name: &str, size: u64) -> io::Result<Arc<dyn DiskFile>>
         let len = (size - at).min(zeros.len() as u64);
         file.write_at(&zeros[..len as usize], at)?;
         at += len;
+        // The disk is not kept from the committer's barriers for longer than it takes to write this much.
+        if at.is_multiple_of(SYNCED) {
+            file.sync_data()?;
+        }
     }
     die::after(Point::InSpare, || file.truncate(size / 2));
     file.sync_data()?;
@@ -267,12 +292,17 @@ pub(super) fn scan(key: u32, bytes: &[u8], base: u64, life: u32) -> Scan {
 }
 
 pub(super) fn check(key: u32, bytes: &[u8], position: u64, life: u32) -> Result<Header<'_>, Fault> {
-    let header = Header::parse(key, bytes)?;
+    let header = placed(Header::parse(key, bytes), position, life)?;
     header.verify_body(bytes)?;
-    match header.placement.position == position && header.placement.life == life {
+    Ok(header)
+}
+
+/// A header, if it is of the record that was written here.
+fn placed(header: Result<Header<'_>, Fault>, position: u64, life: u32) -> Result<Header<'_>, Fault> {
+    header.and_then(|header| match header.placement.position == position && header.placement.life == life {
         true => Ok(header),
         false => Err(Fault::HeaderChecksum),
-    }
+    })
 }
 
 /// The position of the first record of a segment whose base is not known; `None` where it is of another life.

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::model::{Position, StreamId};
-use crate::storage::codec::{ALIGN, Encoded, Placement};
+use crate::storage::codec::{ALIGN, Encoded, Header, Placement};
 use crate::storage::die::{self, Point};
 use crate::storage::disk::DiskFile;
 use crate::storage::mutant::{self, Mutant};
@@ -21,7 +21,7 @@ use crate::stream::{Body, Lengths, Record, StreamState};
 
 use super::super::manifest::{ClusterFile, cluster_name, sync_dir};
 use super::super::queue::Phase;
-use super::super::segment::{Segment, Spare};
+use super::super::segment::{SYNCED, Segment, Spare};
 use super::super::{PAGE, Shared};
 use super::format::{StateRecord, encode_directory, encode_state_record};
 use super::sort::{Index, Input, Item, Seen};
@@ -125,65 +125,60 @@ impl Job<'_> {
         let items = self.index.of_stream(id)?;
         // Gone meanwhile: its end is in the journal, and keeps it from coming back.
         let Some(now) = self.shared.durable.load(id) else { return Ok(()) };
-        let mut told = self.amounts_to(id, seen, &items)?;
-        let sieved = seen.horizons.filter(|_| seen.history_from > 0);
-        let left_out = match sieved {
-            Some(horizons) => {
-                let pins = match mutant::is_on(Mutant::LoseForkPin) {
-                    true => Vec::new(),
-                    false => self.shared.durable.fork_points(id),
-                };
-                let task = Task {
-                    history_from: seen.history_from,
-                    deletes: horizons.deletes,
-                    pins,
-                    complete: mutant::is_on(Mutant::ForgetDeletesEarly) || self.is_complete(&now),
-                };
-                self.sift(&now, task, &items)?
-            }
-            None => LeftOut::default(),
+        let Some(horizons) = seen.horizons.filter(|_| seen.history_from > 0) else {
+            return self.copy(id, seen, &items);
         };
+        let mut told = self.amounts_to(id, seen, &items)?;
+        let pins = match mutant::is_on(Mutant::LoseForkPin) {
+            true => Vec::new(),
+            false => self.shared.durable.fork_points(id),
+        };
+        let task = Task {
+            history_from: seen.history_from,
+            deletes: horizons.deletes,
+            pins,
+            complete: mutant::is_on(Mutant::ForgetDeletesEarly) || self.is_complete(&now),
+        };
+        let left_out = self.sift(&now, task, &items)?;
         if !left_out.positions.is_empty() {
             let kept = Kept { history_from: seen.history_from, deletes_from: left_out.deletes_from };
             told.kept = told.kept.and(kept);
         }
-        if mutant::is_on(Mutant::ClusterWithoutProducers) {
-            told.state.producers.clear();
+        self.put(id, true, told, &items, &left_out.positions)
+    }
+
+    /// Writes a stream of which nothing goes: read once, and written as it is read.
+    fn copy(&mut self, id: StreamId, seen: &Seen, items: &[Item]) -> io::Result<()> {
+        let folded = seen.horizons.is_some();
+        let told = self.newest_state(id, seen)?;
+        if matches!(self.input, Input::Clusters(_)) {
+            return self.put(id, folded, told.ok_or_else(unreadable)?, items, &[]);
         }
-        self.put(id, seen.horizons.is_some(), &told, &items, &left_out.positions)
+        let (mut sum, as_of) = (Sum { told, covers: None }, self.index_end());
+        self.output(folded)?;
+        let Self { index, outputs, .. } = self;
+        let output = outputs[usize::from(folded)].as_mut().ok_or_else(unreadable)?;
+        let begin = output.at;
+        index.each(items, |header, bytes| {
+            let record = header.record(bytes).map_err(|_| unreadable())?.ok_or_else(unreadable)?;
+            sum.add(header, &record)?;
+            if record.count > 0 { output.put_data(record, &[]) } else { Ok(()) }
+        })?;
+        output.put_state(id, begin, sum.finish(as_of)?)
     }
 
     /// What the records of a stream amount to.
     fn amounts_to(&self, id: StreamId, seen: &Seen, items: &[Item]) -> io::Result<StateRecord> {
-        let mut told = self.newest_state(id, seen)?;
+        let told = self.newest_state(id, seen)?;
         if matches!(self.input, Input::Clusters(_)) {
             return told.ok_or_else(unreadable);
         }
-        let mut covers: Option<Range<Position>> = None;
+        let mut sum = Sum { told, covers: None };
         self.index.each(items, |header, bytes| {
             let record = header.record(bytes).map_err(|_| unreadable())?.ok_or_else(unreadable)?;
-            match &mut told {
-                None => {
-                    let state = StreamState::create(&record).ok_or_else(unreadable)?;
-                    let created_at = header.placement.position;
-                    let kept = Kept::default();
-                    told = Some(StateRecord { state, as_of: 0, created_at, kept, covers: Vec::new() });
-                }
-                Some(told) => {
-                    told.state.apply(&record);
-                    told.kept = told.kept.and(Kept::said_by(&record.body));
-                }
-            }
-            if record.count > 0 {
-                let range = covers.get_or_insert(record.first..record.first);
-                range.end = record.first + record.count;
-            }
-            Ok(())
+            sum.add(header, &record)
         })?;
-        let mut told = told.ok_or_else(unreadable)?;
-        told.covers = covers.into_iter().collect();
-        told.as_of = self.index_end();
-        Ok(told)
+        sum.finish(self.index_end())
     }
 
     /// Journal position at which the segments of the input end.
@@ -241,7 +236,7 @@ impl Job<'_> {
         &mut self,
         id: StreamId,
         folded: bool,
-        told: &StateRecord,
+        told: StateRecord,
         items: &[Item],
         left_out: &[Position],
     ) -> io::Result<()> {
@@ -253,10 +248,7 @@ impl Job<'_> {
             let record = header.record(bytes).map_err(|_| unreadable())?.filter(|record| record.count > 0);
             record.map_or(Ok(()), |record| output.put_data(record, left_out))
         })?;
-        let state_at = output.at;
-        output.write(&encode_state_record(told), &Record::plain(id, 0, told.state.used_at))?;
-        output.close_group(id, begin, output.at - state_at, false);
-        Ok(())
+        output.put_state(id, begin, told)
     }
 
     fn output(&mut self, folded: bool) -> io::Result<&mut Output> {
@@ -295,6 +287,38 @@ impl Job<'_> {
     }
 }
 
+/// What the records of a stream amount to, as far as they were read.
+struct Sum {
+    told: Option<StateRecord>,
+    covers: Option<Range<Position>>,
+}
+
+impl Sum {
+    fn add(&mut self, header: &Header, record: &Record) -> io::Result<()> {
+        match &mut self.told {
+            None => {
+                let state = StreamState::create(record).ok_or_else(unreadable)?;
+                let (created_at, kept) = (header.placement.position, Kept::default());
+                self.told = Some(StateRecord { state, as_of: 0, created_at, kept, covers: Vec::new() });
+            }
+            Some(told) => {
+                told.state.apply(record);
+                told.kept = told.kept.and(Kept::said_by(&record.body));
+            }
+        }
+        if record.count > 0 {
+            let range = self.covers.get_or_insert(record.first..record.first);
+            range.end = record.first + record.count;
+        }
+        Ok(())
+    }
+
+    fn finish(self, as_of: u64) -> io::Result<StateRecord> {
+        let told = self.told.ok_or_else(unreadable)?;
+        Ok(StateRecord { covers: self.covers.into_iter().collect(), as_of, ..told })
+    }
+}
+
 fn unreadable() -> io::Error {
     io::Error::other("a record is as it was written, and cannot be read")
 }
@@ -325,6 +349,8 @@ struct Output {
     /// Address of the next record.
     at: u64,
     buffer: Vec<u8>,
+    /// Bytes written since the last barrier.
+    unsynced: u64,
     groups: Vec<Group>,
 }
 
@@ -338,7 +364,7 @@ impl Output {
         });
         let file = shared.disk.create(&cluster_name(number))?;
         let (key, buffer, groups) = (shared.key, Vec::with_capacity(BUFFER), Vec::new());
-        Ok(Self { number, life, term, base, limit, file, key, at: base, buffer, groups })
+        Ok(Self { number, life, term, base, limit, file, key, at: base, buffer, unsynced: 0, groups })
     }
 
     /// A record with data; without the messages that are left out, as several where those lay between.
@@ -353,6 +379,17 @@ impl Output {
         for part in parts(&record, &left_out[begin..end]) {
             self.write(&Encoded::of(&part, false), &part)?;
         }
+        Ok(())
+    }
+
+    /// What a stream amounts to, and with it the end of its group, which began at `begin`.
+    fn put_state(&mut self, id: StreamId, begin: u64, mut told: StateRecord) -> io::Result<()> {
+        if mutant::is_on(Mutant::ClusterWithoutProducers) {
+            told.state.producers.clear();
+        }
+        let state_at = self.at;
+        self.write(&encode_state_record(&told), &Record::plain(id, 0, told.state.used_at))?;
+        self.close_group(id, begin, self.at - state_at, false);
         Ok(())
     }
 
@@ -374,6 +411,11 @@ impl Output {
         let at = self.at - self.base - self.buffer.len() as u64;
         die::after(Point::InCluster, || self.file.write_at(&self.buffer[..self.buffer.len() / 2], at));
         self.file.write_at(&self.buffer, at)?;
+        self.unsynced += self.buffer.len() as u64;
+        if self.unsynced >= SYNCED {
+            self.file.sync_data()?;
+            self.unsynced = 0;
+        }
         self.buffer.clear();
         Ok(())
     }

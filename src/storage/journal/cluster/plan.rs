@@ -271,7 +271,7 @@ pub(in crate::storage::journal) fn moved(cluster: &Cluster, group: &Group) -> Re
         return Ok(Moved::ended(stream));
     };
     let mut postings = Vec::new();
-    cluster.segment.each_record(group.at, group.end(), |header, _| {
+    cluster.segment.each_header(group.at, group.end(), |header| {
         if header.kind == Kind::Append {
             let count = u32::try_from(header.count).unwrap_or(u32::MAX);
             let (len, at) = (header.len as u32, header.placement.position);

@@ -17,7 +17,7 @@ use super::Cluster;
 /// Bytes of others that are read along rather than skipped.
 const GAP: u64 = 4 << 10;
 /// Most bytes of one read, unless one record is larger.
-const READ_MAX: u64 = 1 << 20;
+const READ_MAX: u64 = 256 << 10;
 
 /// Files that are replaced.
 pub(super) enum Input {
@@ -79,7 +79,7 @@ pub(super) struct Index {
 }
 
 impl Index {
-    /// Reads every record of the files, and verifies it.
+    /// Reads the header of every record of the files. The bodies are verified when they are read.
     pub fn of(input: &Input, durable: &Durable, rules: &dyn Retention) -> io::Result<Self> {
         let files = input.files();
         let clusters = match input {
@@ -89,7 +89,7 @@ impl Index {
         let in_order = !clusters.is_empty();
         let mut index = Self { items: Vec::new(), clusters, streams: HashMap::new(), files: Vec::new() };
         for file in &files {
-            file.each_record(file.base, file.end(), |header, _| {
+            file.each_header(file.base, file.end(), |header| {
                 let seen = index.streams.entry(header.stream).or_insert_with(|| seen(header.stream, durable, rules));
                 let at = header.placement.position;
                 let item = Item { stream: header.stream, key: at, at, len: header.len as u32 };
@@ -134,7 +134,7 @@ impl Index {
         let mut items = Vec::new();
         for cluster in &self.clusters {
             let Some(group) = cluster.group(stream) else { continue };
-            cluster.segment.each_record(group.at, group.end(), |header, _| {
+            cluster.segment.each_header(group.at, group.end(), |header| {
                 if header.kind == Kind::Append {
                     let (at, len) = (header.placement.position, header.len as u32);
                     items.push(Item { stream, key: header.first, at, len });
@@ -168,6 +168,7 @@ impl Index {
                 each(&header.map_err(|_| io::Error::from(file.differs_at(item.at)))?, &record)?;
             }
             rest = &rest[count..];
+            segment::breathe();
         }
         Ok(())
     }
