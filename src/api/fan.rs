@@ -30,6 +30,10 @@ use super::view::View;
 const AT_ONCE: usize = 32;
 /// How long sockets are written to before other tasks may run.
 const TURN: Duration = Duration::from_micros(500);
+/// After a round, so many times as long as it took passes before the next begins: what came meanwhile goes together.
+const REST: u32 = 4;
+/// A rest is as good as none below this, and never longer than that.
+const REST_BOUNDS: (Duration, Duration) = (Duration::from_micros(500), Duration::from_millis(5));
 
 /// All fans of a server, by what their readers see.
 #[derive(Clone, Default)]
@@ -151,7 +155,14 @@ impl Fan {
                 break;
             }
             match source.frame().await {
-                Ok(Some(frame)) => self.round(from, source.view.position(), frame, &source.engine).await,
+                Ok(Some(frame)) => {
+                    let began = Instant::now();
+                    self.round(from, source.view.position(), frame, &source.engine).await;
+                    let rest = (began.elapsed() * REST).min(REST_BOUNDS.1);
+                    if rest >= REST_BOUNDS.0 {
+                        tokio::time::sleep(rest).await;
+                    }
+                }
                 Err(Fault::Busy { .. }) => tokio::time::sleep(BETWEEN_TRIES).await,
                 // What ends, or fails, is told to each of them by its own task.
                 Ok(None) | Err(_) => break,
