@@ -31,9 +31,9 @@ const AT_ONCE: usize = 32;
 /// How long sockets are written to before other tasks may run.
 const TURN: Duration = Duration::from_micros(500);
 /// After a round, so many times as long as it took passes before the next begins: what came meanwhile goes together.
-const REST: u32 = 4;
+const REST: u32 = 3;
 /// A rest is as good as none below this, and never longer than that.
-const REST_BOUNDS: (Duration, Duration) = (Duration::from_micros(500), Duration::from_millis(5));
+const REST_BOUNDS: (Duration, Duration) = (Duration::from_micros(500), Duration::from_millis(2));
 
 /// All fans of a server, by what their readers see.
 #[derive(Clone, Default)]
