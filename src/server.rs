@@ -452,14 +452,17 @@ mod tests {
 
     #[tokio::test]
     async fn a_client_that_never_says_what_it_speaks_is_not_waited_for() {
-        for silent in [&[][..], &[b"P"], &[b"PRI", &PREFACE[3..23]]] {
-            assert_eq!(greeted(silent).await, None, "{silent:?}");
+        let silent: [&[&[u8]]; 3] = [&[], &[b"P"], &[b"PRI", &PREFACE[3..23]]];
+        for said in silent {
+            assert_eq!(greeted(said).await, None, "{said:?}");
         }
-        for known in [&[&b"G"[..]][..], &[b"P", b"UT /"], &[b"PRI * HTTP/1"]] {
-            assert_eq!(greeted(known).await, Some((Http::One, known.concat())));
+        let known: [&[&[u8]]; 3] = [&[b"G"], &[b"P", b"UT /"], &[b"PRI * HTTP/1.1"]];
+        for said in known {
+            assert_eq!(greeted(said).await, Some((Http::One, said.concat())));
         }
-        for preface in [&[PREFACE][..], &[b"PRI", &PREFACE[3..]]] {
-            assert_eq!(greeted(preface).await, Some((Http::Two, PREFACE.to_vec())));
+        let preface: [&[&[u8]]; 2] = [&[PREFACE], &[b"PRI", &PREFACE[3..]]];
+        for said in preface {
+            assert_eq!(greeted(said).await, Some((Http::Two, PREFACE.to_vec())));
         }
     }
 

@@ -146,7 +146,7 @@ async fn every_reader_is_told_every_message_once_and_in_order() {
             _ => format!("/v1/stream/a?offset=-1&live=sse&cursor={reader}"),
         };
         let mut raw = Raw::get(&served, &path).await;
-        if reader % 4 == 0 {
+        if reader.is_multiple_of(4) {
             // Its socket is full, and more than once.
             for _ in 0..3 {
                 tokio::time::sleep(Duration::from_millis(150)).await;
@@ -155,7 +155,7 @@ async fn every_reader_is_told_every_message_once_and_in_order() {
                 }
             }
         }
-        if reader % 5 == 0 {
+        if reader.is_multiple_of(5) {
             return;
         }
         raw.until(&format!("\"n\":{},", MESSAGES - 1)).await;
