@@ -259,8 +259,8 @@ pub fn text(bytes: &[u8]) {
     if let Some(kind) = ContentType::parse(text) {
         assert!(kind.matches(&kind));
     }
-    let given = cursor::cursor(Timestamp::from_millis(1_800_000_000_000), Some(text), 60);
-    assert!(given.parse::<u64>().is_ok(), "{given}");
+    let now = Timestamp::from_millis(1_800_000_000_000);
+    assert!(cursor::cursor(now, Some(text), 60) >= cursor::current(now), "{text}");
     for localhost_allowed in [false, true] {
         let _ = WebhookUrl::parse(text, localhost_allowed);
     }

@@ -3,21 +3,24 @@
 //! The port opens first and answers 503 until the log is recovered. Stopping goes the other way round: no new
 //! connections, live responses end on a frame, requests in hand are answered, the log is closed.
 
+use std::future::poll_fn;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::Sleep;
 use tokio_util::task::TaskTracker;
 
 use crate::api::front::Front;
+use crate::api::handover::{Door, Handover};
+use crate::api::live::{self, Reader};
 use crate::api::multiplex::unless_stuck;
 use crate::api::room::ConnectionRooms;
 use crate::api::{self, Api};
@@ -210,36 +213,92 @@ impl Accepting {
         }
     }
 
-    fn connection(&self, socket: TcpStream) -> impl Future<Output = ()> + Send + 'static {
-        let service = self.front.clone();
-        let mut stopped = self.stopped.clone();
-        let write_timeout = self.write_timeout;
+    fn connection(&self, mut socket: TcpStream) -> impl Future<Output = ()> + Send + 'static {
+        let serving =
+            Serving { front: self.front.clone(), stopped: self.stopped.clone(), write_timeout: self.write_timeout };
         let rooms = self.api.connection_rooms();
         async move {
             // Small frames must leave at once; where the socket cannot, they leave a little later.
             let _ = socket.set_nodelay(true);
-            let mut builder = auto::Builder::new(Streams { timeout: write_timeout, rooms });
-            builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(HEAD_BYTES_MAX);
-            let mut http2 = builder.http2();
-            http2
-                .timer(TokioTimer::new())
-                .keep_alive_interval(Some(Duration::from_secs(20)))
-                .max_concurrent_streams(STREAMS_MAX)
-                .initial_stream_window_size(STREAM_WINDOW_BYTES)
-                .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
-                .max_send_buf_size(STREAM_SEND_BYTES)
-                .max_header_list_size(HEAD_BYTES_MAX as u32);
-            let greeting = Greeting::within(HEAD_TIMEOUT);
-            let io = TokioIo::new(Timed { socket, timeout: write_timeout, stuck: None, greeting: Some(greeting) });
-            let connection = builder.serve_connection(io, service);
-            tokio::pin!(connection);
-            tokio::select! {
-                _ = connection.as_mut() => return,
-                _ = stopped.wait_for(|stopped| *stopped) => connection.as_mut().graceful_shutdown(),
+            let mut stopped = serving.stopped.clone();
+            let greeted = tokio::select! {
+                greeted = tokio::time::timeout(HEAD_TIMEOUT, greeting(&mut socket)) => greeted,
+                _ = stopped.wait_for(|stopped| *stopped) => return,
+            };
+            match greeted {
+                // An error here is the client's: it went away, or said nothing for too long.
+                Err(_) | Ok(Err(_)) => {}
+                Ok(Ok((Http::One, said))) => serving.http1(socket, said).await,
+                Ok(Ok((Http::Two, said))) => Box::pin(serving.http2(socket, said, rooms)).await,
             }
-            // An error here is the client's: it went away, or did not read for too long.
-            let _ = connection.await;
         }
+    }
+}
+
+/// What the connections of a server have in common.
+struct Serving {
+    front: Front,
+    stopped: watch::Receiver<bool>,
+    write_timeout: Duration,
+}
+
+impl Serving {
+    /// Requests one after another; a live response is sent without the machinery that it came from.
+    async fn http1(mut self, mut socket: TcpStream, mut said: Vec<u8>) {
+        loop {
+            let served = Box::pin(self.until_live(socket, said)).await;
+            let Some((reader, live_socket, ahead)) = served else { return };
+            let followed = live::follow(reader, live_socket, ahead, self.write_timeout).await;
+            let Some(left) = followed else { return };
+            (socket, said) = left;
+        }
+    }
+
+    /// Serves requests until one is answered by a live response whose head is out. `None` once the connection has ended.
+    async fn until_live(&mut self, socket: TcpStream, said: Vec<u8>) -> Option<(Box<Reader>, TcpStream, Vec<u8>)> {
+        let handover = Handover::default();
+        let door = Door::new(self.front.clone(), handover.clone());
+        let io = TokioIo::new(Timed::new(socket, said, self.write_timeout, Some(handover.clone())));
+        let mut builder = http1::Builder::new();
+        builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(HEAD_BYTES_MAX);
+        let mut connection = builder.serve_connection(io, door);
+        let mut is_stopping = false;
+        let reader = loop {
+            let served = poll_fn(|cx| match Pin::new(&mut connection).poll(cx) {
+                // An error here is the client's: it went away, or did not read for too long.
+                Poll::Ready(_) => Poll::Ready(None),
+                Poll::Pending => handover.take().map_or(Poll::Pending, |reader| Poll::Ready(Some(reader))),
+            });
+            tokio::select! {
+                reader = served => break reader?,
+                _ = self.stopped.wait_for(|stopped| *stopped), if !is_stopping => {
+                    is_stopping = true;
+                    Pin::new(&mut connection).graceful_shutdown();
+                }
+            }
+        };
+        let left = connection.into_parts();
+        Some((reader, left.io.into_inner().socket, left.read_buf.into()))
+    }
+
+    async fn http2(mut self, socket: TcpStream, said: Vec<u8>, rooms: ConnectionRooms) {
+        let mut builder = http2::Builder::new(Streams { timeout: self.write_timeout, rooms });
+        builder
+            .timer(TokioTimer::new())
+            .keep_alive_interval(Some(Duration::from_secs(20)))
+            .max_concurrent_streams(STREAMS_MAX)
+            .initial_stream_window_size(STREAM_WINDOW_BYTES)
+            .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+            .max_send_buf_size(STREAM_SEND_BYTES)
+            .max_header_list_size(HEAD_BYTES_MAX as u32);
+        let io = TokioIo::new(Timed::new(socket, said, self.write_timeout, None));
+        let connection = builder.serve_connection(io, self.front);
+        tokio::pin!(connection);
+        tokio::select! {
+            _ = connection.as_mut() => return,
+            _ = self.stopped.wait_for(|stopped| *stopped) => connection.as_mut().graceful_shutdown(),
+        }
+        let _ = connection.await;
     }
 }
 
@@ -263,36 +322,53 @@ where
 /// What an HTTP/2 client says first. Source: RFC 9113 §3.4.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// Until a client has said which HTTP it speaks, nobody else watches how long it takes: it would keep its place for ever.
-struct Greeting {
-    said: usize,
-    over: Pin<Box<Sleep>>,
+/// The versions of HTTP that are spoken here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Http {
+    One,
+    Two,
 }
 
-impl Greeting {
-    fn within(timeout: Duration) -> Self {
-        Self { said: 0, over: Box::pin(tokio::time::sleep(timeout)) }
-    }
+/// What is read of a client at first: mostly the head of a request.
+const GREETING_BYTES: usize = 1 << 10;
 
-    /// Whether it is still not known, after these bytes.
-    fn goes_on(&mut self, bytes: &[u8]) -> bool {
-        let from = self.said;
-        self.said += bytes.len();
-        !bytes.is_empty() && self.said < PREFACE.len() && bytes == &PREFACE[from..self.said]
+/// Reads until it is known which HTTP a client speaks; also what it has said by then.
+async fn greeting(socket: &mut TcpStream) -> std::io::Result<(Http, Vec<u8>)> {
+    let mut said = Vec::with_capacity(GREETING_BYTES);
+    loop {
+        let known = said.len().min(PREFACE.len());
+        if said[..known] != PREFACE[..known] {
+            return Ok((Http::One, said));
+        }
+        if known == PREFACE.len() {
+            return Ok((Http::Two, said));
+        }
+        if socket.read_buf(&mut said).await? == 0 {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
     }
 }
 
 /// A socket whose writes fail once one has been stuck for too long: the only reason to close a slow reader.
 struct Timed {
     socket: TcpStream,
+    /// What was read of it before: comes first.
+    said: Vec<u8>,
     timeout: Duration,
     stuck: Option<Pin<Box<Sleep>>>,
-    /// `None` once the client has said what it speaks.
-    greeting: Option<Greeting>,
+    /// Who wants to know whether the socket has taken everything.
+    handover: Option<Handover>,
 }
 
 impl Timed {
+    fn new(socket: TcpStream, said: Vec<u8>, timeout: Duration, handover: Option<Handover>) -> Self {
+        Self { socket, said, timeout, stuck: None, handover }
+    }
+
     fn watch<T>(&mut self, cx: &mut Context<'_>, write: Poll<std::io::Result<T>>) -> Poll<std::io::Result<T>> {
+        if let Some(handover) = &self.handover {
+            handover.set_stuck(write.is_pending());
+        }
         if write.is_ready() {
             self.stuck = None;
             return write;
@@ -309,19 +385,16 @@ impl Timed {
 impl AsyncRead for Timed {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
         let this = self.get_mut();
-        let known = buf.filled().len();
-        let read = Pin::new(&mut this.socket).poll_read(cx, buf);
-        let Some(greeting) = &mut this.greeting else { return read };
-        match &read {
-            Poll::Ready(Ok(())) => {
-                if !greeting.goes_on(&buf.filled()[known..]) {
-                    this.greeting = None;
-                }
-                read
-            }
-            Poll::Ready(Err(_)) => read,
-            Poll::Pending => greeting.over.as_mut().poll(cx).map(|()| Err(std::io::ErrorKind::TimedOut.into())),
+        if this.said.is_empty() {
+            return Pin::new(&mut this.socket).poll_read(cx, buf);
         }
+        let taken = this.said.len().min(buf.remaining());
+        buf.put_slice(&this.said[..taken]);
+        match taken == this.said.len() {
+            true => this.said = Vec::new(),
+            false => drop(this.said.drain(..taken)),
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -355,33 +428,56 @@ impl AsyncWrite for Timed {
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::io::AsyncWriteExt;
 
     use super::*;
 
-    /// What is read of a client that says `said` and then nothing, where 50 ms are allowed for a greeting.
-    async fn read_of(said: &[u8]) -> std::io::Result<usize> {
+    /// What a client is taken for that says `said`, piece by piece, and then nothing.
+    async fn greeted(said: &[&[u8]]) -> Option<(Http, Vec<u8>)> {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        let (socket, _) = listener.accept().await.unwrap();
-        let (timeout, greeting) = (Duration::from_secs(60), Some(Greeting::within(Duration::from_millis(50))));
-        let mut server = Timed { socket, timeout, stuck: None, greeting };
-        client.write_all(said).await.unwrap();
-        let mut buffer = [0; 64];
-        if !said.is_empty() {
-            assert_eq!(server.read(&mut buffer).await?, said.len());
+        let (mut socket, _) = listener.accept().await.unwrap();
+        let saying = async {
+            for piece in said {
+                client.write_all(piece).await.unwrap();
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            std::future::pending::<()>().await
+        };
+        tokio::select! {
+            greeted = tokio::time::timeout(Duration::from_millis(100), greeting(&mut socket)) => greeted.ok()?.ok(),
+            () = saying => None,
         }
-        tokio::time::timeout(Duration::from_millis(500), server.read(&mut buffer)).await.unwrap_or(Ok(0))
     }
 
     #[tokio::test]
     async fn a_client_that_never_says_what_it_speaks_is_not_waited_for() {
-        for silent in [&b""[..], b"P", &PREFACE[..23]] {
-            let error = read_of(silent).await.expect_err("it is cut off");
-            assert_eq!(error.kind(), std::io::ErrorKind::TimedOut);
+        let silent: [&[&[u8]]; 3] = [&[], &[b"P"], &[b"PRI", &PREFACE[3..23]]];
+        for said in silent {
+            assert_eq!(greeted(said).await, None, "{said:?}");
         }
-        for known in [&b"G"[..], b"PUT", PREFACE] {
-            assert_eq!(read_of(known).await.unwrap(), 0, "others watch the time from here on");
+        let known: [&[&[u8]]; 3] = [&[b"G"], &[b"P", b"UT /"], &[b"PRI * HTTP/1.1"]];
+        for said in known {
+            assert_eq!(greeted(said).await, Some((Http::One, said.concat())));
         }
+        let preface: [&[&[u8]]; 2] = [&[PREFACE], &[b"PRI", &PREFACE[3..]]];
+        for said in preface {
+            assert_eq!(greeted(said).await, Some((Http::Two, PREFACE.to_vec())));
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_read_of_a_socket_comes_before_what_is_in_it() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (socket, _) = listener.accept().await.unwrap();
+        client.write_all(b"defg").await.unwrap();
+        client.shutdown().await.unwrap();
+        let mut timed = Timed::new(socket, b"abc".to_vec(), Duration::from_secs(1), None);
+        let mut first = [0; 2];
+        timed.read_exact(&mut first).await.unwrap();
+        let mut rest = Vec::new();
+        timed.read_to_end(&mut rest).await.unwrap();
+        assert_eq!([&first[..], &rest].concat(), b"abcdefg");
     }
 }

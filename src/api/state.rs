@@ -12,6 +12,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use crate::engine::{Engine, Shed, Sheds};
 use crate::model::Limits;
 
+use super::fan::Fans;
 use super::headers as names;
 use super::metrics::Requests;
 use super::problem::{Problem, ProblemType};
@@ -71,6 +72,7 @@ struct Inner {
     body_room: Room,
     page_room: Room,
     sheds: Arc<Sheds>,
+    fans: Fans,
     ready: watch::Sender<bool>,
 }
 
@@ -84,6 +86,7 @@ impl Api {
             body_room: Room::new(Shed::Bodies, settings.bodies_bytes_max, sheds.clone()),
             page_room: Room::new(Shed::Pages, settings.pages_bytes_max, sheds.clone()),
             sheds,
+            fans: Fans::default(),
             ready: watch::Sender::new(false),
             settings,
         }))
@@ -124,6 +127,11 @@ impl Api {
     /// What the requests of a new connection may hold, where they share it.
     pub fn connection_rooms(&self) -> ConnectionRooms {
         ConnectionRooms::new(&self.0.body_room, &self.0.page_room)
+    }
+
+    /// Live readers that are served together.
+    pub fn fans(&self) -> &Fans {
+        &self.0.fans
     }
 
     /// What the edge has turned away; the engine counts its own.

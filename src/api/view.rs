@@ -104,6 +104,14 @@ impl View {
         Ok(Self::Folded { start, framed, done: false })
     }
 
+    /// Of a reader that has seen everything before `at`.
+    pub fn level(folded: bool, at: Position) -> Self {
+        match folded {
+            true => Self::Folded { start: Start { position: at, walk_mark: None }, framed: None, done: true },
+            false => Self::Raw { position: at },
+        }
+    }
+
     pub fn position(&self) -> Position {
         match self {
             Self::Raw { position } => *position,

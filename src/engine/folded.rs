@@ -18,7 +18,7 @@ use super::handle::{Core, Handle, PublishedStream};
 use super::{Engine, Fault, Shed};
 
 /// Which entities a folded reader wants; all where nothing is set.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Selection {
     pub types: Vec<String>,
     pub key: Option<String>,

@@ -234,7 +234,11 @@ impl Handle {
 
     /// Readers that wait for more.
     pub fn readers(&self) -> usize {
-        self.published.receiver_count()
+        match self.core.lock().live {
+            Some((_, count)) if count > 0 => count,
+            // Of a name that nobody has written yet.
+            _ => self.published.receiver_count(),
+        }
     }
 
     /// What a decision that is made now, under the lock, rests on.

@@ -5,6 +5,7 @@ mod browsers;
 mod egress;
 mod encoding;
 mod events;
+mod fan;
 mod front;
 mod multiplex;
 mod root;

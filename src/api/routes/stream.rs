@@ -380,7 +380,7 @@ async fn long_poll(
             }
             headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
             names::write_next_offset(headers, view.offset());
-            headers.insert(names::STREAM_CURSOR, names::value(&cursor));
+            headers.insert(names::STREAM_CURSOR, names::value(cursor));
             if up_to_date {
                 headers.insert(names::STREAM_UP_TO_DATE, names::TRUE);
             }

@@ -2,33 +2,53 @@
 //!
 //! What is looked for must not begin again within itself, but for its first byte: `"at_us":"` does not.
 
+use memchr::memmem::Finder;
+
 /// Looks for a byte string; nothing is kept but how much of it was seen.
 struct Needle {
-    bytes: &'static [u8],
+    finder: Finder<'static>,
     seen: usize,
 }
 
 impl Needle {
+    fn new(bytes: &'static [u8]) -> Self {
+        Self { finder: Finder::new(bytes), seen: 0 }
+    }
+
     /// Whether this byte is the last of it.
     fn feed(&mut self, byte: u8) -> bool {
+        let bytes = self.finder.needle();
         self.seen = match byte {
-            byte if byte == self.bytes[self.seen] => self.seen + 1,
-            byte if byte == self.bytes[0] => 1,
+            byte if byte == bytes[self.seen] => self.seen + 1,
+            byte if byte == bytes[0] => 1,
             _ => 0,
         };
-        let whole = self.seen == self.bytes.len();
+        let whole = self.seen == bytes.len();
         if whole {
             self.seen = 0;
         }
         whole
     }
 
-    /// How much of `text` cannot be part of it.
-    fn skips(&self, text: &[u8]) -> usize {
-        match self.seen {
-            0 => text.iter().position(|byte| *byte == self.bytes[0]).unwrap_or(text.len()),
-            _ => 0,
+    /// Where it ends first in `text`, which follows what was looked through before.
+    fn end_in(&mut self, text: &[u8]) -> Option<usize> {
+        let mut at = 0;
+        while self.seen > 0 && at < text.len() {
+            at += 1;
+            if self.feed(text[at - 1]) {
+                return Some(at);
+            }
         }
+        let length = self.finder.needle().len();
+        if let Some(begin) = self.finder.find(&text[at..]) {
+            return Some(at + begin + length);
+        }
+        // It may begin at the end.
+        let end = at.max(text.len().saturating_sub(length - 1));
+        for byte in &text[end..] {
+            self.feed(*byte);
+        }
+        None
     }
 }
 
@@ -40,7 +60,7 @@ pub struct Number {
 
 impl Number {
     pub fn after(bytes: &'static [u8]) -> Self {
-        Self { needle: Needle { bytes, seen: 0 }, value: None }
+        Self { needle: Needle::new(bytes), value: None }
     }
 
     /// Tells every number that ends in this piece.
@@ -49,12 +69,9 @@ impl Number {
         while at < piece.len() {
             match self.value {
                 None => {
-                    at += self.needle.skips(&piece[at..]);
-                    let Some(byte) = piece.get(at) else { return };
-                    if self.needle.feed(*byte) {
-                        self.value = Some(0);
-                    }
-                    at += 1;
+                    let Some(end) = self.needle.end_in(&piece[at..]) else { return };
+                    self.value = Some(0);
+                    at += end;
                 }
                 Some(value) if piece[at].is_ascii_digit() => {
                     self.value = Some(value.wrapping_mul(10).wrapping_add(u64::from(piece[at] - b'0')));
@@ -72,7 +89,8 @@ impl Number {
 /// Text behind a needle, up to a quotation mark.
 pub struct Text {
     needle: Needle,
-    value: Option<String>,
+    value: String,
+    inside: bool,
 }
 
 impl Text {
@@ -80,27 +98,26 @@ impl Text {
     const MAX: usize = 512;
 
     pub fn after(bytes: &'static [u8]) -> Self {
-        Self { needle: Needle { bytes, seen: 0 }, value: None }
+        Self { needle: Needle::new(bytes), value: String::new(), inside: false }
     }
 
     /// Tells every text that ends in this piece.
     pub fn scan(&mut self, piece: &[u8], mut found: impl FnMut(&str)) {
         let mut at = 0;
         while at < piece.len() {
-            match &mut self.value {
-                None => {
-                    at += self.needle.skips(&piece[at..]);
-                    let Some(byte) = piece.get(at) else { return };
-                    if self.needle.feed(*byte) {
-                        self.value = Some(String::new());
-                    }
+            if !self.inside {
+                let Some(end) = self.needle.end_in(&piece[at..]) else { return };
+                (self.inside, at) = (true, at + end);
+                self.value.clear();
+                continue;
+            }
+            match piece[at] {
+                b'"' => {
+                    found(&self.value);
+                    self.inside = false;
                 }
-                Some(value) if piece[at] == b'"' => {
-                    found(value);
-                    self.value = None;
-                }
-                Some(value) if value.len() < Self::MAX => value.push(char::from(piece[at])),
-                Some(_) => {}
+                byte if self.value.len() < Self::MAX => self.value.push(char::from(byte)),
+                _ => {}
             }
             at += 1;
         }
