@@ -429,7 +429,7 @@ impl<'a> Header<'a> {
             Kind::State | Kind::Directory => return Err(Fault::Malformed),
             Kind::Append => {
                 let lengths = Lengths::from_packed(bytes.slice(lengths));
-                let used = payload_len(&lengths, self.count);
+                let used = payload_len(lengths.packed(), self.count);
                 let end =
                     payload.start.checked_add(used).filter(|end| *end <= payload.end).ok_or(Fault::Malformed)?;
                 Body::Append { lengths, payload: bytes.slice(payload.start..end) }
@@ -494,10 +494,10 @@ impl<'a> Header<'a> {
 }
 
 /// Bytes of a payload: of its messages with their commas, or as many as the record counts.
-pub(crate) fn payload_len(lengths: &Lengths, count: u64) -> usize {
-    match lengths.packed().is_empty() {
+pub(crate) fn payload_len(lengths: &[u8], count: u64) -> usize {
+    match lengths.is_empty() {
         true => usize::try_from(count).unwrap_or(usize::MAX),
-        false => lengths.iter().map(|len| len as usize + 1).sum(),
+        false => Lengths::unpack(lengths).map(|len| len as usize + 1).sum(),
     }
 }
 
