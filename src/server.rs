@@ -20,6 +20,7 @@ use tokio_util::task::TaskTracker;
 use crate::api::front::Front;
 use crate::api::multiplex::unless_stuck;
 use crate::api::room::ConnectionRooms;
+use crate::api::splice::Outgoing;
 use crate::api::{self, Api};
 use crate::config::{ServerSettings, StoreKind};
 use crate::engine::{Engine, Fault, Health, Shed};
@@ -211,7 +212,7 @@ impl Accepting {
     }
 
     fn connection(&self, socket: TcpStream) -> impl Future<Output = ()> + Send + 'static {
-        let service = self.front.clone();
+        let (service, outgoing) = self.front.connect();
         let mut stopped = self.stopped.clone();
         let write_timeout = self.write_timeout;
         let rooms = self.api.connection_rooms();
@@ -230,7 +231,13 @@ impl Accepting {
                 .max_send_buf_size(STREAM_SEND_BYTES)
                 .max_header_list_size(HEAD_BYTES_MAX as u32);
             let greeting = Greeting::within(HEAD_TIMEOUT);
-            let io = TokioIo::new(Timed { socket, timeout: write_timeout, stuck: None, greeting: Some(greeting) });
+            let io = TokioIo::new(Timed {
+                socket,
+                outgoing,
+                timeout: write_timeout,
+                stuck: None,
+                greeting: Some(greeting),
+            });
             let connection = builder.serve_connection(io, service);
             tokio::pin!(connection);
             tokio::select! {
@@ -285,6 +292,7 @@ impl Greeting {
 /// A socket whose writes fail once one has been stuck for too long: the only reason to close a slow reader.
 struct Timed {
     socket: TcpStream,
+    outgoing: Outgoing,
     timeout: Duration,
     stuck: Option<Pin<Box<Sleep>>>,
     /// `None` once the client has said what it speaks.
@@ -326,9 +334,8 @@ impl AsyncRead for Timed {
 }
 
 impl AsyncWrite for Timed {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<std::io::Result<usize>> {
-        let write = Pin::new(&mut self.socket).poll_write(cx, buf);
-        self.watch(cx, write)
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<std::io::Result<usize>> {
+        self.poll_write_vectored(cx, &[std::io::IoSlice::new(buf)])
     }
 
     fn poll_write_vectored(
@@ -336,8 +343,9 @@ impl AsyncWrite for Timed {
         cx: &mut Context<'_>,
         bufs: &[std::io::IoSlice<'_>],
     ) -> Poll<std::io::Result<usize>> {
-        let write = Pin::new(&mut self.socket).poll_write_vectored(cx, bufs);
-        self.watch(cx, write)
+        let this = &mut *self;
+        let write = this.outgoing.poll_write(&mut this.socket, cx, bufs);
+        this.watch(cx, write)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -365,7 +373,7 @@ mod tests {
         let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (socket, _) = listener.accept().await.unwrap();
         let (timeout, greeting) = (Duration::from_secs(60), Some(Greeting::within(Duration::from_millis(50))));
-        let mut server = Timed { socket, timeout, stuck: None, greeting };
+        let mut server = Timed { socket, outgoing: Outgoing::default(), timeout, stuck: None, greeting };
         client.write_all(said).await.unwrap();
         let mut buffer = [0; 64];
         if !said.is_empty() {

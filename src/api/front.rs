@@ -30,6 +30,7 @@ use super::multiplex;
 use super::problem::Problem;
 use super::routes::stream;
 use super::security;
+use super::splice::Outgoing;
 use super::state::Api;
 
 /// All of the service, for one connection.
@@ -37,13 +38,20 @@ use super::state::Api;
 pub struct Front {
     api: Api,
     router: TowerToHyperService<Router>,
+    outgoing: Outgoing,
 }
 
 type Answer = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
 
 impl Front {
     pub fn new(api: Api, router: Router) -> Self {
-        Self { api, router: TowerToHyperService::new(router) }
+        Self { api, router: TowerToHyperService::new(router), outgoing: Outgoing::default() }
+    }
+
+    /// For a further connection; what its socket is to send from files.
+    pub fn connect(&self) -> (Self, Outgoing) {
+        let outgoing = Outgoing::default();
+        (Self { outgoing: outgoing.clone(), ..self.clone() }, outgoing)
     }
 }
 
@@ -54,7 +62,11 @@ impl Service<Request<Incoming>> for Front {
 
     fn call(&self, request: Request<Incoming>) -> Answer {
         match is_known(request.method(), request.uri().path(), request.headers()) {
-            true => Box::pin(answer(self.api.clone(), request.map(Body::new)).map(Ok)),
+            true => {
+                let (outgoing, version) = (self.outgoing.clone(), request.version());
+                let answer = answer(self.api.clone(), request.map(Body::new));
+                Box::pin(answer.map(move |response| Ok(outgoing.splice(version, response))))
+            }
             false => Box::pin(self.router.call(request)),
         }
     }

@@ -20,6 +20,7 @@ pub mod room;
 pub mod routes;
 pub mod security;
 pub mod snapshot;
+pub mod splice;
 pub mod state;
 pub mod view;
 

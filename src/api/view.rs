@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::body::Bytes;
 
-use crate::engine::{Engine, Fault, Filler, Handle, PublishedStream, Reading, Selection, Standing, Start};
+use crate::engine::{Engine, Fault, Filler, Handle, PageFile, PublishedStream, Reading, Selection, Standing, Start};
 use crate::model::{Offset, Position, ReadFrom};
 use crate::protocol::change::StoredChange;
 use crate::protocol::control::Control;
@@ -42,6 +42,8 @@ pub struct Page {
     pub closed: bool,
     /// The schema version whose defaults were filled in.
     pub filled: Option<u32>,
+    /// The body as a file, where several readers are at the page.
+    pub file: Option<Arc<PageFile>>,
     /// Of a page that readers share: its event, once one of them has made it.
     pub event: Option<Arc<OnceLock<Bytes>>>,
 }
@@ -159,6 +161,7 @@ impl View {
                 up_to_date: true,
                 closed: false,
                 filled: None,
+                file: None,
                 event: None,
             });
         };
@@ -191,6 +194,7 @@ impl View {
                     up_to_date: page.up_to_date,
                     closed: page.closed,
                     filled,
+                    file: page.file.filter(|_| filler.is_none() && (all || !json)),
                     event: page.event.filter(|_| all),
                 })
             }
@@ -220,6 +224,7 @@ impl View {
                     up_to_date: page.done,
                     closed: page.done && stream.closed,
                     filled,
+                    file: None,
                     event: None,
                 })
             }

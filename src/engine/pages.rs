@@ -6,25 +6,43 @@
 //! invariant: [`PAGES_MAX`] bounds what is kept, whoever reads what, and a page that nobody asks for is given back.
 
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, Semaphore};
+use tokio::time::Instant;
 
 use crate::model::{Position, StreamId};
 
 use super::handle::PublishedStream;
+use super::page_file::PageFile;
 use super::{Engine, Fault};
 
 /// Pages that are kept, of [`crate::model::Limits::page_bytes_max`] each.
-const PAGES_MAX: usize = 12;
+const PAGES_MAX: usize = 16;
 /// So many of them that nobody has asked for yet. Behind that nobody reads ahead.
 const AHEAD_MAX: usize = 6;
+/// Pages that are read ahead of one reader, one after another.
+const AHEAD_EACH: usize = 2;
 
-/// Full pages of any streams, the one used last at the end.
-#[derive(Debug, Default)]
-pub(super) struct Pages(Mutex<Vec<Slot>>);
+/// Full pages of any streams.
+#[derive(Debug)]
+pub(super) struct Pages {
+    /// The one used last at the end.
+    slots: Mutex<Vec<Slot>>,
+    /// Places for files, of which a process may have only so many.
+    files: Arc<Semaphore>,
+}
+
+/// How long a page is kept for readers who were given the one before it.
+const FOLLOWING: Duration = Duration::from_millis(20);
+/// How long whoever is ahead of them waits at a time, and how often.
+const WAIT: Duration = Duration::from_millis(1);
+const WAITS_MAX: usize = 20;
+/// Pages that are files as well, also of those that are still being sent and not kept any more.
+const FILES_MAX: usize = 64;
 
 /// What lies in a stream from a position on.
 #[derive(Clone, Debug)]
@@ -33,6 +51,8 @@ pub(super) struct Stored {
     pub payload: Bytes,
     pub next: Position,
     pub ranges: Vec<Range<Position>>,
+    /// The same for sockets, once more than one reader was there; `None` within where there cannot be one.
+    pub file: Arc<OnceLock<Option<Arc<PageFile>>>>,
 }
 
 /// A page, once it was read: others wait for who reads it.
@@ -43,57 +63,97 @@ struct Slot {
     stream: StreamId,
     from: Position,
     page: Cell,
-    /// Somebody wanted it; until then it was only read ahead.
-    asked: bool,
+    /// How many have asked for it; none where it was only read ahead.
+    asked: u32,
+    /// How many were given the page before it, and so are to come.
+    expected: u32,
+    used: Instant,
     /// Nobody has used it since the last sweep.
     idle: bool,
 }
 
-impl Pages {
-    /// For a page that is wanted now.
-    fn ask(&self, stream: StreamId, from: Position) -> Cell {
-        let mut slots = self.0.lock();
-        let mut slot = match slots.iter().position(|slot| (slot.stream, slot.from) == (stream, from)) {
-            Some(at) => slots.remove(at),
-            None => Slot { stream, from, page: Cell::default(), asked: true, idle: false },
-        };
-        (slot.asked, slot.idle) = (true, false);
-        let page = slot.page.clone();
-        if make_room(&mut slots) {
-            slots.push(slot);
-        }
-        page
+impl Slot {
+    fn new(stream: StreamId, from: Position) -> Self {
+        let (page, used) = (Cell::default(), Instant::now());
+        Self { stream, from, page, asked: 0, expected: 0, used, idle: false }
     }
 
-    /// For a page that will be wanted soon; `None` where it is here, or enough was read ahead.
-    fn ask_ahead(&self, stream: StreamId, from: Position) -> Option<Cell> {
-        let mut slots = self.0.lock();
-        let is_here = slots.iter().any(|slot| (slot.stream, slot.from) == (stream, from));
-        let ahead = slots.iter().filter(|slot| !slot.asked).count();
-        if is_here || ahead >= AHEAD_MAX || !make_room(&mut slots) {
-            return None;
+    fn is(&self, stream: StreamId, from: Position) -> bool {
+        (self.stream, self.from) == (stream, from)
+    }
+
+    /// Others are right behind who want it.
+    fn is_wanted(&self) -> bool {
+        self.asked < self.expected && self.used.elapsed() < FOLLOWING
+    }
+}
+
+impl Default for Pages {
+    fn default() -> Self {
+        Self { slots: Mutex::default(), files: Arc::new(Semaphore::new(FILES_MAX)) }
+    }
+}
+
+impl Pages {
+    /// For a page that is wanted now; whether others have wanted it too, or are to come. `None` where whoever asks is to wait for
+    /// those behind, which nobody has to who is not `patient`.
+    fn ask(&self, stream: StreamId, from: Position, patient: bool) -> Option<(Cell, bool)> {
+        let mut slots = self.slots.lock();
+        let mut slot = match slots.iter().position(|slot| slot.is(stream, from)) {
+            Some(at) => slots.remove(at),
+            None if make_room(&mut slots) => Slot::new(stream, from),
+            None => {
+                let behind = slots.iter().filter(|slot| slot.stream == stream && slot.is_wanted()).count();
+                let leads = behind * 2 >= PAGES_MAX;
+                return (!leads || !patient).then(|| (Cell::default(), false));
+            }
+        };
+        slot.asked += 1;
+        (slot.used, slot.idle) = (Instant::now(), false);
+        let (page, is_shared) = (slot.page.clone(), slot.asked > 1 || slot.expected > 1);
+        slots.push(slot);
+        Some((page, is_shared))
+    }
+
+    /// The first page from `from` on that will be wanted soon and is not being read, if any; where it begins. A reader is
+    /// expected there next, or somebody reads ahead of it.
+    fn ask_ahead(&self, stream: StreamId, mut from: Position, reader: bool) -> Option<(Position, Cell)> {
+        let mut slots = self.slots.lock();
+        let mut expected = u32::from(reader);
+        for _ in 0..AHEAD_EACH {
+            let Some(known) = slots.iter_mut().find(|slot| slot.is(stream, from)) else {
+                let ahead = slots.iter().filter(|slot| slot.asked == 0).count();
+                if ahead >= AHEAD_MAX || !make_room(&mut slots) {
+                    return None;
+                }
+                let slot = Slot { expected, ..Slot::new(stream, from) };
+                let page = slot.page.clone();
+                slots.push(slot);
+                return Some((from, page));
+            };
+            known.expected += std::mem::take(&mut expected);
+            // Where it is being read, whoever does that goes on.
+            from = known.page.get()?.next;
         }
-        let page = Cell::default();
-        slots.push(Slot { stream, from, page: page.clone(), asked: false, idle: false });
-        Some(page)
+        None
     }
 
     fn forget(&self, stream: StreamId, from: Position) {
-        self.0.lock().retain(|slot| (slot.stream, slot.from) != (stream, from));
+        self.slots.lock().retain(|slot| !slot.is(stream, from));
     }
 
     /// Gives back what was not used since the last time.
     pub fn sweep(&self) {
-        self.0.lock().retain_mut(|slot| !std::mem::replace(&mut slot.idle, true));
+        self.slots.lock().retain_mut(|slot| !std::mem::replace(&mut slot.idle, true));
     }
 }
 
-/// Lets go of a page that was asked for, the longest ago, where there are as many as may be.
+/// Lets go of a page that nobody is to come for, used the longest ago, where there are as many as may be.
 fn make_room(slots: &mut Vec<Slot>) -> bool {
     if slots.len() < PAGES_MAX {
         return true;
     }
-    let oldest = slots.iter().position(|slot| slot.asked);
+    let oldest = slots.iter().position(|slot| slot.asked > 0 && !slot.is_wanted());
     oldest.map(|at| slots.remove(at)).is_some()
 }
 
@@ -103,19 +163,43 @@ impl Engine {
         if self.page_estimate(stream, from) < self.limits().page_bytes_max as u64 {
             return self.read_page(stream, from).await;
         }
-        let page = self.fill(&self.pages.ask(stream.id, from), stream, from).await?;
+        let (cell, is_shared) = self.page_cell(stream, from).await;
+        let page = self.fill(&cell, stream, from).await?;
         if page.next > stream.tail {
             // Somebody read it who has seen more of the stream.
             return self.read_page(stream, from).await;
         }
         if page.next < stream.tail
-            && let Some(ahead) = self.pages.ask_ahead(stream.id, page.next)
+            && let Some(ahead) = self.pages.ask_ahead(stream.id, page.next, true)
         {
-            let (engine, stream) = (self.clone(), stream.clone());
-            // Whoever wants the page is told what fails.
-            tokio::spawn(async move { engine.fill(&ahead, &stream, page.next).await.map(|_| ()) });
+            tokio::spawn(self.clone().read_ahead(stream.clone(), page.next, ahead));
+        }
+        if is_shared {
+            // Made once for all but the first reader: it takes as long as sending the page once.
+            page.file.get_or_init(|| PageFile::of(&page.payload, self.pages.files.clone()).map(Arc::new));
         }
         Ok(page)
+    }
+
+    /// Who is ahead of many others waits for them a little: apart, they would read every page once each.
+    async fn page_cell(&self, stream: &PublishedStream, from: Position) -> (Cell, bool) {
+        for _ in 0..WAITS_MAX {
+            match self.pages.ask(stream.id, from, true) {
+                Some(found) => return found,
+                None => tokio::time::sleep(WAIT).await,
+            }
+        }
+        self.pages.ask(stream.id, from, false).unwrap_or_default()
+    }
+
+    /// Reads pages that a reader will want who is at `from` next. Whoever wants one is told what fails.
+    async fn read_ahead(self, stream: PublishedStream, from: Position, first: (Position, Cell)) {
+        let mut ahead = Some(first);
+        while let Some((at, cell)) = ahead.take() {
+            if at < stream.tail && self.fill(&cell, &stream, at).await.is_ok_and(|page| page.next < stream.tail) {
+                ahead = self.pages.ask_ahead(stream.id, from, false);
+            }
+        }
     }
 
     async fn fill(&self, cell: &Cell, stream: &PublishedStream, from: Position) -> Result<Stored, Fault> {
@@ -135,39 +219,87 @@ mod tests {
     const STREAM: StreamId = StreamId(1);
 
     fn kept(pages: &Pages) -> Vec<Position> {
-        pages.0.lock().iter().map(|slot| slot.from).collect()
+        pages.slots.lock().iter().map(|slot| slot.from).collect()
+    }
+
+    fn ask(pages: &Pages, stream: StreamId, from: Position) -> (Cell, bool) {
+        pages.ask(stream, from, true).unwrap()
+    }
+
+    fn ahead(pages: &Pages, from: Position) -> Option<Position> {
+        pages.ask_ahead(STREAM, from, false).map(|(at, _)| at)
+    }
+
+    fn stored(next: Position) -> Stored {
+        Stored { payload: Bytes::new(), next, ranges: Vec::new(), file: Arc::default() }
     }
 
     #[test]
     fn readers_of_one_page_share_it_and_those_of_others_do_not() {
         let pages = Pages::default();
-        let page = pages.ask(STREAM, 7);
-        assert!(Arc::ptr_eq(&page, &pages.ask(STREAM, 7)));
-        assert!(!Arc::ptr_eq(&page, &pages.ask(STREAM, 8)) && !Arc::ptr_eq(&page, &pages.ask(StreamId(2), 7)));
-        let ahead = pages.ask_ahead(STREAM, 9).unwrap();
-        assert!(pages.ask_ahead(STREAM, 9).is_none() && pages.ask_ahead(STREAM, 7).is_none());
-        assert!(Arc::ptr_eq(&ahead, &pages.ask(STREAM, 9)));
+        let (page, others) = ask(&pages, STREAM, 7);
+        let (same, others_then) = ask(&pages, STREAM, 7);
+        assert!(Arc::ptr_eq(&page, &same) && !others && others_then);
+        assert!(
+            !Arc::ptr_eq(&page, &ask(&pages, STREAM, 8).0) && !Arc::ptr_eq(&page, &ask(&pages, StreamId(2), 7).0)
+        );
+        let (_, ahead) = pages.ask_ahead(STREAM, 9, true).unwrap();
+        let (asked, others) = ask(&pages, STREAM, 9);
+        assert!(Arc::ptr_eq(&ahead, &asked) && !others);
         pages.forget(STREAM, 7);
-        assert!(!Arc::ptr_eq(&page, &pages.ask(STREAM, 7)));
+        assert!(!Arc::ptr_eq(&page, &ask(&pages, STREAM, 7).0));
+    }
+
+    #[test]
+    fn so_many_pages_are_read_ahead_and_each_once() {
+        let pages = Pages::default();
+        let (_, first) = pages.ask_ahead(STREAM, 10, false).unwrap();
+        assert_eq!(ahead(&pages, 10), None, "it is being read");
+        first.set(stored(20)).unwrap();
+        let (at, second) = pages.ask_ahead(STREAM, 10, false).unwrap();
+        assert_eq!(at, 20);
+        second.set(stored(30)).unwrap();
+        assert_eq!(ahead(&pages, 10), None, "two are enough");
+        assert_eq!(ahead(&pages, 20), Some(30));
     }
 
     #[test]
     fn no_more_is_kept_than_may_be_and_what_was_read_ahead_waits_for_its_reader() {
         let pages = Pages::default();
-        let ahead = (100..).map_while(|from| pages.ask_ahead(STREAM, from)).count();
-        assert_eq!(ahead, AHEAD_MAX);
+        let read_ahead = (100..).map_while(|from| ahead(&pages, from)).count();
+        assert_eq!(read_ahead, AHEAD_MAX);
         for from in 0..50 {
-            pages.ask(STREAM, from);
+            ask(&pages, STREAM, from);
         }
         assert_eq!(kept(&pages).len(), PAGES_MAX);
         assert!((100..100 + AHEAD_MAX as u64).all(|from| kept(&pages).contains(&from)));
         assert_eq!(kept(&pages).last(), Some(&49));
         // Where nobody comes for it, it goes with all else.
         pages.sweep();
-        pages.ask(STREAM, 49);
+        ask(&pages, STREAM, 49);
         pages.sweep();
         assert_eq!(kept(&pages), [49]);
         pages.sweep();
-        assert!(kept(&pages).is_empty() && pages.ask_ahead(STREAM, 100).is_some());
+        assert!(kept(&pages).is_empty() && ahead(&pages, 100).is_some());
+    }
+
+    #[test]
+    fn who_is_far_ahead_of_others_waits_and_others_do_not() {
+        let pages = Pages::default();
+        // Two were given each page but the last, and one has come for the next.
+        for from in 0..PAGES_MAX as u64 {
+            for _ in 0..2 {
+                if let Some((_, cell)) = pages.ask_ahead(STREAM, from, true) {
+                    cell.set(stored(from + 1)).unwrap();
+                }
+            }
+            ask(&pages, STREAM, from);
+        }
+        assert!(pages.ask(STREAM, 99, true).is_none() && ahead(&pages, 99).is_none());
+        assert!(pages.ask(STREAM, 99, false).is_some() && pages.ask(StreamId(2), 0, true).is_some());
+        // The second one comes, and what it leaves behind makes room.
+        ask(&pages, STREAM, 0);
+        ask(&pages, STREAM, 99);
+        assert!(!kept(&pages).contains(&0) && kept(&pages).contains(&99));
     }
 }

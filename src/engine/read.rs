@@ -10,6 +10,7 @@ use crate::model::{Offset, Position, StreamName};
 use crate::storage::{ReadError, Run};
 
 use super::handle::{Handle, Published, PublishedStream};
+use super::page_file::PageFile;
 use super::pages::Stored;
 use super::recent::Joined;
 use super::{Engine, Fault};
@@ -27,6 +28,8 @@ pub struct RawPage {
     pub up_to_date: bool,
     /// Whether nothing will ever follow.
     pub closed: bool,
+    /// The payload as a file, where several readers are at the page.
+    pub file: Option<Arc<PageFile>>,
     /// Where readers share the page, what the edge has made of it for the first of them.
     pub event: Option<Arc<OnceLock<Bytes>>>,
 }
@@ -129,13 +132,23 @@ impl Engine {
         if from == stream.tail {
             let payload = Bytes::from_static(if stream.creation.content_type.is_json() { b"[]" } else { b"" });
             let (ranges, closed) = (Vec::new(), stream.closed);
-            return Ok(RawPage { payload, from, next: from, ranges, up_to_date: true, closed, event: None });
+            return Ok(RawPage {
+                payload,
+                from,
+                next: from,
+                ranges,
+                up_to_date: true,
+                closed,
+                file: None,
+                event: None,
+            });
         }
-        let Stored { payload, next, ranges } = self.stored_page(stream, from).await?;
+        let Stored { payload, next, ranges, file } = self.stored_page(stream, from).await?;
         // Some of it may have been let go since it was asked for.
         self.check_kept(stream, reached)?;
         let up_to_date = next == stream.tail;
-        Ok(RawPage { payload, from, next, ranges, up_to_date, closed: up_to_date && stream.closed, event: None })
+        let (file, closed) = (file.get().cloned().flatten(), up_to_date && stream.closed);
+        Ok(RawPage { payload, from, next, ranges, up_to_date, closed, file, event: None })
     }
 
     /// The same for who follows the tail: what was appended just now is in memory, once for all readers.
@@ -151,7 +164,7 @@ impl Engine {
         };
         let up_to_date = next == stream.tail;
         let (ranges, closed) = (std::iter::once(from..next).collect(), up_to_date && stream.closed);
-        Ok(RawPage { payload, from, next, ranges, up_to_date, closed, event: Some(event) })
+        Ok(RawPage { payload, from, next, ranges, up_to_date, closed, file: None, event: Some(event) })
     }
 
     pub(super) async fn read_runs(
@@ -181,7 +194,7 @@ impl Engine {
             }
             // Where nothing was found, nothing is left up to the tail.
             let next = ranges.last().map_or(tail, |range| range.end);
-            Ok(Stored { payload: payload.into(), next, ranges })
+            Ok(Stored { payload: payload.into(), next, ranges, file: Arc::default() })
         })
         .await
     }

@@ -7,9 +7,11 @@ mod encoding;
 mod events;
 mod front;
 mod multiplex;
+mod pages;
 mod root;
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::body::Bytes;

@@ -14,6 +14,7 @@ use crate::protocol::cursor::cursor;
 use super::super::extract::{Query, StreamPath, WholeBody, malformed_query, stream_name};
 use super::super::problem::{Problem, ProblemType};
 use super::super::room::PATIENCE;
+use super::super::splice::AsFile;
 use super::super::state::Api;
 use super::super::view::{Page, View};
 use super::super::{deprecation, events, headers as names, live};
@@ -306,6 +307,9 @@ async fn catch_up(
         true => StatusCode::NOT_MODIFIED.into_response(),
         false => share.hold(page.body).into_response(),
     };
+    if let Some(file) = page.file {
+        response.extensions_mut().insert(AsFile(file));
+    }
     let headers = response.headers_mut();
     let content_type = stream
         .as_ref()

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 
 use crate::model::{Position, StreamId};
-use crate::storage::codec::{Header, payload_len};
+use crate::storage::codec::{Header, Layout, payload_len};
 use crate::storage::stitch::{self, OwnRecords};
 use crate::storage::{Fetched, Place, ReadError, Run, Wanted, extend, put_together};
 use crate::stream::{Creation, Lengths};
@@ -343,7 +343,7 @@ impl Collect for Apart {
             let at = (posting.at - begin) as usize;
             let record = part(&bytes, at..at + posting.len as usize, sparse);
             let taken = header_of(segment, stream, posting, &record)
-                .and_then(|header| Some((page.take(&header, &record)?, header)))
+                .and_then(|header| Some((page.take(&header.layout(), &record)?, header)))
                 .ok_or_else(|| damaged(segment, posting.at))?;
             if let (Some(part), header) = taken {
                 self.0.push(Run {
@@ -412,8 +412,9 @@ impl Together<'_> {
         for posting in window {
             let at = (posting.at - begin) as usize;
             let record = &bytes[at..at + posting.len as usize];
-            let taken = header_of(segment, stream, posting, record)
-                .and_then(|header| page.take(&header, record))
+            let taken = Layout::of(record)
+                .filter(|layout| is_of(layout, stream, posting))
+                .and_then(|layout| page.take(&layout, record))
                 .ok_or_else(|| damaged(segment, posting.at))?;
             if let Some(part) = taken {
                 self.into.extend_from_slice(&record[part.payload]);
@@ -435,9 +436,11 @@ fn span(group: &[Posting]) -> (u64, u64) {
 
 /// The header of the record that a posting is of; `None` where that is another one, or none.
 fn header_of<'a>(segment: &Segment, stream: StreamId, posting: &Posting, record: &'a [u8]) -> Option<Header<'a>> {
-    Header::parse(segment.key, record).ok().filter(|header| {
-        header.stream == stream && header.first == posting.first && header.placement.position == posting.at
-    })
+    Header::parse(segment.key, record).ok().filter(|header| is_of(&header.layout(), stream, posting))
+}
+
+fn is_of(layout: &Layout, stream: StreamId, posting: &Posting) -> bool {
+    layout.stream == stream && layout.first == posting.first && layout.position == posting.at
 }
 
 fn fetch_group(segment: &Segment, group: &[(usize, Range<u64>)], into: &mut [Fetched]) -> Result<(), ReadError> {
@@ -500,10 +503,10 @@ struct Part {
 
 impl Page {
     /// What the page wants of a record, if anything; `None` where the record contradicts itself.
-    fn take(&mut self, header: &Header, record: &[u8]) -> Option<Option<Part>> {
-        let (lengths_at, payload) = header.parts();
-        let lengths = &record[lengths_at.clone()];
-        let whole = header.first..header.first.checked_add(header.count)?;
+    fn take(&mut self, layout: &Layout, record: &[u8]) -> Option<Option<Part>> {
+        let Layout { lengths: lengths_at, payload, .. } = layout.clone();
+        let lengths = record.get(lengths_at.clone())?;
+        let whole = layout.first..layout.first.checked_add(layout.count)?;
         let wanted = self.from.max(whole.start)..self.to.min(whole.end);
         if wanted.is_empty() {
             return Some(None);
