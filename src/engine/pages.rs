@@ -21,7 +21,7 @@ use super::page_file::PageFile;
 use super::{Engine, Fault};
 
 /// Pages that are kept, of [`crate::model::Limits::page_bytes_max`] each.
-const PAGES_MAX: usize = 16;
+const PAGES_MAX: usize = 12;
 /// So many of them that nobody has asked for yet. Behind that nobody reads ahead.
 const AHEAD_MAX: usize = 6;
 /// Pages that are read ahead of one reader, one after another.
@@ -34,6 +34,53 @@ pub(super) struct Pages {
     slots: Mutex<Vec<Slot>>,
     /// Places for files, of which a process may have only so many.
     files: Arc<Semaphore>,
+    spare: Spare,
+}
+
+/// Buffers of pages that nobody has any more, for the next ones: given back to the allocator they would stay in memory
+/// for a while, and be taken from it anew for each page.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Spare(Arc<Mutex<Vec<Vec<u8>>>>);
+
+/// Most buffers that wait for a page.
+const SPARE_MAX: usize = 4;
+
+impl Spare {
+    /// An empty buffer with room for a full page.
+    pub fn take(&self, room: usize) -> Vec<u8> {
+        let mut buffer = self.0.lock().pop().unwrap_or_default();
+        buffer.clear();
+        buffer.reserve(room);
+        buffer
+    }
+
+    /// The page in a buffer, which comes back here with the last who holds it, if it has not grown beyond `room`.
+    pub fn lend(&self, page: Vec<u8>, room: usize) -> Bytes {
+        match page.capacity() <= room * 2 {
+            true => Bytes::from_owner(Lent { page, spare: self.clone() }),
+            false => page.into(),
+        }
+    }
+}
+
+struct Lent {
+    page: Vec<u8>,
+    spare: Spare,
+}
+
+impl AsRef<[u8]> for Lent {
+    fn as_ref(&self) -> &[u8] {
+        &self.page
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        let mut kept = self.spare.0.lock();
+        if kept.len() < SPARE_MAX {
+            kept.push(std::mem::take(&mut self.page));
+        }
+    }
 }
 
 /// How long a page is kept for readers who were given the one before it.
@@ -90,7 +137,7 @@ impl Slot {
 
 impl Default for Pages {
     fn default() -> Self {
-        Self { slots: Mutex::default(), files: Arc::new(Semaphore::new(FILES_MAX)) }
+        Self { slots: Mutex::default(), files: Arc::new(Semaphore::new(FILES_MAX)), spare: Spare::default() }
     }
 }
 
@@ -142,8 +189,14 @@ impl Pages {
         self.slots.lock().retain(|slot| !slot.is(stream, from));
     }
 
+    pub fn spare(&self) -> Spare {
+        self.spare.clone()
+    }
+
     /// Gives back what was not used since the last time.
     pub fn sweep(&self) {
+        // One at a time: where pages are read, others come.
+        drop(self.spare.0.lock().pop());
         self.slots.lock().retain_mut(|slot| !std::mem::replace(&mut slot.idle, true));
     }
 }
@@ -281,6 +334,28 @@ mod tests {
         assert_eq!(kept(&pages), [49]);
         pages.sweep();
         assert!(kept(&pages).is_empty() && ahead(&pages, 100).is_some());
+    }
+
+    #[test]
+    fn buffers_are_used_again_and_go_where_nobody_reads() {
+        let spare = Spare::default();
+        let mut page = spare.take(100);
+        page.extend_from_slice(b"page");
+        let at = page.as_ptr();
+        let page = spare.lend(page, 100);
+        let part = page.slice(1..3);
+        drop(page);
+        assert!(spare.0.lock().is_empty() && part == "ag"[..]);
+        drop(part);
+        let again = spare.take(100);
+        assert!(again.as_ptr() == at && again.is_empty());
+        drop(spare.lend(vec![0; 500], 100));
+        assert!(spare.0.lock().is_empty(), "it is larger than a page");
+        let pages = Pages::default();
+        drop([(); 9].map(|()| pages.spare().lend(Vec::with_capacity(100), 100)));
+        assert_eq!(pages.spare.0.lock().len(), SPARE_MAX);
+        (0..SPARE_MAX).for_each(|_| pages.sweep());
+        assert!(pages.spare.0.lock().is_empty());
     }
 
     #[test]

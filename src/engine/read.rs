@@ -183,8 +183,9 @@ impl Engine {
         let json = stream.creation.content_type.is_json();
         // With the brackets.
         let room = self.page_estimate(stream, from) as usize + 2;
+        let spare = (room > bytes_max).then(|| self.pages.spare());
         self.read_from_disk(tail - from, move || {
-            let mut payload = Vec::with_capacity(room);
+            let mut payload = spare.as_ref().map_or_else(|| Vec::with_capacity(room), |spare| spare.take(room));
             if json {
                 payload.push(b'[');
             }
@@ -194,7 +195,11 @@ impl Engine {
             }
             // Where nothing was found, nothing is left up to the tail.
             let next = ranges.last().map_or(tail, |range| range.end);
-            Ok(Stored { payload: payload.into(), next, ranges, file: Arc::default() })
+            let payload = match spare {
+                Some(spare) => spare.lend(payload, room),
+                None => payload.into(),
+            };
+            Ok(Stored { payload, next, ranges, file: Arc::default() })
         })
         .await
     }
