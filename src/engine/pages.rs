@@ -21,7 +21,7 @@ use super::page_file::PageFile;
 use super::{Engine, Fault};
 
 /// Pages that are kept, of [`crate::model::Limits::page_bytes_max`] each.
-const PAGES_MAX: usize = 12;
+const PAGES_MAX: usize = 20;
 /// So many of them that nobody has asked for yet. Behind that nobody reads ahead.
 const AHEAD_MAX: usize = 6;
 /// Pages that are read ahead of one reader, one after another.
