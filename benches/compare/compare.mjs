@@ -41,7 +41,7 @@ const USAGE = `node benches/compare/compare.mjs --rows ROW,ROW… [options]
   --check            only count barriers
 
 rows:
-${ROWS.map(({ id, what }) => `  ${id.padEnd(22)}${what}`).join('\n')}
+${ROWS.map(({ id, what }) => `  ${id.padEnd(26)}${what}`).join('\n')}
 `
 
 const median = (values) => {
@@ -61,8 +61,8 @@ class Bed {
     this.messages = Number(options.messages)
   }
 
-  async start(kind) {
-    const server = await start(kind, options.dir, { data: options.data })
+  async start(kind, { flags } = {}) {
+    const server = await start(kind, options.dir, { data: options.data, flags })
     this.#running.push(server)
     return server
   }

@@ -18,6 +18,7 @@ pub mod life;
 pub mod live_check;
 pub mod live_report;
 pub mod migration;
+mod pages;
 mod quarantine;
 mod read;
 mod recent;
@@ -103,6 +104,7 @@ pub struct Inner {
     live_reports: Semaphore,
     /// Turns at reading pages from the disk: each takes buffers, so readers take turns instead of memory.
     page_reads: Semaphore,
+    pages: pages::Pages,
     /// As of the last look.
     folds_bytes: AtomicUsize,
     /// Above every position of every stream that is staged to go.
@@ -186,6 +188,7 @@ impl Engine {
             schema_checks: Semaphore::new(verdict::CHECKS_AT_ONCE),
             live_reports: Semaphore::new(live_report::REPORTS_AT_ONCE),
             page_reads: Semaphore::new(PAGE_READS),
+            pages: pages::Pages::default(),
             folds_bytes: AtomicUsize::new(0),
             start_floor: AtomicU64::new(0),
             started_at,

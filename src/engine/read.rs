@@ -7,9 +7,10 @@ use bytes::Bytes;
 use tokio::sync::watch;
 
 use crate::model::{Offset, Position, StreamName};
-use crate::storage::Run;
+use crate::storage::{ReadError, Run};
 
 use super::handle::{Handle, Published, PublishedStream};
+use super::pages::Stored;
 use super::recent::Joined;
 use super::{Engine, Fault};
 
@@ -130,15 +131,11 @@ impl Engine {
             let (ranges, closed) = (Vec::new(), stream.closed);
             return Ok(RawPage { payload, from, next: from, ranges, up_to_date: true, closed, event: None });
         }
-        let runs = self.read_runs(stream, from, stream.tail).await?;
+        let Stored { payload, next, ranges } = self.stored_page(stream, from).await?;
         // Some of it may have been let go since it was asked for.
         self.check_kept(stream, reached)?;
-        // Where nothing was found, nothing is left up to the tail.
-        let next = runs.last().map_or(stream.tail, |run| run.first + run.count);
-        let json = stream.creation.content_type.is_json();
-        let payload = joined(runs.iter().map(|run| &run.payload), json);
         let up_to_date = next == stream.tail;
-        let (ranges, closed) = (ranges(&runs), up_to_date && stream.closed);
+        let closed = up_to_date && stream.closed;
         Ok(RawPage { payload, from, next, ranges, up_to_date, closed, event: None })
     }
 
@@ -165,16 +162,48 @@ impl Engine {
         to: Position,
     ) -> Result<Vec<Run>, Fault> {
         let (store, id, bytes_max) = (self.store.clone(), stream.id, self.limits().page_bytes_max);
-        let read = move || store.read(id, from, to, bytes_max);
-        // Near the tail the bytes were just written: the page cache has them, and a thread would cost more.
-        let runs = match to - from {
-            ..=64 => read()?,
-            _ => {
-                let _turn = self.page_turn().await?;
-                tokio::task::spawn_blocking(read).await.map_err(|e| Fault::Storage(e.to_string()))??
+        self.read_from_disk(to - from, move || store.read(id, from, to, bytes_max)).await
+    }
+
+    /// One page as it is stored, as an array where it is JSON.
+    pub(super) async fn read_page(&self, stream: &PublishedStream, from: Position) -> Result<Stored, Fault> {
+        let (store, id, tail, bytes_max) = (self.store.clone(), stream.id, stream.tail, self.limits().page_bytes_max);
+        let json = stream.creation.content_type.is_json();
+        // With the brackets.
+        let room = self.page_estimate(stream, from) as usize + 2;
+        let spare = (room > bytes_max).then(|| self.pages.spare());
+        self.read_from_disk(tail - from, move || {
+            let mut payload = spare.as_ref().map_or_else(|| Vec::with_capacity(room), |spare| spare.take(room));
+            if json {
+                payload.push(b'[');
             }
-        };
-        Ok(runs)
+            let ranges = store.read_joined(id, from, tail, bytes_max, &mut payload)?;
+            if json {
+                close(&mut payload);
+            }
+            // Where nothing was found, nothing is left up to the tail.
+            let next = ranges.last().map_or(tail, |range| range.end);
+            let payload = match spare {
+                Some(spare) => spare.lend(payload, room),
+                None => payload.into(),
+            };
+            Ok(Stored { payload, next, ranges })
+        })
+        .await
+    }
+
+    /// Reads a page of at most so many positions.
+    async fn read_from_disk<T: Send + 'static>(
+        &self,
+        positions: u64,
+        read: impl FnOnce() -> Result<T, ReadError> + Send + 'static,
+    ) -> Result<T, Fault> {
+        // Near the tail the bytes were just written: the page cache has them, and a thread would cost more.
+        if positions <= 64 {
+            return Ok(read()?);
+        }
+        let _turn = self.page_turn().await?;
+        Ok(tokio::task::spawn_blocking(read).await.map_err(|e| Fault::Storage(e.to_string()))??)
     }
 
     /// A turn at reading from the disk. Waits for those before it, each of which takes as long as one page.
@@ -229,18 +258,6 @@ fn cut_off(stream: &PublishedStream, given: Offset) -> Fault {
     Fault::CutOff { given, floor: Offset::at(stream.floor) }
 }
 
-/// The positions that runs cover.
-fn ranges(runs: &[Run]) -> Vec<Range<Position>> {
-    let mut ranges: Vec<Range<Position>> = Vec::new();
-    for run in runs {
-        match ranges.last_mut().filter(|last| last.end == run.first) {
-            Some(last) => last.end += run.count,
-            None => ranges.push(run.first..run.first + run.count),
-        }
-    }
-    ranges
-}
-
 /// Payloads as one: of JSON, where each message is followed by a comma, as an array.
 pub(super) fn joined<'a>(payloads: impl Iterator<Item = &'a Bytes> + Clone, json: bool) -> Bytes {
     let mut rest = payloads.clone();
@@ -253,9 +270,13 @@ pub(super) fn joined<'a>(payloads: impl Iterator<Item = &'a Bytes> + Clone, json
     }
     payloads.for_each(|payload| joined.extend_from_slice(payload));
     if json {
-        // In the place of the last comma, if there is one.
-        joined.truncate(joined.len().max(2) - 1);
-        joined.push(b']');
+        close(&mut joined);
     }
     joined.into()
+}
+
+/// Ends an array, in the place of its last comma if there is one.
+fn close(array: &mut Vec<u8>) {
+    array.truncate(array.len().max(2) - 1);
+    array.push(b']');
 }

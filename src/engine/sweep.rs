@@ -188,6 +188,7 @@ impl Engine {
                 false => {
                     self.forget_idle();
                     self.shrink_folds();
+                    self.pages.sweep();
                 }
             }
         }

@@ -437,7 +437,7 @@ impl<'a> Header<'a> {
             Kind::State | Kind::Directory => return Err(Fault::Malformed),
             Kind::Append => {
                 let lengths = Lengths::from_packed(bytes.slice(lengths));
-                let used = payload_len(&lengths, self.count);
+                let used = payload_len(lengths.packed(), self.count);
                 let end =
                     payload.start.checked_add(used).filter(|end| *end <= payload.end).ok_or(Fault::Malformed)?;
                 Body::Append { lengths, payload: bytes.slice(payload.start..end) }
@@ -501,11 +501,74 @@ impl<'a> Header<'a> {
     }
 }
 
+/// Where the parts of a record with data lie in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Layout {
+    /// Journal position of the record's first byte.
+    pub position: u64,
+    pub stream: StreamId,
+    pub first: u64,
+    pub count: u64,
+    /// As [`Header::parts`].
+    pub lengths: std::ops::Range<usize>,
+    pub payload: std::ops::Range<usize>,
+}
+
+impl Layout {
+    /// Of the record that `bytes` begin with, whose checksums held when its segment was checked. Any bytes will do, and
+    /// what they say is to be compared with what is known of the record.
+    pub fn of(bytes: &[u8]) -> Option<Self> {
+        let prefix = bytes.first_chunk::<PREFIX>()?;
+        let len = u32::from_le_bytes([prefix[0], prefix[1], prefix[2], prefix[3]]) as usize;
+        let body_at = PREFIX + usize::from(u16::from_le_bytes([prefix[14], prefix[15]]));
+        let mut from = Reader::new(bytes.get(PREFIX..body_at)?);
+        let position = from.varint()?;
+        // Life, term, what was durable, and when.
+        for _ in 0..4 {
+            from.skip_varint()?;
+        }
+        let (stream, first, count, flags) = (StreamId(from.varint()?), from.varint()?, from.varint()?, from.byte()?);
+        if flags & flag::PRODUCER != 0 {
+            from.bytes()?;
+            from.skip_varint()?;
+            from.skip_varint()?;
+        }
+        let mut front = 0usize;
+        if flags & flag::STREAM_SEQ != 0 {
+            front = from.length()?;
+        }
+        if flags & flag::SCHEMA_VERSION != 0 {
+            from.skip_varint()?;
+        }
+        if flags & flag::TXID != 0 {
+            front = front.checked_add(from.length()?)?;
+        }
+        let lengths_at = body_at.checked_add(front)?;
+        let payload_at = lengths_at.checked_add(from.length()?)?;
+        (payload_at <= len && len <= bytes.len()).then_some(Self {
+            position,
+            stream,
+            first,
+            count,
+            lengths: lengths_at..payload_at,
+            payload: payload_at..len,
+        })
+    }
+}
+
+impl Header<'_> {
+    pub(crate) fn layout(&self) -> Layout {
+        let (lengths, payload) = self.parts();
+        let Header { stream, first, count, .. } = *self;
+        Layout { position: self.placement.position, stream, first, count, lengths, payload }
+    }
+}
+
 /// Bytes of a payload: of its messages with their commas, or as many as the record counts.
-pub(crate) fn payload_len(lengths: &Lengths, count: u64) -> usize {
-    match lengths.packed().is_empty() {
+pub(crate) fn payload_len(lengths: &[u8], count: u64) -> usize {
+    match lengths.is_empty() {
         true => usize::try_from(count).unwrap_or(usize::MAX),
-        false => lengths.iter().map(|len| len as usize + 1).sum(),
+        false => Lengths::unpack(lengths).map(|len| len as usize + 1).sum(),
     }
 }
 

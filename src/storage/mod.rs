@@ -20,6 +20,7 @@ pub use journal::{Journal, JournalOptions, OpenError};
 pub use memory::MemoryStore;
 pub use retention::{Kept, Retention};
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -104,7 +105,7 @@ pub struct Run {
     pub first: Position,
     pub count: u64,
     /// Position at which the record begins and ends, of which this may be a part.
-    pub record: std::ops::Range<Position>,
+    pub record: Range<Position>,
     /// Lengths of the messages in this part; empty for byte streams.
     pub lengths: Lengths,
     pub payload: Bytes,
@@ -195,6 +196,19 @@ pub trait Store: Send + Sync + 'static {
     /// nothing lies there: at the end, or where all was left out ([`Store::kept`]). What a fork inherits is read as if it had written it, records cut where it left its source.
     fn read(&self, stream: StreamId, from: Position, to: Position, bytes_max: usize) -> Result<Vec<Run>, ReadError>;
 
+    /// As [`Store::read`], but only the payloads, appended to `into` one after another; the positions that they cover, as
+    /// few ranges.
+    fn read_joined(
+        &self,
+        stream: StreamId,
+        from: Position,
+        to: Position,
+        bytes_max: usize,
+        into: &mut Vec<u8>,
+    ) -> Result<Vec<Range<Position>>, ReadError> {
+        Ok(put_together(&self.read(stream, from, to, bytes_max)?, into))
+    }
+
     /// Single messages of a stream, wherever they lie now. [`ReadError::NotFound`] where one is not kept any more: it was
     /// replaced, or the stream is gone.
     fn fetch(&self, stream: StreamId, messages: &[Wanted]) -> Result<Vec<Fetched>, ReadError>;
@@ -225,4 +239,23 @@ pub type SharedStore = Arc<dyn Store>;
 fn limited(state: &StreamState) -> Option<(StreamId, Lifetime, Timestamp)> {
     let lifetime = state.creation.lifetime;
     (lifetime != Lifetime::Unlimited && !state.soft_deleted).then_some((state.id, lifetime, state.used_at))
+}
+
+/// Appends the payloads of runs; the positions that they cover.
+fn put_together(runs: &[Run], into: &mut Vec<u8>) -> Vec<Range<Position>> {
+    let mut ranges = Vec::new();
+    into.reserve(runs.iter().map(|run| run.payload.len()).sum());
+    for run in runs {
+        into.extend_from_slice(&run.payload);
+        extend(&mut ranges, run.first, run.count);
+    }
+    ranges
+}
+
+/// Adds positions that come behind all others.
+fn extend(ranges: &mut Vec<Range<Position>>, first: Position, count: u64) {
+    match ranges.last_mut().filter(|last| last.end == first) {
+        Some(last) => last.end += count,
+        None => ranges.push(first..first + count),
+    }
 }

@@ -124,7 +124,12 @@ impl Lengths {
 
     /// Stops early at bytes that are no LEB128 of a `u32`; a caller that must know compares the count.
     pub fn iter(&self) -> impl Iterator<Item = u32> + '_ {
-        let mut rest = self.0.iter();
+        Self::unpack(&self.0)
+    }
+
+    /// The same of lengths that lie in a record which is not taken apart.
+    pub fn unpack(packed: &[u8]) -> impl Iterator<Item = u32> + '_ {
+        let mut rest = packed.iter();
         std::iter::from_fn(move || {
             let mut value = 0u64;
             for shift in (0..35).step_by(7) {

@@ -8,9 +8,11 @@ mod events;
 mod fan;
 mod front;
 mod multiplex;
+mod pages;
 mod root;
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::body::Bytes;

@@ -109,6 +109,7 @@ pub(super) trait Ask {
     fn make(&self, name: &str) -> StreamId;
     fn say(&self, id: StreamId, messages: &[&str]) -> Placed;
     fn everything(&self, id: StreamId) -> Vec<String>;
+    fn read_both_ways(&self, id: StreamId, from: u64, to: u64, bytes_max: usize) -> Vec<Run>;
     fn remove(&self, id: StreamId);
 }
 
@@ -135,7 +136,20 @@ impl<S: Store + ?Sized> Ask for S {
 
     fn everything(&self, id: StreamId) -> Vec<String> {
         let state = self.load(id).unwrap();
-        messages(&self.read(id, state.creation.start, state.tail, usize::MAX).unwrap())
+        messages(&self.read_both_ways(id, state.creation.start, state.tail, usize::MAX))
+    }
+
+    /// What a read gives, after a look that payloads which are put together are the same.
+    fn read_both_ways(&self, id: StreamId, from: u64, to: u64, bytes_max: usize) -> Vec<Run> {
+        let runs = self.read(id, from, to, bytes_max).unwrap();
+        let mut together = b"before".to_vec();
+        let ranges = self.read_joined(id, from, to, bytes_max, &mut together).unwrap();
+        let apart: Vec<u8> = runs.iter().flat_map(|run| run.payload.to_vec()).collect();
+        assert_eq!(together, [&b"before"[..], &apart].concat());
+        let positions: Vec<u64> = runs.iter().flat_map(|run| run.first..run.first + run.count).collect();
+        assert!(ranges.windows(2).all(|pair| pair[0].end < pair[1].start), "{ranges:?}");
+        assert_eq!(ranges.into_iter().flatten().collect::<Vec<_>>(), positions);
+        runs
     }
 
     fn remove(&self, id: StreamId) {
@@ -368,7 +382,7 @@ fn a_read_stops_at_its_bound_and_splits_only_what_alone_exceeds_it(backend: Back
     store.say(id, &["11", "22", "33"]);
     store.say(id, &["44"]);
     store.say(id, &["5555"]);
-    let read = |from, to, max| messages(&store.read(id, from, to, max).unwrap());
+    let read = |from, to, max| messages(&store.read_both_ways(id, from, to, max));
     assert_eq!(read(0, 5, usize::MAX), ["11", "22", "33", "44", "5555"]);
     assert_eq!(read(0, 5, 12), ["11", "22", "33", "44"]);
     assert_eq!(read(0, 5, 9), ["11", "22", "33"]);
@@ -392,7 +406,7 @@ fn what_a_fork_inherits_and_its_own_are_read_as_one(backend: Backend) {
     let pin = staged(&store.load(source).unwrap(), Body::Pin { fork: id, at: 2 });
     store.ask(vec![made, pin]).unwrap();
     store.say(id, &["33", "44", "55"]);
-    let read = |from, to, max| messages(&store.read(id, from, to, max).unwrap());
+    let read = |from, to, max| messages(&store.read_both_ways(id, from, to, max));
     assert_eq!(read(0, 5, usize::MAX), ["11", "22", "33", "44", "55"]);
     assert_eq!(read(0, 5, 15), ["11", "22", "33", "44", "55"]);
     assert_eq!(read(0, 5, 12), ["11", "22"], "what follows fits a page of its own");
@@ -413,7 +427,7 @@ fn byte_streams_are_cut_at_any_byte(backend: Backend) {
         store.ask(vec![staged]).unwrap();
     }
     let read = |from, to, max| {
-        let runs = store.read(id, from, to, max).unwrap();
+        let runs = store.read_both_ways(id, from, to, max);
         runs.iter().flat_map(|run| run.payload.to_vec()).map(char::from).collect::<String>()
     };
     assert_eq!(read(0, 12, 100), "helloworld!!");

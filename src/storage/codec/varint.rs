@@ -27,13 +27,34 @@ impl<'a> Reader<'a> {
         self.rest.is_empty()
     }
 
+    #[inline]
     pub(crate) fn byte(&mut self) -> Option<u8> {
         let (first, rest) = self.rest.split_first()?;
         self.rest = rest;
         Some(*first)
     }
 
+    #[inline]
     pub(crate) fn varint(&mut self) -> Option<u64> {
+        // Most are small, and headers are full of them.
+        if let Some((first, rest)) = self.rest.split_first()
+            && *first < 0x80
+        {
+            self.rest = rest;
+            return Some(u64::from(*first));
+        }
+        self.long_varint()
+    }
+
+    /// Passes over a number.
+    #[inline]
+    pub(crate) fn skip_varint(&mut self) -> Option<()> {
+        let len = self.rest.iter().position(|byte| *byte < 0x80)? + 1;
+        self.rest = &self.rest[len..];
+        Some(())
+    }
+
+    fn long_varint(&mut self) -> Option<u64> {
         let mut value = 0u64;
         for shift in (0..64).step_by(7) {
             let byte = self.byte()?;

@@ -30,6 +30,7 @@ pub(crate) struct Posting {
 }
 
 impl Posting {
+    #[inline]
     pub(crate) fn end(&self) -> Position {
         self.first + u64::from(self.count)
     }

@@ -35,6 +35,7 @@ pub use error::OpenError;
 
 use std::any::Any;
 use std::collections::HashMap;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
@@ -136,6 +137,7 @@ struct Shared {
     registry: Registry,
     catalogue: RwLock<Option<Arc<Catalogue>>>,
     reclaim: Mutex<Reclaim>,
+    buffers: read::Buffers,
     counters: Counters,
     lock: Mutex<Option<Box<dyn Any + Send + Sync>>>,
 }
@@ -230,6 +232,7 @@ impl Journal {
             registry: Registry::new(recovered.manifest),
             catalogue: RwLock::new(recovered.catalogue.map(Arc::new)),
             reclaim: Mutex::default(),
+            buffers: read::Buffers::default(),
             counters,
             lock: Mutex::new(Some(lock)),
             options,
@@ -537,6 +540,17 @@ impl Store for Journal {
 
     fn read(&self, stream: StreamId, from: Position, to: Position, bytes_max: usize) -> Result<Vec<Run>, ReadError> {
         stitch::read(&*self.shared, stream, from, to, bytes_max)
+    }
+
+    fn read_joined(
+        &self,
+        stream: StreamId,
+        from: Position,
+        to: Position,
+        bytes_max: usize,
+        into: &mut Vec<u8>,
+    ) -> Result<Vec<Range<Position>>, ReadError> {
+        self.shared.read_joined(stream, from, to, bytes_max, into)
     }
 
     fn fetch(&self, stream: StreamId, messages: &[Wanted]) -> Result<Vec<Fetched>, ReadError> {

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 
 use crate::model::{Position, StreamId};
-use crate::storage::codec::{Header, payload_len};
+use crate::storage::codec::{Header, Layout, payload_len};
 use crate::storage::stitch::{self, OwnRecords};
-use crate::storage::{Fetched, Place, ReadError, Run, Wanted};
+use crate::storage::{Fetched, Place, ReadError, Run, Wanted, extend, put_together};
 use crate::stream::{Creation, Lengths};
 
 use super::Shared;
@@ -27,14 +28,71 @@ const LOOK_AHEAD: u64 = 64 << 10;
 /// Messages that moved are looked up together where no more positions than that lie between them.
 const NEAR: u64 = 32;
 
-/// A page being filled.
+/// Most bytes that are read at once where payloads are copied out of what was read: the second copy finds them in the
+/// processor's own cache.
+const WINDOW: u64 = 256 << 10;
+/// Buffers of that size that are kept: as many as are in use at once, or about so.
+const BUFFERS_MAX: usize = 4;
+
+/// How far a page has come.
 struct Page {
     from: Position,
     to: Position,
-    runs: Vec<Run>,
     bytes: usize,
     bytes_max: usize,
+    is_empty: bool,
     full: bool,
+}
+
+/// What is made of the records of a page.
+trait Collect {
+    /// Adds records that lie in one segment, in order and near each other, until the page is full.
+    fn take(
+        &mut self,
+        segment: &Segment,
+        stream: StreamId,
+        group: &[Posting],
+        page: &mut Page,
+    ) -> Result<(), ReadError>;
+
+    /// Gives up what was added: it is read again.
+    fn begin_anew(&mut self);
+}
+
+/// The records as parts of what was read.
+#[derive(Default)]
+struct Apart(Vec<Run>);
+
+/// Their payloads only, put together.
+struct Together<'a> {
+    into: &'a mut Vec<u8>,
+    /// Its length before anything was added.
+    began: usize,
+    ranges: Vec<Range<Position>>,
+    buffers: &'a Buffers,
+}
+
+/// Buffers to read into, which are filled with zeros once and not for each read.
+#[derive(Default)]
+pub(super) struct Buffers(Mutex<Vec<Vec<u8>>>);
+
+impl Buffers {
+    /// One of at least so many bytes, whose contents are of no account.
+    fn take(&self, len: usize) -> Vec<u8> {
+        let small = len as u64 <= WINDOW;
+        let mut buffer = if small { self.0.lock().pop().unwrap_or_default() } else { Vec::new() };
+        if buffer.len() < len {
+            buffer = vec![0; len.max(WINDOW as usize)];
+        }
+        buffer
+    }
+
+    fn give_back(&self, buffer: Vec<u8>) {
+        let mut kept = self.0.lock();
+        if buffer.len() as u64 == WINDOW && kept.len() < BUFFERS_MAX {
+            kept.push(buffer);
+        }
+    }
 }
 
 impl OwnRecords for Shared {
@@ -49,30 +107,64 @@ impl OwnRecords for Shared {
         to: Position,
         bytes_max: usize,
     ) -> Result<Vec<Run>, ReadError> {
+        let mut runs = Apart::default();
+        self.collect(stream, from, to, bytes_max, &mut runs)?;
+        Ok(runs.0)
+    }
+}
+
+impl Shared {
+    /// As [`crate::storage::Store::read_joined`].
+    pub(super) fn read_joined(
+        &self,
+        stream: StreamId,
+        from: Position,
+        to: Position,
+        bytes_max: usize,
+        into: &mut Vec<u8>,
+    ) -> Result<Vec<Range<Position>>, ReadError> {
+        let creation = self.creation(stream).ok_or(ReadError::NotFound)?;
+        if creation.fork.is_some() && from < creation.own_start() {
+            return Ok(put_together(&stitch::read(self, stream, from, to, bytes_max)?, into));
+        }
+        let began = into.len();
+        let mut payloads = Together { into, began, ranges: Vec::new(), buffers: &self.buffers };
+        self.collect(stream, from, to, bytes_max, &mut payloads)?;
+        Ok(payloads.ranges)
+    }
+
+    fn collect(
+        &self,
+        stream: StreamId,
+        from: Position,
+        to: Position,
+        bytes_max: usize,
+        into: &mut impl Collect,
+    ) -> Result<(), ReadError> {
         loop {
             let clusterings = self.counters.clusterings.load(Ordering::Acquire);
-            match self.read_page(stream, from, to, bytes_max.max(1)) {
+            match self.read_page(stream, from, to, bytes_max.max(1), into) {
                 Err(ReadError::NotFound) if self.durable.is_live(stream) => {
                     // Between the look at where records lie and the look there they may have moved, and nothing else.
                     if self.counters.clusterings.load(Ordering::Acquire) == clusterings {
                         return Err(self.catalogue_is_damaged(format!("stream {stream} has records where none are")));
                     }
+                    into.begin_anew();
                 }
                 outcome => return outcome,
             }
         }
     }
-}
 
-impl Shared {
     fn read_page(
         &self,
         stream: StreamId,
         from: Position,
         to: Position,
         bytes_max: usize,
-    ) -> Result<Vec<Run>, ReadError> {
-        let mut page = Page { from, to, runs: Vec::new(), bytes: 0, bytes_max, full: false };
+        into: &mut impl Collect,
+    ) -> Result<(), ReadError> {
+        let mut page = Page { from, to, bytes: 0, bytes_max, is_empty: true, full: false };
         let mut cursor = from;
         while !page.full {
             let room = ((page.bytes_max - page.bytes) as u64).min(READ_MAX) + LOOK_AHEAD;
@@ -83,10 +175,10 @@ impl Shared {
                 if page.full {
                     break;
                 }
-                self.read_group(stream, group, &mut page)?;
+                self.read_group(stream, group, &mut page, into)?;
             }
         }
-        Ok(page.runs)
+        Ok(())
     }
 
     /// Where the records of `from..to` lie: the oldest from the catalogue, the others from memory.
@@ -133,13 +225,19 @@ impl Shared {
         })
     }
 
-    fn read_group(&self, stream: StreamId, group: &[Posting], page: &mut Page) -> Result<(), ReadError> {
+    fn read_group(
+        &self,
+        stream: StreamId,
+        group: &[Posting],
+        page: &mut Page,
+        into: &mut impl Collect,
+    ) -> Result<(), ReadError> {
         // Records lie within a segment, groups of them may not.
         let mut rest = group;
         while let Some(first) = rest.first().filter(|_| !page.full) {
             let segment = self.segment(first.at, first.at + u64::from(first.len))?;
             let here = rest.partition_point(|posting| posting.at < segment.end()).max(1);
-            read_records(&segment, stream, &rest[..here], page)?;
+            into.take(&segment, stream, &rest[..here], page)?;
             rest = &rest[here..];
         }
         Ok(())
@@ -229,26 +327,120 @@ impl Shared {
     }
 }
 
-/// Adds records of one segment to a page.
-fn read_records(segment: &Segment, stream: StreamId, group: &[Posting], page: &mut Page) -> Result<(), ReadError> {
-    let begin = group[0].at;
-    let end = group.last().map_or(begin, |posting| posting.at + u64::from(posting.len));
-    let bytes = Bytes::from(segment.read(begin, end)?);
-    let used: u64 = group.iter().map(|posting| u64::from(posting.len)).sum();
-    let sparse = used * 2 < end - begin;
-    for posting in group {
-        let at = (posting.at - begin) as usize;
-        let record = part(&bytes, at..at + posting.len as usize, sparse);
-        let header = Header::parse(segment.key, &record).ok().filter(|header| {
-            header.stream == stream && header.first == posting.first && header.placement.position == posting.at
-        });
-        let header = header.ok_or_else(|| damaged(segment, posting.at))?;
-        page.add(&header, &record).ok_or_else(|| damaged(segment, posting.at))?;
-        if page.full {
-            break;
+impl Collect for Apart {
+    fn take(
+        &mut self,
+        segment: &Segment,
+        stream: StreamId,
+        group: &[Posting],
+        page: &mut Page,
+    ) -> Result<(), ReadError> {
+        let (begin, end) = span(group);
+        let bytes = Bytes::from(segment.read(begin, end)?);
+        let used: u64 = group.iter().map(|posting| u64::from(posting.len)).sum();
+        let sparse = used * 2 < end - begin;
+        for posting in group {
+            let at = (posting.at - begin) as usize;
+            let record = part(&bytes, at..at + posting.len as usize, sparse);
+            let taken = header_of(segment, stream, posting, &record)
+                .and_then(|header| Some((page.take(&header.layout(), &record)?, header)))
+                .ok_or_else(|| damaged(segment, posting.at))?;
+            if let (Some(part), header) = taken {
+                self.0.push(Run {
+                    first: part.first,
+                    count: part.count,
+                    record: header.first..header.first + header.count,
+                    lengths: Lengths::from_packed(record.slice(part.lengths)),
+                    place: Place(header.placement.position + part.payload.start as u64),
+                    payload: record.slice(part.payload),
+                    schema_version: header.schema_version,
+                    at: header.placement.at,
+                });
+            }
+            if page.full {
+                break;
+            }
         }
+        Ok(())
     }
-    Ok(())
+
+    fn begin_anew(&mut self) {
+        self.0.clear();
+    }
+}
+
+impl Collect for Together<'_> {
+    fn take(
+        &mut self,
+        segment: &Segment,
+        stream: StreamId,
+        group: &[Posting],
+        page: &mut Page,
+    ) -> Result<(), ReadError> {
+        let mut rest = group;
+        while let Some(first) = rest.first().filter(|_| !page.full) {
+            let near = |posting: &Posting| posting.at + u64::from(posting.len) <= first.at + WINDOW;
+            let (window, others) = rest.split_at(rest.partition_point(near).max(1));
+            rest = others;
+            let (begin, end) = span(window);
+            let mut buffer = self.buffers.take((end - begin) as usize);
+            let read = segment.read_into(begin, &mut buffer[..(end - begin) as usize]);
+            let added = read.map_err(ReadError::from).and_then(|()| self.add(segment, stream, window, &buffer, page));
+            self.buffers.give_back(buffer);
+            added?;
+        }
+        Ok(())
+    }
+
+    fn begin_anew(&mut self) {
+        self.into.truncate(self.began);
+        self.ranges.clear();
+    }
+}
+
+impl Together<'_> {
+    /// Adds records that `bytes` begin with.
+    fn add(
+        &mut self,
+        segment: &Segment,
+        stream: StreamId,
+        window: &[Posting],
+        bytes: &[u8],
+        page: &mut Page,
+    ) -> Result<(), ReadError> {
+        let begin = window.first().map_or(0, |posting| posting.at);
+        for posting in window {
+            let at = (posting.at - begin) as usize;
+            let record = &bytes[at..at + posting.len as usize];
+            let taken = Layout::of(record)
+                .filter(|layout| is_of(layout, stream, posting))
+                .and_then(|layout| page.take(&layout, record))
+                .ok_or_else(|| damaged(segment, posting.at))?;
+            if let Some(part) = taken {
+                self.into.extend_from_slice(&record[part.payload]);
+                extend(&mut self.ranges, part.first, part.count);
+            }
+            if page.full {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Where records that lie in order begin and end.
+fn span(group: &[Posting]) -> (u64, u64) {
+    let begin = group.first().map_or(0, |posting| posting.at);
+    (begin, group.last().map_or(begin, |posting| posting.at + u64::from(posting.len)))
+}
+
+/// The header of the record that a posting is of; `None` where that is another one, or none.
+fn header_of<'a>(segment: &Segment, stream: StreamId, posting: &Posting, record: &'a [u8]) -> Option<Header<'a>> {
+    Header::parse(segment.key, record).ok().filter(|header| is_of(&header.layout(), stream, posting))
+}
+
+fn is_of(layout: &Layout, stream: StreamId, posting: &Posting) -> bool {
+    layout.stream == stream && layout.first == posting.first && layout.position == posting.at
 }
 
 fn fetch_group(segment: &Segment, group: &[(usize, Range<u64>)], into: &mut [Fetched]) -> Result<(), ReadError> {
@@ -301,49 +493,51 @@ fn groups<'a, T>(items: &'a [T], range: impl Fn(&T) -> Range<u64> + 'a) -> impl 
     })
 }
 
+/// What a page takes of a record: positions, and where in the record their lengths and their payload lie.
+struct Part {
+    first: Position,
+    count: u64,
+    lengths: Range<usize>,
+    payload: Range<usize>,
+}
+
 impl Page {
-    /// Adds what the page wants of a record; `None` where the record contradicts itself.
-    fn add(&mut self, header: &Header, record: &Bytes) -> Option<()> {
-        let (lengths, payload) = header.parts();
-        let lengths = Lengths::from_packed(record.slice(lengths));
-        let whole = header.first..header.first.checked_add(header.count)?;
+    /// What the page wants of a record, if anything; `None` where the record contradicts itself.
+    fn take(&mut self, layout: &Layout, record: &[u8]) -> Option<Option<Part>> {
+        let Layout { lengths: lengths_at, payload, .. } = layout.clone();
+        let lengths = record.get(lengths_at.clone())?;
+        let whole = layout.first..layout.first.checked_add(layout.count)?;
         let wanted = self.from.max(whole.start)..self.to.min(whole.end);
         if wanted.is_empty() {
-            return Some(());
+            return Some(None);
         }
         let room = self.bytes_max - self.bytes;
-        let cut = match (lengths.packed().is_empty(), wanted == whole) {
+        let cut = match (lengths.is_empty(), wanted == whole) {
             (true, _) => Cut::of_bytes(&whole, &wanted),
-            (false, true) => Cut::whole(&lengths, &whole),
-            (false, false) => Cut::of_messages(&lengths, &whole, &wanted, usize::MAX)?,
+            (false, true) => Cut::whole(lengths, &whole),
+            (false, false) => Cut::of_messages(lengths, &whole, &wanted, usize::MAX)?,
         };
         let cut = match cut.payload.len() <= room {
             true => cut,
-            false if !self.runs.is_empty() => {
+            false if !self.is_empty => {
                 self.full = true;
-                return Some(());
+                return Some(None);
             }
             // One record that alone exceeds the page.
-            false if lengths.packed().is_empty() => {
-                Cut::of_bytes(&whole, &(wanted.start..wanted.start + room as u64))
-            }
-            false => Cut::of_messages(&lengths, &whole, &wanted, room)?,
+            false if lengths.is_empty() => Cut::of_bytes(&whole, &(wanted.start..wanted.start + room as u64)),
+            false => Cut::of_messages(lengths, &whole, &wanted, room)?,
         };
         let begin = payload.start.checked_add(cut.payload.start)?;
         let end = payload.start.checked_add(cut.payload.end).filter(|end| *end <= payload.end)?;
         self.bytes = self.bytes.saturating_add(cut.payload.len()).min(self.bytes_max);
         self.full = self.bytes == self.bytes_max || (cut.end < wanted.end);
-        self.runs.push(Run {
+        self.is_empty = false;
+        Some(Some(Part {
             first: wanted.start,
             count: cut.end - wanted.start,
-            record: whole,
-            lengths: Lengths::from_packed(lengths.packed().slice(cut.lengths)),
-            payload: record.slice(begin..end),
-            place: Place(header.placement.position + begin as u64),
-            schema_version: header.schema_version,
-            at: header.placement.at,
-        });
-        Some(())
+            lengths: lengths_at.start + cut.lengths.start..lengths_at.start + cut.lengths.end,
+            payload: begin..end,
+        }))
     }
 }
 
@@ -355,9 +549,9 @@ struct Cut {
 }
 
 impl Cut {
-    fn whole(lengths: &Lengths, whole: &Range<Position>) -> Self {
+    fn whole(lengths: &[u8], whole: &Range<Position>) -> Self {
         let payload = 0..payload_len(lengths, whole.end - whole.start);
-        Self { lengths: 0..lengths.packed().len(), payload, end: whole.end }
+        Self { lengths: 0..lengths.len(), payload, end: whole.end }
     }
 
     fn of_bytes(whole: &Range<Position>, wanted: &Range<Position>) -> Self {
@@ -367,13 +561,13 @@ impl Cut {
 
     /// The wanted messages until they would exceed `bytes_max`, at least one.
     fn of_messages(
-        lengths: &Lengths,
+        lengths: &[u8],
         whole: &Range<Position>,
         wanted: &Range<Position>,
         bytes_max: usize,
     ) -> Option<Self> {
         let (mut table, mut payload, mut end) = (0..0, 0..0, wanted.start);
-        for (position, length) in (whole.start..wanted.end).zip(lengths.iter()) {
+        for (position, length) in (whole.start..wanted.end).zip(Lengths::unpack(lengths)) {
             let size = length as usize + 1;
             if position >= wanted.start {
                 if position > wanted.start && payload.len() + size > bytes_max {
@@ -410,7 +604,7 @@ mod tests {
             prop_assume!(from < to);
             let lengths: Lengths = sizes.iter().copied().collect();
             let whole = 100..100 + sizes.len() as u64;
-            let cut = Cut::of_messages(&lengths, &whole, &(100 + from as u64..100 + to as u64), room).unwrap();
+            let cut = Cut::of_messages(lengths.packed(), &whole, &(100 + from as u64..100 + to as u64), room).unwrap();
             let count = (cut.end - 100) as usize - from;
             let taken = Lengths::from_packed(lengths.packed().slice(cut.lengths.clone()));
             prop_assert_eq!(taken.iter().collect::<Vec<_>>(), &sizes[from..from + count]);

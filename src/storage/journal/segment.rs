@@ -74,8 +74,13 @@ impl Segment {
     /// Bytes of the journal positions `from..to`, which lie in this segment.
     pub fn read(&self, from: u64, to: u64) -> io::Result<Vec<u8>> {
         let mut bytes = vec![0; usize::try_from(to - from).map_err(io::Error::other)?];
-        self.file.read_at(&mut bytes, from - self.base)?;
+        self.read_into(from, &mut bytes)?;
         Ok(bytes)
+    }
+
+    /// Fills `buffer` with what lies from a journal position on, in this segment.
+    pub fn read_into(&self, from: u64, buffer: &mut [u8]) -> io::Result<()> {
+        self.file.read_at(buffer, from - self.base)
     }
 
     /// Checks a sealed segment as a whole before its first byte is served.
