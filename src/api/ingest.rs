@@ -348,7 +348,7 @@ impl Lines {
                     // What is left is less than a line.
                     self.buffer.drain(..self.taken);
                     (self.scanned, self.taken) = (self.scanned - self.taken, 0);
-                    if self.buffer.is_empty() {
+                    if self.buffer.capacity() > BUFFER_KEPT && self.buffer.len() <= SHORT_LINE {
                         self.buffer.shrink_to(BUFFER_KEPT);
                     }
                     self.buffer.extend_from_slice(&bytes);

@@ -143,10 +143,10 @@ impl Plan {
     pub fn of(schema: &Value, primary_key: &str, version_field: Option<&str>) -> Option<Self> {
         let draft = Draft::default().detect(schema);
         // Of draft 4, keywords of later drafts say nothing.
-        if matches!(draft, Draft::Unknown | Draft::Draft4) {
+        if matches!(draft, Draft::Unknown | Draft::Draft4) || has_inner_base(schema) {
             return None;
         }
-        let mut planner = Planner { whole: schema, draft, nodes: Vec::new(), known: Vec::new() };
+        let mut planner = Planner { whole: schema, draft, nodes: Vec::new(), known: Vec::new(), nesting: 0 };
         let root = planner.node(schema, true)?;
         let nodes = planner.nodes.into_iter().collect::<Option<Vec<_>>>()?;
         let place = |name: &str| nodes[root].properties.iter().position(|property| *property.name == *name);
@@ -386,8 +386,16 @@ impl NumberRule {
             Self::Above(limit) => (limit, std::cmp::Ordering::is_gt),
             Self::Most(limit) => (limit, std::cmp::Ordering::is_le),
             Self::Below(limit) => (limit, std::cmp::Ordering::is_lt),
-            Self::MultipleOf(of) => return (digits.integer()? % of == 0).then_some(()),
+            Self::MultipleOf(of) => {
+                // The validator divides doubles.
+                let integer = digits.integer().filter(|integer| integer.unsigned_abs() <= EXACT_MAX)?;
+                return (integer % of == 0).then_some(());
+            }
         };
+        // The validator compares integers exactly that are too long to be one here.
+        if digits.whole && digits.integer().is_none() && digits.raw != "-0" {
+            return None;
+        }
         let ordering = match (digits.integer(), limit) {
             (Some(integer), Limit::Integer(limit)) => integer.cmp(&limit),
             (None, limit) => double(digits)?.partial_cmp(&limit.double()?)?,
@@ -424,6 +432,31 @@ struct Planner<'s> {
     nodes: Vec<Option<Node>>,
     /// Which schema became which node, by where it lies in memory.
     known: Vec<(&'s Value, usize)>,
+    /// Nodes that are being made, one inside the other.
+    nesting: usize,
+}
+
+/// Most of those: schemas that refer to each other in a long chain are left to the validator.
+const MADE_INSIDE_MAX: usize = 64;
+
+/// Whether a part of a schema has an identifier or a draft of its own: references that pass it lead elsewhere.
+fn has_inner_base(schema: &Value) -> bool {
+    let mut parts: Vec<&Value> = children(schema);
+    while let Some(part) = parts.pop() {
+        if ["$id", "$schema"].iter().any(|name| part.get(name).is_some_and(Value::is_string)) {
+            return true;
+        }
+        parts.extend(children(part));
+    }
+    false
+}
+
+fn children(value: &Value) -> Vec<&Value> {
+    match value {
+        Value::Object(members) => members.values().collect(),
+        Value::Array(items) => items.iter().collect(),
+        _ => Vec::new(),
+    }
 }
 
 /// Keywords that say nothing about what is valid.
@@ -455,9 +488,10 @@ impl<'s> Planner<'s> {
             return Some(*node);
         }
         let index = self.nodes.len();
-        if index == NODES_MAX {
+        if index == NODES_MAX || self.nesting == MADE_INSIDE_MAX {
             return None;
         }
+        self.nesting += 1;
         self.nodes.push(None);
         self.known.push((schema, index));
         let node = match schema {
@@ -466,6 +500,7 @@ impl<'s> Planner<'s> {
             Value::Object(members) => self.keywords(members, is_root)?,
             _ => return None,
         };
+        self.nesting -= 1;
         self.nodes[index] = Some(node);
         Some(index)
     }
@@ -506,7 +541,7 @@ impl<'s> Planner<'s> {
                 "exclusiveMinimum" => node.numbers.push(NumberRule::Above(limit(value)?)),
                 "maximum" => node.numbers.push(NumberRule::Most(limit(value)?)),
                 "exclusiveMaximum" => node.numbers.push(NumberRule::Below(limit(value)?)),
-                "multipleOf" => node.numbers.push(NumberRule::MultipleOf(value.as_i64().filter(|of| *of > 0)?)),
+                "multipleOf" => node.numbers.push(NumberRule::MultipleOf(divisor(value)?)),
                 "enum" => node.choose(value.as_array()?),
                 "const" => node.choose(std::slice::from_ref(value)),
                 "pattern" => node.texts.push(self.asked(keyword, value)?),
@@ -587,6 +622,9 @@ impl<'s> Planner<'s> {
         if node.properties.iter().all(|property| property.node != UNKNOWN) {
             return Some(UNKNOWN);
         }
+        if self.nodes.len() == NODES_MAX {
+            return None;
+        }
         self.nodes.push(Some(Node::any()));
         Some(self.nodes.len() - 1)
     }
@@ -631,12 +669,17 @@ impl Node {
             Value::Array(_) | Value::Object(_) => None,
         };
         let choices: Vec<Box<str>> = values.iter().filter_map(written).collect();
-        self.choices_are_all = choices.len() == values.len();
+        let all_before = self.choices.is_none() || self.choices_are_all;
+        self.choices_are_all = all_before && choices.len() == values.len();
         self.choices = Some(match self.choices.take() {
             None => choices,
             Some(before) => before.into_iter().filter(|choice| choices.contains(choice)).collect(),
         });
     }
+}
+
+fn divisor(value: &Value) -> Option<i64> {
+    value.as_i64().filter(|of| *of > 0 && of.unsigned_abs() <= EXACT_MAX)
 }
 
 fn limit(value: &Value) -> Option<Limit> {
@@ -775,6 +818,11 @@ mod tests {
             (json!({"items": {"type": "null"}}), "[null,1]"),
             (json!({"minItems": 1}), "[]"),
             (json!({"multipleOf": 2}), "3"),
+            // Compared as doubles they would fit, and divided as integers.
+            (json!({"type": "number", "maximum": 1e18}), "1000000000000000001"),
+            (json!({"minimum": 2e18}), "1999999999999999999"),
+            (json!({"minimum": -1e18}), "-1000000000000000001"),
+            (json!({"multipleOf": 3}), "9007199254740993"),
             (json!({"allOf": [{}, {"minimum": 3}]}), "2"),
             (json!({"anyOf": [{"type": "string"}, false]}), "1"),
             (json!(false), "1"),
@@ -792,10 +840,42 @@ mod tests {
             json!({"$id": "http://x/y", "type": "string"}),
             json!({"unevaluatedProperties": false}),
             json!({"multipleOf": 0.5}),
+            json!({"multipleOf": 9_007_199_254_740_993_i64}),
+            json!({"oneOf": [
+                {"type": "object", "required": ["k"], "properties": {"k": {"const": 1.0, "enum": [1]}}},
+                {"type": "object", "required": ["k"], "properties": {"k": {"const": 1}}}]}),
+            json!({"anyOf": [{"type": "string", "$schema": "https://json-schema.org/draft/2020-12/schema"}]}),
             json!({"nonsense": 1}),
         ] {
             assert!(compiled(&schema).unwrap().collection("t").unwrap().plan().is_none(), "{schema}");
         }
+    }
+
+    #[test]
+    fn a_chain_of_schemas_without_end_is_left_to_the_validator() {
+        let link = |n: usize| {
+            let schema = json!({"properties": {"n": {"$ref": format!("#/$defs/d{}", n + 1)}}});
+            (format!("d{n}"), if n < 3_000 { schema } else { json!({}) })
+        };
+        let definitions: Map<String, Value> = (0..=3_000).map(link).collect();
+        let schema = json!({"type": "object", "required": ["id"], "$defs": definitions,
+            "properties": {"id": {"type": "string"}, "v": {"$ref": "#/$defs/d0"}}});
+        // On as much stack as a thread of the runtime has, in a build that is not optimised.
+        let planned = std::thread::Builder::new().stack_size(2 << 20);
+        let planned = planned.spawn(move || Plan::of(&schema, "id", None).is_some()).unwrap();
+        assert!(!planned.join().unwrap());
+    }
+
+    #[test]
+    fn a_reference_through_another_schemas_base_is_left_to_the_validator() {
+        let schema = |inner: Value| {
+            json!({"type": "object", "required": ["id"],
+                "properties": {"id": {"type": "string"}, "c": {}, "v": {"$ref": "#/$defs/a/properties/b"}},
+                "$defs": {"a": inner}})
+        };
+        let properties = json!({"b": {"$ref": "#/properties/c"}, "c": {"type": "string"}});
+        assert!(Plan::of(&schema(json!({"properties": properties})), "id", None).is_some());
+        assert!(Plan::of(&schema(json!({"$id": "http://x/y", "properties": properties})), "id", None).is_none());
     }
 
     #[test]

@@ -85,6 +85,11 @@ impl Segment {
 
     /// Checks a sealed segment as a whole before its first byte is served.
     pub fn verify(&self) -> Result<(), ReadError> {
+        self.verify_at(&Pace::default())
+    }
+
+    /// As [`Segment::verify`], at a pace.
+    pub fn verify_at(&self, pace: &Pace) -> Result<(), ReadError> {
         if self.verified.load(Ordering::Acquire) {
             return Ok(());
         }
@@ -105,13 +110,20 @@ impl Segment {
                 _ => VERIFY_BYTES,
             };
             at += whole;
+            pace.has_read(bytes.len() as u64);
         }
         self.verified.store(true, Ordering::Release);
         Ok(())
     }
 
     /// Calls `each` with the header of every record of `from..to`, verified; the bodies are not looked at.
-    pub fn each_header(&self, from: u64, to: u64, mut each: impl FnMut(&Header)) -> Result<(), ReadError> {
+    pub fn each_header(
+        &self,
+        from: u64,
+        to: u64,
+        pace: &Pace,
+        mut each: impl FnMut(&Header),
+    ) -> Result<(), ReadError> {
         let (mut at, mut window) = (from, WINDOW_MIN);
         while at < to {
             let bytes = self.read(at, to.min(at + window))?;
@@ -132,7 +144,7 @@ impl Segment {
                 _ => (window * 4).min(WINDOW_MAX),
             };
             at += begin as u64;
-            breathe();
+            pace.has_read(bytes.len() as u64);
         }
         Ok(())
     }
@@ -154,11 +166,34 @@ const WINDOW_MAX: u64 = 256 << 10;
 /// No header is longer.
 const HEADER_MAX: u64 = 128 << 10;
 
-/// Lets others have the processor. A thread of the background that ran on for as long as it is let would keep the
-/// committer, and so every writer, waiting for milliseconds at a time.
-pub(super) fn breathe() {
-    std::thread::sleep(std::time::Duration::from_micros(20));
+/// How a thread lets others have the processor. One of the background that ran on for as long as it is let would keep
+/// the committer, and so every writer, waiting for milliseconds at a time.
+#[derive(Default)]
+pub(super) struct Pace {
+    /// Bytes between two pauses; none where nobody is kept waiting.
+    every: Option<u64>,
+    since: std::cell::Cell<u64>,
 }
+
+impl Pace {
+    /// Of a thread beside others: it still reads some GB/s.
+    pub fn gentle() -> Self {
+        Self { every: Some(PACE_BYTES), ..Self::default() }
+    }
+
+    pub fn has_read(&self, bytes: u64) {
+        let Some(every) = self.every else { return };
+        let since = self.since.get() + bytes;
+        self.since.set(if since < every { since } else { 0 });
+        if since >= every {
+            std::thread::sleep(PAUSE);
+        }
+    }
+}
+
+/// As much as is read and checked in some 100 µs.
+const PACE_BYTES: u64 = 256 << 10;
+const PAUSE: std::time::Duration = std::time::Duration::from_micros(20);
 
 /// A segment that holds nothing yet.
 pub(super) struct Spare {

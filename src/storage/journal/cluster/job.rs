@@ -21,7 +21,7 @@ use crate::stream::{Body, Lengths, Record, StreamState};
 
 use super::super::manifest::{ClusterFile, cluster_name, sync_dir};
 use super::super::queue::Phase;
-use super::super::segment::{SYNCED, Segment, Spare};
+use super::super::segment::{Pace, SYNCED, Segment, Spare};
 use super::super::{PAGE, Shared};
 use super::format::{StateRecord, encode_directory, encode_state_record};
 use super::sort::{Index, Input, Item, Seen};
@@ -453,7 +453,9 @@ impl Output {
             folded,
         };
         let spare = Spare { number: self.number, file: self.file.clone(), life: self.life, key: self.key, size: len };
-        let segment = Segment::new(spare, self.base, self.base + directory, true);
+        // What it is made of goes once it is named, so it is read back first, bodies and all.
+        let segment = Segment::new(spare, self.base, self.base + directory, false);
+        segment.verify_at(&Pace::gentle()).map_err(io::Error::from)?;
         Ok(Cluster::new(Arc::new(segment), file, std::mem::take(&mut self.groups)))
     }
 }

@@ -28,12 +28,15 @@ use super::super::Shared;
 use super::super::durable::{Living, Posting};
 use super::super::manifest::Floor;
 use super::super::queue::Phase;
+use super::super::segment::Pace;
 use super::job::{self, Written};
 use super::sort::Input;
 use super::{Cluster, Group, Told};
 
-/// How long after a failure the next clustering is tried.
+/// How long after a failure the next clustering is tried; twice as long after each further one.
 const RETRY: Duration = Duration::from_secs(30);
+/// After so many, it is as long as it gets: a quarter of an hour.
+const FAILURES_MAX: u32 = 6;
 /// Streams that the catalogue hears of at once.
 const TOGETHER: usize = 512;
 /// Or so many of their records, unless one stream has more.
@@ -45,6 +48,8 @@ pub(in crate::storage::journal) struct Clustering {
     /// Written, and not yet in its place.
     pending: Option<Pending>,
     failed_at: Option<Instant>,
+    /// Times that it failed since it last did not.
+    failures: u32,
     /// What the clusters were like when it was last found that none is worth writing again.
     looked_at: Option<Looked>,
 }
@@ -82,11 +87,14 @@ impl Shared {
         let rules = self.retention.read().as_ref().and_then(std::sync::Weak::upgrade);
         let Some(rules) = rules.filter(|_| self.queue.lock().phase == Phase::Open) else { return false };
         let mut clustering = self.clustering.lock();
-        if clustering.failed_at.is_some_and(|at| choice == Choice::Worth && at.elapsed() < RETRY) {
+        // Damage stays: each attempt may write all that lies before it.
+        let patience = RETRY * 2u32.pow(clustering.failures.clamp(1, FAILURES_MAX) - 1);
+        if clustering.failed_at.is_some_and(|at| choice == Choice::Worth && at.elapsed() < patience) {
             return false;
         }
         let outcome = self.next_step(&mut clustering, choice, &*rules);
         clustering.failed_at = outcome.is_err().then(Instant::now);
+        clustering.failures = if outcome.is_err() { clustering.failures.saturating_add(1) } else { 0 };
         outcome.unwrap_or_else(|error| {
             tracing::warn!(%error, "older records cannot be clustered: {error}");
             false
@@ -271,7 +279,7 @@ pub(in crate::storage::journal) fn moved(cluster: &Cluster, group: &Group) -> Re
         return Ok(Moved::ended(stream));
     };
     let mut postings = Vec::new();
-    cluster.segment.each_header(group.at, group.end(), |header| {
+    cluster.segment.each_header(group.at, group.end(), &Pace::default(), |header| {
         if header.kind == Kind::Append {
             let count = u32::try_from(header.count).unwrap_or(u32::MAX);
             let (len, at) = (header.len as u32, header.placement.position);

@@ -11,7 +11,7 @@ use crate::storage::codec::{Header, Kind};
 use crate::storage::retention::{Horizons, Retention};
 
 use super::super::durable::Durable;
-use super::super::segment::{self, Segment};
+use super::super::segment::{self, Pace, Segment};
 use super::Cluster;
 
 /// Bytes of others that are read along rather than skipped.
@@ -76,10 +76,12 @@ pub(super) struct Index {
     clusters: Vec<Arc<Cluster>>,
     pub streams: HashMap<StreamId, Seen>,
     files: Vec<Arc<Segment>>,
+    pace: Pace,
 }
 
 impl Index {
-    /// Reads the header of every record of the files. The bodies are verified when they are read.
+    /// Reads the header of every record of the files. The bodies are verified when they are read; those of streams that
+    /// are gone are not, and need not be.
     pub fn of(input: &Input, durable: &Durable, rules: &dyn Retention) -> io::Result<Self> {
         let files = input.files();
         let clusters = match input {
@@ -87,9 +89,10 @@ impl Index {
             Input::Clusters(clusters) => clusters.clone(),
         };
         let in_order = !clusters.is_empty();
-        let mut index = Self { items: Vec::new(), clusters, streams: HashMap::new(), files: Vec::new() };
+        let (items, streams, pace) = (Vec::new(), HashMap::new(), Pace::gentle());
+        let mut index = Self { items, clusters, streams, files: Vec::new(), pace: Pace::gentle() };
         for file in &files {
-            file.each_header(file.base, file.end(), |header| {
+            file.each_header(file.base, file.end(), &pace, |header| {
                 let seen = index.streams.entry(header.stream).or_insert_with(|| seen(header.stream, durable, rules));
                 let at = header.placement.position;
                 let item = Item { stream: header.stream, key: at, at, len: header.len as u32 };
@@ -134,7 +137,7 @@ impl Index {
         let mut items = Vec::new();
         for cluster in &self.clusters {
             let Some(group) = cluster.group(stream) else { continue };
-            cluster.segment.each_header(group.at, group.end(), |header| {
+            cluster.segment.each_header(group.at, group.end(), &self.pace, |header| {
                 if header.kind == Kind::Append {
                     let (at, len) = (header.placement.position, header.len as u32);
                     items.push(Item { stream, key: header.first, at, len });
@@ -168,7 +171,7 @@ impl Index {
                 each(&header.map_err(|_| io::Error::from(file.differs_at(item.at)))?, &record)?;
             }
             rest = &rest[count..];
-            segment::breathe();
+            self.pace.has_read(end - first.at);
         }
         Ok(())
     }
