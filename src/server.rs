@@ -278,7 +278,9 @@ impl Serving {
             }
         };
         let left = connection.into_parts();
-        Some((reader, left.io.into_inner().socket, left.read_buf.into()))
+        let Timed { socket, said, .. } = left.io.into_inner();
+        // In the order in which it came: what the machinery has read, and what it had not yet taken of what was read before.
+        Some((reader, socket, [&left.read_buf[..], &said].concat()))
     }
 
     async fn http2(mut self, socket: TcpStream, said: Vec<u8>, rooms: ConnectionRooms) {

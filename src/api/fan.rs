@@ -86,13 +86,19 @@ impl Fans {
         source: impl FnOnce() -> Source,
     ) -> Option<Arc<Fan>> {
         let kind = Kind { stream, folded, selection: selection.clone() };
-        let mut fans = self.0.lock();
-        if let Some(fan) = fans.get(&kind) {
+        // A fan that is at work is waited for outside the lock of all: others have their own fans to join.
+        let known = self.0.lock().get(&kind).cloned();
+        if let Some(fan) = known {
             match fan.join(seat, level) {
-                Joined::Yes => return Some(fan.clone()),
+                Joined::Yes => return Some(fan),
                 Joined::Behind => return None,
                 Joined::Over => {}
             }
+        }
+        let mut fans = self.0.lock();
+        if fans.get(&kind).is_some_and(|fan| !fan.is_over()) {
+            // Somebody else was quicker: the next look finds it.
+            return None;
         }
         let members = Members { seats: Vec::new(), at: level.at, over: false };
         let fan = Arc::new(Fan { kind: kind.clone(), members: Mutex::new(members), empty: Notify::new() });
@@ -190,8 +196,11 @@ impl Fan {
                     if !members.seats[index].serve(from, to, &mut frame, cursor, sent) {
                         members.remove(index);
                     }
+                    left = index;
+                    if began.elapsed() > TURN {
+                        break;
+                    }
                 }
-                left = left.saturating_sub(AT_ONCE);
             }
             sent = Instant::now();
             if sent.duration_since(began) > TURN {
@@ -199,6 +208,11 @@ impl Fan {
                 began = Instant::now();
             }
         }
+    }
+
+    /// Unless it is at work, which it then is not.
+    fn is_over(&self) -> bool {
+        self.members.try_lock().is_some_and(|members| members.over)
     }
 
     fn end_if_empty(&self) -> bool {

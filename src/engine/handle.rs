@@ -129,10 +129,11 @@ impl Core {
     /// A live reader of a stream begins.
     pub fn enter(&mut self, stream: StreamId) {
         let (known, count) = self.live.get_or_insert((stream, 0));
-        if *known != stream {
+        // Of a former stream under the name there is nothing more to read, and numbers only grow.
+        if *known < stream {
             (*known, *count) = (stream, 0);
         }
-        *count += 1;
+        *count += usize::from(*known == stream);
     }
 
     /// A live reader of a stream ends, which it used until now.
@@ -141,7 +142,7 @@ impl Core {
             self.used_at = self.used_at.max(now);
         }
         if let Some((_, count)) = self.live.as_mut().filter(|(known, _)| *known == stream) {
-            *count -= 1;
+            *count = count.saturating_sub(1);
         }
     }
 

@@ -2,8 +2,8 @@
 //!
 //! Readers of a whole log ask for the same pages one after another, and each asks for the next one as soon as it has
 //! sent the last. So a full page is kept for a moment, and the one behind it is read while it is being sent. What lies
-//! in a page never changes, so nothing is to be kept in step; who may see it was decided before it is asked for here. Its
-//! invariant: [`PAGES_MAX`] bounds what is kept, whoever reads what, and a page that nobody asks for is given back.
+//! in a page may have been let go since it was read: who gets one from here asks afterwards whether it may still be told.
+//! Its invariant: [`PAGES_MAX`] bounds what is kept, whoever reads what, and a page that nobody asks for is given back.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -246,8 +246,8 @@ impl Engine {
 
     async fn fill(&self, cell: &Cell, stream: &PublishedStream, from: Position) -> Result<Stored, Fault> {
         let page = cell.get_or_try_init(|| self.read_page(stream, from)).await?;
-        if page.next == stream.tail {
-            // More may fit once more is there.
+        // More may fit once more is there; and one message may be as large as many pages.
+        if page.next == stream.tail || page.payload.len() > 2 * self.limits().page_bytes_max {
             self.pages.forget(stream.id, from);
         }
         Ok(page.clone())

@@ -220,11 +220,12 @@ impl Engine {
     ) -> bool {
         let mut stopping = self.stopping();
         tokio::select! {
+            biased;
+            _ = stopping.wait_for(|stopping| *stopping) => false,
             _ = published.wait_for(|p| match &p.stream {
                 Some(stream) => Some(stream.id) != known || stream.tail > from || stream.closed,
                 None => known.is_some(),
             }) => true,
-            _ = stopping.wait_for(|stopping| *stopping) => false,
         }
     }
 

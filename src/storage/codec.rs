@@ -517,13 +517,17 @@ pub(crate) struct Layout {
 }
 
 impl Layout {
-    /// Of the record that `bytes` begin with, whose checksums held when its segment was checked. Any bytes will do, and
-    /// what they say is to be compared with what is known of the record.
-    pub fn of(bytes: &[u8]) -> Option<Self> {
+    /// Of the record that `bytes` begin with. The header's checksum must hold; the body's did when its segment was checked.
+    /// What the header says is to be compared with what is known of the record.
+    pub fn of(key: u32, bytes: &[u8]) -> Option<Self> {
         let prefix = bytes.first_chunk::<PREFIX>()?;
         let len = u32::from_le_bytes([prefix[0], prefix[1], prefix[2], prefix[3]]) as usize;
         let body_at = PREFIX + usize::from(u16::from_le_bytes([prefix[14], prefix[15]]));
         let mut from = Reader::new(bytes.get(PREFIX..body_at)?);
+        let sum = u32::from_le_bytes([prefix[4], prefix[5], prefix[6], prefix[7]]);
+        if header_checksum(key, &bytes[..body_at]) != sum {
+            return None;
+        }
         let position = from.varint()?;
         // Life, term, what was durable, and when.
         for _ in 0..4 {

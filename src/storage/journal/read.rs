@@ -412,7 +412,7 @@ impl Together<'_> {
         for posting in window {
             let at = (posting.at - begin) as usize;
             let record = &bytes[at..at + posting.len as usize];
-            let taken = Layout::of(record)
+            let taken = Layout::of(segment.key, record)
                 .filter(|layout| is_of(layout, stream, posting))
                 .and_then(|layout| page.take(&layout, record))
                 .ok_or_else(|| damaged(segment, posting.at))?;
@@ -440,7 +440,9 @@ fn header_of<'a>(segment: &Segment, stream: StreamId, posting: &Posting, record:
 }
 
 fn is_of(layout: &Layout, stream: StreamId, posting: &Posting) -> bool {
-    layout.stream == stream && layout.first == posting.first && layout.position == posting.at
+    (layout.stream, layout.position, layout.first) == (stream, posting.at, posting.first)
+        && layout.count == u64::from(posting.count)
+        && layout.payload.end == posting.len as usize
 }
 
 fn fetch_group(segment: &Segment, group: &[(usize, Range<u64>)], into: &mut [Fetched]) -> Result<(), ReadError> {
