@@ -259,6 +259,40 @@ async fn a_connection_whose_live_response_has_ended_serves_the_next_request() {
     assert!(raw.ended);
 }
 
+/// More than the HTTP library reads at once, with a body that a part of it cannot be told from.
+#[tokio::test]
+async fn what_a_client_sends_ahead_of_several_live_responses_is_kept_whole() {
+    let settings = ServeArgs { sse_rotation_ms: Some(2_000), heartbeat_ms: Some(100), ..ServeArgs::default() };
+    let served = Served::start(settings).await;
+    served.send("PUT", "/v1/stream/a", json!([])).await;
+    let bytes = ("content-type", "application/octet-stream");
+    served.ask("PUT", "/v1/stream/b").header(bytes.0, bytes.1).send().await.unwrap();
+    let mut raw = Raw::get(&served, "/v1/stream/a?offset=-1&live=sse").await;
+    let body: Vec<u8> = (0..30_000_u32).map(|n| b'a' + (n % 23) as u8).collect();
+    let live = "GET /v1/stream/a?offset=-1&live=sse HTTP/1.1\r\nHost: a\r\n\r\n";
+    let post = format!(
+        "POST /v1/stream/b HTTP/1.1\r\nHost: a\r\n{}: {}\r\nContent-Length: {}\r\n\r\n",
+        bytes.0,
+        bytes.1,
+        body.len()
+    );
+    raw.socket.write_all(&[live.as_bytes(), post.as_bytes(), &body, post.as_bytes(), &body].concat()).await.unwrap();
+    raw.until("that never comes").await;
+    raw.head().await;
+    raw.until("that never comes").await;
+    assert!(raw.ended);
+    for _ in 0..2 {
+        while !raw.buffer.windows(4).any(|bytes| bytes == b"\r\n\r\n") {
+            assert!(raw.more().await, "it ended before the answer");
+        }
+        assert!(raw.buffer.starts_with(b"HTTP/1.1 204"), "{}", String::from_utf8_lossy(&raw.buffer));
+        let end = raw.buffer.windows(4).position(|bytes| bytes == b"\r\n\r\n").unwrap();
+        raw.buffer.drain(..end + 4);
+    }
+    let stored = served.get("/v1/stream/b").send().await.unwrap().bytes().await.unwrap();
+    assert!(stored[..] == [&body[..], &body[..]].concat());
+}
+
 #[tokio::test]
 async fn a_reader_that_takes_nothing_is_cut_off_and_keeps_nobody_waiting() {
     let settings = ServeArgs { write_timeout_ms: Some(300), heartbeat_ms: Some(100), ..ServeArgs::default() };
