@@ -128,6 +128,10 @@ async fn write(
             // In slices: an encoder keeps the piece it last read while it asks for the next, whose room that may be.
             (mark, sliced(stepwise(writer, Writer::step)))
         }
+        // It went since it was looked up.
+        (Some(_), None) if engine.binding(&handle).is_none() => {
+            return Err(Fault::NoStream(handle.name.clone()).into());
+        }
         _ => (Offset::BEGINNING, Body::from(empty(form, &collections))),
     };
     let mut response = body.into_response();
