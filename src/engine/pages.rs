@@ -27,7 +27,7 @@ const AHEAD_MAX: usize = 6;
 const AHEAD_EACH: usize = 2;
 
 /// Full pages of any streams.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Pages {
     /// The one used last at the end.
     slots: Mutex<Vec<Slot>>,
@@ -125,12 +125,6 @@ impl Slot {
     /// Others are right behind who want it.
     fn is_wanted(&self) -> bool {
         self.asked < self.expected && self.used.elapsed() < FOLLOWING
-    }
-}
-
-impl Default for Pages {
-    fn default() -> Self {
-        Self { slots: Mutex::default(), spare: Spare::default() }
     }
 }
 
